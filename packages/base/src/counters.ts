@@ -1,0 +1,103 @@
+/**
+ * Operation counters: one slot for every operation that a real kernel would pay for. The table
+ * below is the only list of them; names, slots and reports follow from it.
+ *
+ * Loops count in a local and add once per batch, folio or call, so counting costs nothing
+ * measurable; every figure is counted from work that was done, none is computed from a formula.
+ */
+
+/** What is counted: the counter's name and one line on what one unit of it is. */
+export const COUNTER_DOCS = {
+  gupCalls: 'pin_user_pages_remote calls, each under one mmap read lock',
+  gupSteps: 'slow GUP steps: one page-table walk and one page-table lock each',
+  pageFills: 'struct page pointers stored into the page array',
+  folioGrabs: 'try_grab_folio calls',
+  grabAtomics: 'atomic operations of those grabs (1 on a small folio, 2 on a large one)',
+  migrateChecks: 'entries of the page array visited by the longterm (migrate) pass',
+  pfnmapFollows: 'follow_pfnmap_start walks',
+  pinPagesRemoteCalls: 'vfio_pin_pages_remote calls, one per physically contiguous chunk',
+  pfnCompares: 'compares of a pfn with base + pinned',
+  pageCompares: 'struct page pointer compares in num_pages_contiguous',
+  reservedTests: 'is_invalid_reserved_pfn tests (pfn_valid and the page flag)',
+  vpfnLookups: 'look-ups in the vfio_pfn tree of a vfio_dma',
+  vpfnNodes: 'vfio_pfn nodes visited by those look-ups',
+  limitTests: 'tests of locked_vm against RLIMIT_MEMLOCK before a page or run is accepted',
+  accountingUpdates: '__account_locked_vm calls, each under the mmap write lock',
+  iommuMapCalls: 'iommu_map calls',
+  iommuMapPagesCalls: "the IOMMU driver's map_pages calls, one per page size",
+  iommuLeaves4k: '4 KiB leaves written to the IOMMU page table',
+  iommuLeaves2m: '2 MiB leaves written to the IOMMU page table',
+  iommuLeaves1g: '1 GiB leaves written to the IOMMU page table',
+  iommuTableAllocs: 'IOMMU page-table pages allocated',
+  iommuTableFrees: 'IOMMU page-table pages freed',
+  iovaToPhysCalls: 'iommu_iova_to_phys calls, one walk from the root each',
+  iovaToPhysLevels: 'page-table levels read by those walks',
+  iommuUnmapCalls: 'iommu_unmap and iommu_unmap_fast calls',
+  iommuUnmapPagesCalls: "the IOMMU driver's unmap_pages calls, one per page size",
+  regionAllocs: 'vfio_regions records allocated for the fast unmap path',
+  iotlbSyncs: 'explicit iommu_iotlb_sync calls of type1',
+  iotlbGatherSyncs: 'IOTLB syncs inside an unmap, because a piece did not fit the gather',
+  cacheTagFlushes: 'IOTLB range flushes issued by the VT-d driver',
+  unpinPagesRemoteCalls: 'vfio_unpin_pages_remote calls',
+  unpinCalls: 'unpin_user_pages_dirty_lock (one page) or unpin_user_page_range_dirty_lock calls',
+  putCalls: 'folio segments put by those unpins',
+  putAtomics: 'atomic operations of those puts (1 on a small folio, 2 on a large one)',
+  dirtyTests: 'folio dirty tests at unpin',
+  dirtyLocks: 'folio lock, mark dirty, unlock sequences',
+} as const;
+
+/** Name of a counter. */
+export type CounterName = keyof typeof COUNTER_DOCS;
+
+/** All counter names, in the order of the table, which is the order of their slots. */
+export const COUNTER_NAMES = Object.keys(COUNTER_DOCS) as readonly CounterName[];
+
+/** Slot of every counter in {@link Counters.values}. */
+export const Slot = Object.fromEntries(COUNTER_NAMES.map((name, slot) => [name, slot])) as Readonly<
+  Record<CounterName, number>
+>;
+
+/** Values of all counters by name. */
+export type CounterValues = Readonly<Record<CounterName, number>>;
+
+/** The counters of one machine: one typed array, one slot per counter. */
+export class Counters {
+  /** The slots. Hot code adds to them once per batch: `values[Slot.pageFills] += n`. */
+  readonly values: Float64Array = new Float64Array(COUNTER_NAMES.length);
+
+  /**
+   * Adds to a counter.
+   *
+   * @param slot slot from {@link Slot}
+   * @param n units to add
+   */
+  add(slot: number, n: number): void {
+    this.values[slot] = (this.values[slot] ?? 0) + n;
+  }
+
+  /** Sets every counter to 0. */
+  reset(): void {
+    this.values.fill(0);
+  }
+
+  /**
+   * All counters by name, also those that are 0.
+   *
+   * @returns a copy
+   */
+  snapshot(): CounterValues {
+    return this.since(null);
+  }
+
+  /**
+   * What was counted since an earlier snapshot.
+   *
+   * @param earlier the snapshot, or null for "since the beginning"
+   * @returns the differences by name, also those that are 0
+   */
+  since(earlier: CounterValues | null): CounterValues {
+    return Object.fromEntries(
+      COUNTER_NAMES.map((name, slot) => [name, (this.values[slot] ?? 0) - (earlier?.[name] ?? 0)]),
+    ) as CounterValues;
+  }
+}

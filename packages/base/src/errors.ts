@@ -1,0 +1,84 @@
+/**
+ * The four ways in which something can go wrong, kept apart: the kernel refuses (KernelError),
+ * the modelled kernel itself would crash or corrupt memory (KernelBug), what the user wrote is
+ * wrong (InputError), and the model is wrong (ModelBug).
+ */
+import { errnoName } from './errno.ts';
+
+/** What a failing check saw: names and values, for messages and for `explain`. */
+export type ErrorDetail = Readonly<Record<string, string | number | boolean | bigint>>;
+
+/** An ioctl failed, with the errno that the real kernel gives. */
+export class KernelError extends Error {
+  override readonly name = 'KernelError';
+  /** Positive errno number. */
+  readonly errno: number;
+  /** Symbolic errno, `ENOMEM`. */
+  readonly code: string;
+  /** The operation that the user called, in its UAPI spelling (`VFIO_IOMMU_MAP_DMA`). */
+  readonly op: string;
+  /** The kernel function whose check failed. */
+  readonly at: string;
+  /** The values that the check saw. */
+  readonly detail: ErrorDetail;
+
+  /**
+   * @param op operation in its UAPI spelling
+   * @param errno positive or negative errno number
+   * @param at kernel function that gave the errno
+   * @param detail values that the check saw
+   */
+  constructor(op: string, errno: number, at: string, detail: ErrorDetail = {}) {
+    const values = Object.entries(detail).map(([key, value]) => `${key}=${String(value)}`);
+    super(`${op}: ${errnoName(errno)} at ${at}${values.length > 0 ? `: ${values.join(' ')}` : ''}`);
+    this.errno = Math.abs(errno);
+    this.code = errnoName(errno);
+    this.op = op;
+    this.at = at;
+    this.detail = detail;
+  }
+}
+
+/**
+ * The modelled kernel would oops, hit a BUG or corrupt state here: a finding about an algorithm or
+ * a release, not a fault of the model. Nothing is rolled back, as nothing is after an oops.
+ */
+export class KernelBug extends Error {
+  override readonly name = 'KernelBug';
+  /** The kernel function in which it happens. */
+  readonly at: string;
+
+  /**
+   * @param at kernel function
+   * @param what what it would do there
+   */
+  constructor(at: string, what: string) {
+    super(`${at}: ${what}`);
+    this.at = at;
+  }
+}
+
+/** A fault in what a user wrote: names the place, what was expected and what was found. */
+export class InputError extends Error {
+  override readonly name = 'InputError';
+  /** Flag, file and line, or path in a document. */
+  readonly place: string;
+  /** What is accepted there. */
+  readonly expected: string;
+
+  /**
+   * @param place flag, file and line, or path in a document
+   * @param expected what is accepted there
+   * @param got what was found, as text
+   */
+  constructor(place: string, expected: string, got: string) {
+    super(`${place}: expected ${expected}, got ${got}`);
+    this.place = place;
+    this.expected = expected;
+  }
+}
+
+/** An invariant of the model itself is broken. Never caught by the model. */
+export class ModelBug extends Error {
+  override readonly name = 'ModelBug';
+}

@@ -1,0 +1,34 @@
+/**
+ * Errno and errors, page arithmetic, operation counters and the containers that every layer of
+ * pinfold stands on. Knows nothing of memory management, IOMMUs or VFIO.
+ */
+export { Errno, errnoName, type ErrnoName } from './errno.ts';
+export { InputError, KernelBug, KernelError, ModelBug, type ErrorDetail } from './errors.ts';
+export {
+  byteAddress,
+  formatSize,
+  isAligned,
+  offsetIn,
+  PAGE_SHIFT,
+  PAGE_SIZE,
+  pageNumber,
+  pagesOf,
+  parseSize,
+  PMD_ORDER,
+  PTRS_PER_TABLE,
+  PUD_ORDER,
+  type IovaPn,
+  type Page,
+  type Pfn,
+  type Vpn,
+} from './units.ts';
+export {
+  COUNTER_DOCS,
+  COUNTER_NAMES,
+  Counters,
+  Slot,
+  type CounterName,
+  type CounterValues,
+} from './counters.ts';
+export { RbNode, RbTree } from './rbtree.ts';
+export { LEAF, TableArena } from './table-arena.ts';

@@ -1,0 +1,93 @@
+/**
+ * Storage for page tables of 512 entries, for CPU and IOMMU formats alike: every table is a slice
+ * of a few large typed arrays, so that a walk is one load per level and no object is touched.
+ *
+ * Tables are numbered from 1; entry i of table t is element `t * 512 + i`. Number 0 means "no
+ * table", so that a zeroed entry is an absent one. A format keeps directories (whose entries point
+ * to tables or are large leaves) and last-level tables in two arenas; only the former has `child`.
+ */
+import { ModelBug } from './errors.ts';
+import { PTRS_PER_TABLE } from './units.ts';
+
+/** Value of a `child` entry that is a large leaf: look into `frame` and `bits`. */
+export const LEAF = -1;
+
+/** A growing pool of page tables. */
+export class TableArena {
+  /** Per entry: table number of the next level, {@link LEAF}, or 0; empty without directories. */
+  child: Int32Array;
+  /** Per entry: first page frame of the leaf (pages). */
+  frame: Float64Array;
+  /** Per entry: the format's flag bits; 0 is "not present". */
+  bits: Uint8Array;
+  /** Tables in use. */
+  live = 0;
+  readonly #directories: boolean;
+  #capacity: number;
+  #next = 1;
+  readonly #free: number[] = [];
+
+  /** @param directories whether entries may point to further tables */
+  constructor(directories: boolean) {
+    this.#directories = directories;
+    this.#capacity = 8;
+    this.child = new Int32Array(directories ? this.#capacity * PTRS_PER_TABLE : 0);
+    this.frame = new Float64Array(this.#capacity * PTRS_PER_TABLE);
+    this.bits = new Uint8Array(this.#capacity * PTRS_PER_TABLE);
+  }
+
+  /**
+   * A table with all entries absent.
+   *
+   * @returns its number, from 1
+   */
+  alloc(): number {
+    this.live++;
+    const reused = this.#free.pop();
+    if (reused !== undefined) {
+      this.#clear(reused);
+      return reused;
+    }
+    if (this.#next === this.#capacity) this.reserve(Math.ceil(this.#capacity / 4));
+    return this.#next++;
+  }
+
+  /**
+   * Gives a table back; its entries are forgotten.
+   *
+   * @param table a table number from {@link alloc}
+   */
+  free(table: number): void {
+    if (table <= 0 || table >= this.#next) throw new ModelBug(`freeing table ${table}, which does not exist`);
+    this.live--;
+    this.#free.push(table);
+  }
+
+  /**
+   * Makes room beforehand, so that filling a large range does not copy the arrays again and again.
+   *
+   * @param tables number of tables that will be allocated
+   */
+  reserve(tables: number): void {
+    const need = this.#next + tables - this.#free.length;
+    if (need <= this.#capacity) return;
+    this.#capacity = need;
+    const entries = need * PTRS_PER_TABLE;
+    if (this.#directories) this.child = grown(this.child, new Int32Array(entries));
+    this.frame = grown(this.frame, new Float64Array(entries));
+    this.bits = grown(this.bits, new Uint8Array(entries));
+  }
+
+  #clear(table: number): void {
+    const from = table * PTRS_PER_TABLE;
+    const to = from + PTRS_PER_TABLE;
+    if (this.#directories) this.child.fill(0, from, to);
+    this.frame.fill(0, from, to);
+    this.bits.fill(0, from, to);
+  }
+}
+
+function grown<T extends Int32Array | Float64Array | Uint8Array>(old: T, larger: T): T {
+  larger.set(old);
+  return larger;
+}

@@ -1,0 +1,3 @@
+import * as bench from '@pinfold/bench';
+
+console.log(Object.keys(bench).length > 0);

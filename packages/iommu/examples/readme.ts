@@ -1,0 +1,3 @@
+import * as iommu from '@pinfold/iommu';
+
+console.log(Object.keys(iommu).length > 0);

@@ -1,0 +1,201 @@
+/**
+ * IOMMU domains: one I/O address space each, mapped and unmapped in the page sizes that the core
+ * chooses and the format of the domain understands.
+ *
+ * @source drivers/iommu/iommu.c, 6.16; reference iommu.md §1 to §6
+ */
+import { Errno, isAligned, Slot, type Counters, type IovaPn, type Pfn } from '@pinfold/base';
+import { ioPageTableFormat } from './formats/index.ts';
+import type { IoLeaf, IoPageTable, PhysRun } from './formats/format.ts';
+import { IotlbGather } from './iotlb-gather.ts';
+import { iommuPgsize, Pgsize } from './pgsize.ts';
+import { X86_MSI_REGION, type ResvRegion } from './resv-region.ts';
+import type { IommuKind, IommuRules } from './rules.ts';
+
+/** Facts of one IOMMU. */
+export interface IommuUnit {
+  /** Kind of hardware. */
+  readonly kind: IommuKind;
+  /** Input address width in bits: 39, 48 or 57 for VT-d. */
+  readonly addressWidth: number;
+  /** Orders of its large leaves: 9 (2 MiB), 18 (1 GiB). */
+  readonly superpageOrders: readonly number[];
+  /** Whether it can ignore no-snoop requests (enforce_cache_coherency). */
+  readonly snoopControl: boolean;
+  /** Regions that its groups must not be given. */
+  readonly resvRegions: readonly ResvRegion[];
+}
+
+/**
+ * A VT-d unit with 2 MiB and 1 GiB superpages and the MSI window.
+ *
+ * @param addressWidth input address width in bits: 39, 48 (default) or 57
+ * @returns the unit's facts
+ * @source drivers/iommu/intel/iommu.c intel_iommu_get_resv_regions, 6.16
+ */
+export function intelVtd(addressWidth = 48): IommuUnit {
+  return {
+    kind: 'intel-vtd',
+    addressWidth,
+    superpageOrders: [9, 18],
+    snoopControl: false,
+    resvRegions: [X86_MSI_REGION],
+  };
+}
+
+/** An I/O address space. */
+export class IommuDomain {
+  /** The IOMMU that translates it. */
+  readonly unit: IommuUnit;
+  /** Its page table. */
+  readonly table: IoPageTable;
+  readonly #counters: Counters;
+  readonly #pgsize = new Pgsize();
+
+  /**
+   * @param unit the IOMMU
+   * @param table an empty page table
+   * @param counters counters to add to
+   */
+  constructor(unit: IommuUnit, table: IoPageTable, counters: Counters) {
+    this.unit = unit;
+    this.table = table;
+    this.#counters = counters;
+  }
+
+  /** @returns last page of the aperture, inclusive; the first is 0 */
+  get apertureLast(): IovaPn {
+    return this.table.aperturePages - 1;
+  }
+
+  /**
+   * Maps a physically contiguous range. What was done is undone when a part of it fails.
+   *
+   * @param iovaPn first I/O virtual page
+   * @param pfn first page frame
+   * @param npage length in pages
+   * @param prot {@link IOMMU} access bits
+   * @returns 0; or -EINVAL (misaligned to the smallest page size, no access, outside the address
+   *   width), or what else the format refuses with
+   * @source drivers/iommu/iommu.c iommu_map, iommu_map_nosync, 6.16
+   */
+  map(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
+    this.#counters.add(Slot.iommuMapCalls, 1);
+    if (this.#misaligned(iovaPn, npage) || this.#misaligned(pfn, npage)) return -Errno.EINVAL;
+    let done = 0;
+    let calls = 0;
+    let error = 0;
+    while (done < npage && error === 0) {
+      iommuPgsize(this.table.pageOrders, iovaPn + done, pfn + done, npage - done, this.#pgsize);
+      error = this.table.mapPages(iovaPn + done, pfn + done, this.#pgsize.order, this.#pgsize.count, prot);
+      done += this.table.mapped;
+      calls++;
+    }
+    this.#counters.add(Slot.iommuMapPagesCalls, calls);
+    if (error !== 0 && done > 0) this.unmap(iovaPn, done);
+    return error;
+  }
+
+  /**
+   * Unmaps a range and invalidates the IOTLB.
+   *
+   * @param iovaPn first I/O virtual page
+   * @param npage length in pages
+   * @returns pages unmapped, which can be less or more than asked; 0 if misaligned
+   * @source drivers/iommu/iommu.c iommu_unmap, 6.16
+   */
+  unmap(iovaPn: IovaPn, npage: number): number {
+    const gather = new IotlbGather();
+    const unmapped = this.unmapFast(iovaPn, npage, gather);
+    this.iotlbSync(gather);
+    return unmapped;
+  }
+
+  /**
+   * Unmaps a range and leaves the invalidation to the caller.
+   *
+   * @param iovaPn first I/O virtual page
+   * @param npage length in pages
+   * @param gather the caller's gather
+   * @returns pages unmapped, which can be less or more than asked; 0 if misaligned
+   * @source drivers/iommu/iommu.c iommu_unmap_fast, __iommu_unmap, 6.16
+   */
+  unmapFast(iovaPn: IovaPn, npage: number, gather: IotlbGather): number {
+    this.#counters.add(Slot.iommuUnmapCalls, 1);
+    if (this.#misaligned(iovaPn, npage)) return 0;
+    let done = 0;
+    let calls = 0;
+    while (done < npage) {
+      iommuPgsize(this.table.pageOrders, iovaPn + done, iovaPn + done, npage - done, this.#pgsize);
+      const unmapped = this.table.unmapPages(iovaPn + done, this.#pgsize.order, this.#pgsize.count, gather);
+      calls++;
+      if (unmapped === 0) break;
+      done += unmapped;
+    }
+    this.#counters.add(Slot.iommuUnmapPagesCalls, calls);
+    return done;
+  }
+
+  /**
+   * Invalidates what a gather holds and empties it.
+   *
+   * @param gather the pending invalidation
+   * @source include/linux/iommu.h iommu_iotlb_sync, 6.16
+   */
+  iotlbSync(gather: IotlbGather): void {
+    this.#counters.add(Slot.iotlbSyncs, 1);
+    this.table.iotlbSync(gather);
+  }
+
+  /**
+   * Translates one page.
+   *
+   * @param iovaPn I/O virtual page
+   * @returns its page frame; 0 for "no translation", so that frame 0 cannot be represented
+   * @source drivers/iommu/iommu.c iommu_iova_to_phys, 6.16
+   */
+  iovaToPhys(iovaPn: IovaPn): Pfn {
+    return this.table.iovaToPhys(iovaPn);
+  }
+
+  /**
+   * Translates page after page while the frames are consecutive, one call counted per page.
+   *
+   * @param iovaPn first I/O virtual page
+   * @param npage pages to look at, at least 1
+   * @param out gets first frame and length; see {@link IoPageTable.iovaToPhysRun}
+   * @source drivers/vfio/vfio_iommu_type1.c vfio_unmap_unpin (the scan), 6.16
+   */
+  iovaToPhysRun(iovaPn: IovaPn, npage: number, out: PhysRun): void {
+    this.table.iovaToPhysRun(iovaPn, npage, out);
+  }
+
+  /**
+   * All leaves of its page table in address order.
+   *
+   * @returns one record per leaf
+   */
+  leaves(): Iterable<IoLeaf> {
+    return this.table.leaves();
+  }
+
+  #misaligned(pn: number, npage: number): boolean {
+    const smallest = this.table.pageOrders[0];
+    return !isAligned(pn, smallest) || !isAligned(npage, smallest);
+  }
+}
+
+/**
+ * Allocates a paging domain on an IOMMU, in the page-table code of a release.
+ *
+ * @param unit the IOMMU
+ * @param rules IOMMU rules of the kernel
+ * @param counters counters to add to
+ * @returns an empty domain
+ * @throws {InputError} when the unit's address width is none that its format supports
+ * @source drivers/iommu/iommu.c iommu_paging_domain_alloc, 6.16
+ */
+export function iommuPagingDomainAlloc(unit: IommuUnit, rules: IommuRules, counters: Counters): IommuDomain {
+  const format = ioPageTableFormat(rules.formats[unit.kind]);
+  return new IommuDomain(unit, format.create(unit, counters), counters);
+}

@@ -1,0 +1,131 @@
+/**
+ * What a page-table format is to the layer above it. A format states its page sizes, does the
+ * mapping itself, and has its own rule for unmapping a part of a large leaf and its own gather
+ * rule; a format is one file beside this one and one line in the registry.
+ *
+ * @source include/linux/iommu.h struct iommu_domain_ops, 6.16; reference iommu.md §3 to §7
+ */
+import type { Counters, IovaPn, Pfn } from '@pinfold/base';
+import type { IotlbGather } from '../iotlb-gather.ts';
+
+/** Access bits of a mapping, with the kernel's values. */
+export const IOMMU = {
+  /** The device may read. */
+  READ: 1,
+  /** The device may write. */
+  WRITE: 2,
+  /** DMA is cache coherent; type1 always asks for it. */
+  CACHE: 4,
+} as const;
+
+/** Facts of the IOMMU hardware that shape its page table. */
+export interface IoPageTableOptions {
+  /** Input address width in bits, for example 39 or 48. */
+  readonly addressWidth: number;
+  /** Orders of the large leaves that the hardware supports, for example [9, 18]. */
+  readonly superpageOrders: readonly number[];
+}
+
+/** What a contiguous scan found: see {@link IoPageTable.iovaToPhysRun}. */
+export class PhysRun {
+  /** Page frame of the first page; 0 if it has no translation. */
+  pfn: Pfn = 0;
+  /** Pages, from the first on, whose translations are consecutive; at least 1 with a translation. */
+  npage = 0;
+}
+
+/** A leaf of an IOMMU page table. */
+export interface IoLeaf {
+  /** First I/O virtual page. */
+  readonly iovaPn: IovaPn;
+  /** First page frame. */
+  readonly pfn: Pfn;
+  /** log2 of its size in pages. */
+  readonly order: number;
+  /** {@link IOMMU} access bits, READ and WRITE only. */
+  readonly prot: number;
+}
+
+/** The page table of one domain, in one format. All addresses and sizes are in pages. */
+export interface IoPageTable {
+  /** Orders of the supported leaf sizes, ascending (pgsize_bitmap). */
+  readonly pageOrders: readonly number[];
+  /** Input address space in pages: 2^(address width - 12). */
+  readonly aperturePages: number;
+  /** Page-table pages in use, the root included. */
+  readonly tablePages: number;
+  /** Pages that the last {@link mapPages} mapped, also when it failed half way. */
+  readonly mapped: number;
+
+  /**
+   * Maps `count` pages of one size.
+   *
+   * @param iovaPn first I/O virtual page, aligned to the size
+   * @param pfn first page frame, aligned to the size
+   * @param order log2 of the page size in pages, one of `pageOrders`
+   * @param count number of pages of that size
+   * @param prot {@link IOMMU} access bits
+   * @returns 0 or a negative errno; `mapped` says how far it came
+   */
+  mapPages(iovaPn: IovaPn, pfn: Pfn, order: number, count: number, prot: number): number;
+
+  /**
+   * Unmaps `count` pages of one size.
+   *
+   * @param iovaPn first I/O virtual page
+   * @param order log2 of the page size in pages
+   * @param count number of pages of that size
+   * @param gather collects what must be invalidated
+   * @returns pages unmapped: 0, less than asked, or more when a larger leaf went as a whole
+   */
+  unmapPages(iovaPn: IovaPn, order: number, count: number, gather: IotlbGather): number;
+
+  /**
+   * Invalidates the gathered range and frees the tables that waited for it.
+   *
+   * @param gather the pending invalidation, empty afterwards
+   */
+  iotlbSync(gather: IotlbGather): void;
+
+  /**
+   * Translates one page.
+   *
+   * @param iovaPn I/O virtual page
+   * @returns its page frame, or 0 for no translation
+   */
+  iovaToPhys(iovaPn: IovaPn): Pfn;
+
+  /**
+   * Calls iova_to_phys for page after page while the translations are consecutive: the scan of
+   * `vfio_unmap_unpin`, here so that its per-page walk is a loop in the format's own code. Every
+   * page costs a full walk and is counted as a call, the failing probe at the end too.
+   *
+   * @param iovaPn first I/O virtual page
+   * @param npage pages to look at, at least 1
+   * @param out gets the run
+   */
+  iovaToPhysRun(iovaPn: IovaPn, npage: number, out: PhysRun): void;
+
+  /**
+   * All leaves in address order.
+   *
+   * @returns one record per leaf
+   */
+  leaves(): Iterable<IoLeaf>;
+}
+
+/** A page-table format: makes the page tables of domains. */
+export interface IoPageTableFormat {
+  /** Name in the registry and in the rules of a release. */
+  readonly name: string;
+  /** One line on what it is and where it comes from. */
+  readonly summary: string;
+  /**
+   * Makes an empty page table.
+   *
+   * @param options facts of the hardware
+   * @param counters counters to add to
+   * @returns the page table of a new domain
+   */
+  create(options: IoPageTableOptions, counters: Counters): IoPageTable;
+}

@@ -1,0 +1,18 @@
+/**
+ * IOMMU domains and page-table formats: map, unmap, iova_to_phys, the IOTLB gather, reserved
+ * regions. Knows nothing of memory management or VFIO.
+ */
+export type { IommuKind, IommuRules } from './rules.ts';
+export { IommuDomain, intelVtd, iommuPagingDomainAlloc, type IommuUnit } from './domain.ts';
+export {
+  IOMMU,
+  PhysRun,
+  type IoLeaf,
+  type IoPageTable,
+  type IoPageTableFormat,
+  type IoPageTableOptions,
+} from './formats/format.ts';
+export { ioPageTableFormat, ioPageTableFormats } from './formats/index.ts';
+export { IotlbGather } from './iotlb-gather.ts';
+export { iommuPgsize, Pgsize } from './pgsize.ts';
+export { X86_MSI_REGION, type ResvRegion, type ResvType } from './resv-region.ts';

@@ -1,0 +1,17 @@
+/**
+ * What of the IOMMU layer differs between kernel releases. One table per release; code asks the
+ * table, never for a version.
+ */
+
+/** The IOMMU part of a kernel release. */
+export interface IommuRules {
+  /** Release series the table describes, for example `6.18`. */
+  readonly series: string;
+  /** Name of the page-table format (see `formats`) that serves each kind of IOMMU. */
+  readonly formats: Readonly<Record<IommuKind, string>>;
+  /** Kernel source or reference section of the facts above. */
+  readonly source: string;
+}
+
+/** Kinds of IOMMU hardware that the model knows. */
+export type IommuKind = 'intel-vtd';

@@ -1,0 +1,38 @@
+/**
+ * locked_vm: the pages that a process has charged against RLIMIT_MEMLOCK.
+ *
+ * @source mm/util.c __account_locked_vm, 6.16; reference mm.md §8
+ */
+import { Errno, Slot } from '@pinfold/base';
+import type { MmStruct, Task } from './mm-struct.ts';
+
+/**
+ * Charges pages to `mm.lockedVm`, or takes a charge back.
+ *
+ * @param mm address space that is charged
+ * @param pages number of pages, at least 0
+ * @param inc true to charge, false to take back
+ * @param task process whose RLIMIT_MEMLOCK counts
+ * @param bypassRlimit whether the limit does not bind (CAP_IPC_LOCK)
+ * @returns 0, or -ENOMEM when the charge would exceed the limit
+ * @source mm/util.c __account_locked_vm, 6.16
+ */
+export function accountLockedVm(
+  mm: MmStruct,
+  pages: number,
+  inc: boolean,
+  task: Task,
+  bypassRlimit: boolean,
+): number {
+  mm.memory.counters.add(Slot.accountingUpdates, 1);
+  if (!inc) {
+    if (pages > mm.lockedVm) {
+      mm.memory.warnOnce('__account_locked_vm', `locked_vm ${mm.lockedVm} goes below 0 by -${pages}`);
+    }
+    mm.lockedVm -= pages;
+    return 0;
+  }
+  if (!bypassRlimit && mm.lockedVm + pages > task.memlockPages) return -Errno.ENOMEM;
+  mm.lockedVm += pages;
+  return 0;
+}

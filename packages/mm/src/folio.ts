@@ -1,0 +1,85 @@
+/**
+ * Reference and pin counts of a folio: taking and dropping pins.
+ *
+ * A pin of a small folio adds {@link GUP_PIN_COUNTING_BIAS} to its reference count (1 atomic); a
+ * pin of a large folio adds 1 to its reference count and to its pincount (2 atomics).
+ *
+ * @source mm/gup.c try_grab_folio, gup_put_folio, 6.16; reference mm.md §3
+ */
+import { KernelBug, type Pfn } from '@pinfold/base';
+import { PG, type MemMap } from './memmap.ts';
+
+/** What a pin adds to the reference count of a small folio. */
+export const GUP_PIN_COUNTING_BIAS = 1024;
+
+/**
+ * Pins the folio of a page (FOLL_PIN).
+ *
+ * @param memmap memory map
+ * @param pfn any page of the folio
+ * @param refs pins to take
+ * @returns atomic operations done: 1 or 2; 0 if refused because the count is not positive (free
+ *   page or overflow)
+ * @source mm/gup.c try_grab_folio, 6.16
+ */
+export function tryGrabFolio(memmap: MemMap, pfn: Pfn, refs: number): number {
+  const head = memmap.headEntryOf(pfn);
+  if (memmap.refcount[head] <= 0) return 0;
+  if (memmap.order[head] === 0) {
+    memmap.refcount[head] += refs * GUP_PIN_COUNTING_BIAS;
+    return 1;
+  }
+  memmap.refcount[head] += refs;
+  memmap.pincount[head] += refs;
+  return 2;
+}
+
+/**
+ * Drops pins of the folio of a page, and frees the folio with its last reference.
+ *
+ * @param memmap memory map
+ * @param pfn any page of the folio
+ * @param refs pins to drop
+ * @returns atomic operations done: 1 or 2
+ * @throws {KernelBug} when the folio holds fewer pins: the kernel would corrupt its count
+ * @source mm/gup.c gup_put_folio, 6.16
+ */
+export function gupPutFolio(memmap: MemMap, pfn: Pfn, refs: number): number {
+  const head = memmap.headEntryOf(pfn);
+  const large = memmap.order[head] > 0;
+  const count = large ? refs : refs * GUP_PIN_COUNTING_BIAS;
+  const held = large ? memmap.pincount[head] : memmap.refcount[head];
+  if (held < count) throw new KernelBug('gup_put_folio', `pfn ${pfn} holds fewer than ${refs} pins`);
+  if (large) memmap.pincount[head] -= refs;
+  memmap.refcount[head] -= count;
+  if (memmap.refcount[head] === 0) memmap.freeFolio(pfn);
+  return large ? 2 : 1;
+}
+
+/**
+ * Whether a folio may be pinned for DMA: exact for large folios, for small ones a count of at
+ * least one bias, which plain references can reach too.
+ *
+ * @param memmap memory map
+ * @param pfn any page of the folio
+ * @returns true if it may be pinned
+ * @source include/linux/mm.h folio_maybe_dma_pinned, 6.16
+ */
+export function folioMaybeDmaPinned(memmap: MemMap, pfn: Pfn): boolean {
+  const head = memmap.headEntryOf(pfn);
+  return memmap.order[head] > 0 ? memmap.pincount[head] > 0 : memmap.refcount[head] >= GUP_PIN_COUNTING_BIAS;
+}
+
+/**
+ * Marks a folio dirty unless it is; only a clean one is locked for it.
+ *
+ * @param memmap memory map
+ * @param head state entry of the folio's head
+ * @returns 1 if the folio was locked and marked, 0 if it was dirty already
+ * @source mm/gup.c unpin_user_pages_dirty_lock, 6.16
+ */
+export function dirtyFolioLock(memmap: MemMap, head: number): number {
+  if (memmap.flags[head] & PG.dirty) return 0;
+  memmap.flags[head] |= PG.dirty;
+  return 1;
+}

@@ -1,0 +1,47 @@
+/**
+ * Pages, folios, the memory map, address spaces and page pinning of Linux, as far as DMA mapping
+ * meets them. Knows nothing of IOMMUs or VFIO.
+ */
+export type { MmRules } from './rules.ts';
+export {
+  MemMap,
+  PAGES_PER_SECTION,
+  PG,
+  SECTION_ORDER,
+  type MemoryModel,
+  type MemoryRange,
+  type ZoneType,
+} from './memmap.ts';
+export { Memory, VmStat } from './memory.ts';
+export { dirtyFolioLock, folioMaybeDmaPinned, GUP_PIN_COUNTING_BIAS, gupPutFolio, tryGrabFolio } from './folio.ts';
+export {
+  nthPage,
+  numPagesContiguous,
+  numPfnsContiguous,
+  pageExtIterNextFastPossible,
+  pageRangeContiguous,
+} from './contiguity.ts';
+export { FrameRun, PrescribedLayout, type FrameSource, type LayoutRun } from './frame-source.ts';
+export { MAX_VPN, PageTable, PTE } from './page-table.ts';
+export { VM, VmaTree, type Vma } from './vma.ts';
+export { MmStruct, Task, type GupFailure } from './mm-struct.ts';
+export {
+  mmapMemory,
+  mmapPfnmap,
+  type MemoryKind,
+  type MmapMemory,
+  type MmapPfnmap,
+  type MmapRange,
+  type Prot,
+} from './mmap.ts';
+export { accountLockedVm } from './accounting.ts';
+export { FOLL, pinUserPagesRemote } from './gup.ts';
+export { checkMigrateMovablePages } from './longterm.ts';
+export { followPfnmap, type FollowPfnmap } from './pfnmap.ts';
+export {
+  unpinUserPage,
+  unpinUserPageRangeDirtyLock,
+  unpinUserPages,
+  unpinUserPagesDirtyLock,
+  unpinUserPagesOneByOne,
+} from './unpin.ts';

@@ -1,0 +1,472 @@
+/**
+ * The memory map: which pfns have a `struct page`, where it lies, and the state of every page.
+ *
+ * Memory is organised in sections of 128 MiB (x86-64). Two memory models decide what a
+ * `struct page *` is (CONFIG_SPARSEMEM_VMEMMAP):
+ *
+ * - `sparsemem-vmemmap`: one virtual array; page = base + pfn, so neighbours in pfn are neighbours
+ *   in page.
+ * - `sparsemem` (classic): every section has its own array somewhere; page = slot of the section
+ *   times PAGES_PER_SECTION plus the offset in the section. The slots are a permutation with gaps:
+ *   the arrays of neighbouring sections may be apart, and those of strangers adjacent.
+ *
+ * Page state is a struct of arrays (`refcount`, `pincount`, `flags`, `order`), in one block per
+ * section, made when the section is first touched. A block starts at the stride of its first folio
+ * (one entry per 2 MiB folio, not 512) and is rebuilt finer when a smaller folio appears. A folio
+ * larger than a section keeps its counts in the entry of its head page.
+ *
+ * @source reference mm.md §2 and §4; include/asm-generic/memory_model.h, include/linux/mmzone.h, 6.16
+ */
+import { InputError, isAligned, KernelBug, ModelBug, type Page, type Pfn } from '@pinfold/base';
+
+/** How the kernel is configured to find a `struct page`. */
+export type MemoryModel = 'sparsemem-vmemmap' | 'sparsemem';
+
+/** log2 of the pages of a memory section (SECTION_SIZE_BITS 27 on x86-64). */
+export const SECTION_ORDER = 15;
+/** Pages of a memory section: 128 MiB. */
+export const PAGES_PER_SECTION = 32768;
+
+/** Page flags that DMA mapping meets. */
+export const PG = {
+  /** PG_reserved: boot-reserved, firmware, holes in an early section; never user memory. */
+  reserved: 1,
+  /** PG_dirty, kept on the folio's head. */
+  dirty: 2,
+  /** The folio is a hugetlb page. */
+  hugetlb: 4,
+  /** The folio is anonymous memory. */
+  anon: 8,
+} as const;
+
+/** Pages whose folio may be pinned for long (ZONE_DMA32, ZONE_NORMAL), or not (ZONE_MOVABLE). */
+export type ZoneType = 'normal' | 'movable';
+
+/** A range of physical memory. */
+export interface MemoryRange {
+  /** First page frame. */
+  readonly pfn: Pfn;
+  /** Length in pages. */
+  readonly npage: number;
+  /** Zone of its sections; default `normal`. */
+  readonly zone?: ZoneType;
+}
+
+/** `sectionBase` of a section without a memory map. */
+const ABSENT = -1;
+/** `sectionBase` of a section whose pages were never touched: all free, none reserved. */
+const UNTOUCHED = -2;
+/** Lowest `struct page` of the virtual memory map, far from every pfn so that the two cannot mix. */
+const VMEMMAP_START = 2 ** 44;
+/** Highest pfn that can have a memory map: 52 physical address bits. */
+const MAX_PFN = 2 ** 40;
+
+/** Sections, `struct page` arithmetic and per-page state of one machine. */
+export class MemMap {
+  /** The memory model that the kernel was configured with. */
+  readonly model: MemoryModel;
+  /** `struct page` of pfn 0 under vmemmap, where page = base + pfn; 0 under classic sparsemem. */
+  readonly vmemmapBase: number;
+  /** Per state entry: `_refcount` of the folio, on its head page. Pins of small folios are in it. */
+  refcount: Int32Array = new Int32Array(1024);
+  /** Per state entry: `_pincount` of a large folio, on its head page. */
+  pincount: Int32Array = new Int32Array(1024);
+  /** Per state entry: {@link PG} flags. */
+  flags: Uint8Array = new Uint8Array(1024);
+  /** Per state entry: order of the folio that the page belongs to. */
+  order: Uint8Array = new Uint8Array(1024);
+  /** Per section: index of its first state entry, or below 0 if it has none. */
+  sectionBase: Int32Array;
+  /** Per section: log2 of the pages that one state entry stands for. */
+  sectionStride: Uint8Array;
+  readonly #zoneMovable: Uint8Array;
+  readonly #slotOfSection: Int32Array;
+  readonly #sectionOfSlot: Int32Array;
+  #entries = 0;
+  readonly #freeBlocks: number[][] = Array.from({ length: SECTION_ORDER + 1 }, () => []);
+
+  /**
+   * @param ranges the machine's memory, in pages; sections that no range touches are holes without
+   *   a memory map, and pages outside every range in a section that one touches are PG_reserved
+   * @param model the memory model
+   * @param seed chooses the permutation of the section memmaps under classic sparsemem
+   * @throws {InputError} when a range is empty, overlaps another or lies above 52 address bits
+   */
+  constructor(ranges: readonly MemoryRange[], model: MemoryModel = 'sparsemem-vmemmap', seed = 0) {
+    this.model = model;
+    this.vmemmapBase = model === 'sparsemem-vmemmap' ? VMEMMAP_START : 0;
+    const sorted = checkedRanges(ranges);
+    const end = sorted.reduce((max, range) => Math.max(max, range.pfn + range.npage), 0);
+    const sections = Math.ceil(end / PAGES_PER_SECTION);
+    this.sectionBase = new Int32Array(sections).fill(ABSENT);
+    this.sectionStride = new Uint8Array(sections);
+    this.#zoneMovable = new Uint8Array(sections);
+    for (const range of sorted) this.#addRange(range);
+    this.#reserveOutside(sorted);
+    const classic = model === 'sparsemem';
+    const slots = classic ? 2 ** Math.ceil(Math.log2(2 * sections + 2)) : 0;
+    this.#slotOfSection = new Int32Array(classic ? sections : 0);
+    this.#sectionOfSlot = new Int32Array(slots).fill(ABSENT);
+    if (classic) this.#placeMemmaps(slots, seed);
+  }
+
+  /**
+   * Whether a `struct page` exists for a pfn. Says nothing about RAM: an early section is valid as
+   * a whole, and device memory has none.
+   *
+   * @param pfn page frame
+   * @returns true if it has a memory map
+   * @source include/linux/mmzone.h pfn_valid, 6.16
+   */
+  pfnValid(pfn: Pfn): boolean {
+    const section = (pfn / PAGES_PER_SECTION) | 0;
+    return section < this.sectionBase.length && this.sectionBase[section] !== ABSENT;
+  }
+
+  /**
+   * PageReserved of a valid pfn.
+   *
+   * @param pfn page frame with a memory map
+   * @returns true if PG_reserved is set
+   * @source include/linux/page-flags.h PageReserved, 6.16
+   */
+  pageReserved(pfn: Pfn): boolean {
+    const section = (pfn / PAGES_PER_SECTION) | 0;
+    const base = this.sectionBase[section];
+    if (base < 0) return false;
+    const entry = base + ((pfn & (PAGES_PER_SECTION - 1)) >>> this.sectionStride[section]);
+    return (this.flags[entry] & PG.reserved) !== 0;
+  }
+
+  /**
+   * pfn_to_page.
+   *
+   * @param pfn page frame with a memory map
+   * @returns its `struct page`
+   * @source include/asm-generic/memory_model.h __pfn_to_page, 6.16
+   */
+  pfnToPage(pfn: Pfn): Page {
+    if (this.vmemmapBase !== 0) return this.vmemmapBase + pfn;
+    const section = Math.floor(pfn / PAGES_PER_SECTION);
+    const slot = this.#slotOfSection[section];
+    if (!(slot > 0)) throw new KernelBug('pfn_to_page', `pfn ${pfn} has no memory map`);
+    return slot * PAGES_PER_SECTION + (pfn - section * PAGES_PER_SECTION);
+  }
+
+  /**
+   * page_to_pfn.
+   *
+   * @param page a `struct page`
+   * @returns its page frame
+   * @throws {KernelBug} under classic sparsemem for a page that lies in no section's memmap
+   * @source include/asm-generic/memory_model.h __page_to_pfn, 6.16
+   */
+  pageToPfn(page: Page): Pfn {
+    if (this.vmemmapBase !== 0) return page - this.vmemmapBase;
+    const section = this.sectionOfPage(page);
+    return section * PAGES_PER_SECTION + (page % PAGES_PER_SECTION);
+  }
+
+  /**
+   * page_to_section: the section number that classic sparsemem keeps in the page flags. It is 0
+   * for every page under vmemmap, where nothing needs it (memdesc_section in 6.18).
+   *
+   * @param page a `struct page`
+   * @returns its section number
+   * @source include/linux/mm.h page_to_section, 6.16
+   */
+  sectionOfPage(page: Page): number {
+    if (this.vmemmapBase !== 0) return 0;
+    const section = this.#sectionOfSlot[Math.floor(page / PAGES_PER_SECTION)] ?? ABSENT;
+    if (section < 0) throw new KernelBug('page_to_pfn', `struct page ${page} lies in no section's memmap`);
+    return section;
+  }
+
+  /**
+   * State entry of a page, made if its section was never touched.
+   *
+   * @param pfn page frame with a memory map
+   * @returns index into `flags` and `order`; into the counts only if the page is a folio's head
+   */
+  entryOf(pfn: Pfn): number {
+    const section = (pfn / PAGES_PER_SECTION) | 0;
+    const base = this.sectionBase[section];
+    if (base < 0) return this.#touch(pfn, section);
+    return base + ((pfn & (PAGES_PER_SECTION - 1)) >>> this.sectionStride[section]);
+  }
+
+  /**
+   * State entry of the head page of the folio that a page belongs to (page_folio).
+   *
+   * @param pfn page frame with a memory map
+   * @returns index into `refcount`, `pincount`, `flags` and `order`
+   * @source include/linux/page-flags.h page_folio, 6.16
+   */
+  headEntryOf(pfn: Pfn): number {
+    const section = (pfn / PAGES_PER_SECTION) | 0;
+    const base = this.sectionBase[section];
+    if (base < 0) return this.#touch(pfn, section);
+    const offset = pfn & (PAGES_PER_SECTION - 1);
+    const stride = this.sectionStride[section];
+    const order = this.order[base + (offset >>> stride)];
+    if (order <= stride) return base + (offset >>> stride);
+    if (order <= SECTION_ORDER) return base + (((offset >>> order) << order) >>> stride);
+    return this.entryOf(pfn - (pfn % 2 ** order));
+  }
+
+  /**
+   * log2 of the pages that one state entry of a page's section stands for.
+   *
+   * @param pfn page frame of a section that was touched
+   * @returns 0 to 15
+   */
+  strideAt(pfn: Pfn): number {
+    return this.sectionStride[(pfn / PAGES_PER_SECTION) | 0];
+  }
+
+  /**
+   * Tests page after page whether it is invalid or reserved (no memory map, or PG_reserved), while
+   * the answer is the wanted one.
+   *
+   * @param pfn first page frame
+   * @param npage pages to test, at least 1
+   * @param wanted the answer that continues the run
+   * @returns pages from the first on with that answer, 0 to npage
+   * @source drivers/vfio/vfio_iommu_type1.c is_invalid_reserved_pfn, 6.16
+   */
+  invalidOrReservedRun(pfn: Pfn, npage: number, wanted: boolean): number {
+    for (let done = 0; done < npage; ) {
+      const at = pfn + done;
+      const offset = (at & (PAGES_PER_SECTION - 1)) | 0;
+      const n = Math.min(npage - done, PAGES_PER_SECTION - offset) | 0;
+      const run = this.#reservedRunInSection((at / PAGES_PER_SECTION) | 0, offset, n, wanted);
+      done += run;
+      if (run < n) return done;
+    }
+    return npage;
+  }
+
+  #reservedRunInSection(section: number, offset: number, npage: number, wanted: boolean): number {
+    const base = section < this.sectionBase.length ? this.sectionBase[section] : ABSENT;
+    if (base < 0) return (base === ABSENT) === wanted ? npage : 0;
+    const { flags } = this;
+    const stride = this.sectionStride[section];
+    const want = wanted ? PG.reserved : 0;
+    const end = offset + npage;
+    let at = offset;
+    while (at < end && (flags[base + (at >>> stride)] & PG.reserved) === want) at++;
+    return at - offset;
+  }
+
+  /**
+   * Whether a folio may stay where it is under a longterm pin.
+   *
+   * @param pfn any page of the folio
+   * @returns false in ZONE_MOVABLE
+   * @source include/linux/mm.h folio_is_longterm_pinnable, 6.16
+   */
+  longtermPinnable(pfn: Pfn): boolean {
+    return this.#zoneMovable[(pfn / PAGES_PER_SECTION) | 0] === 0;
+  }
+
+  /**
+   * Makes free pages a folio with one reference.
+   *
+   * @param pfn head page frame, aligned to the order
+   * @param order folio order, 0 to 18
+   * @param flags {@link PG} flags of the folio
+   * @returns state entry of the head
+   * @throws {InputError} when the pages are no memory, reserved or already part of a folio
+   */
+  allocFolio(pfn: Pfn, order: number, flags: number): number {
+    if (!isAligned(pfn, order)) throw new ModelBug(`folio of order ${order} at unaligned pfn ${pfn}`);
+    const end = pfn + 2 ** order;
+    for (let at = pfn; at < end; at += PAGES_PER_SECTION) {
+      this.#allocInSection(at, Math.min(order, SECTION_ORDER), order, flags);
+    }
+    const head = this.entryOf(pfn);
+    this.refcount[head] = 1;
+    return head;
+  }
+
+  /**
+   * Frees a folio whose last reference went: its pages are free order-0 pages again.
+   *
+   * @param pfn any page of the folio
+   */
+  freeFolio(pfn: Pfn): void {
+    const order = this.order[this.headEntryOf(pfn)];
+    const head = pfn - (pfn % 2 ** order);
+    for (let at = head; at < head + 2 ** order; at += PAGES_PER_SECTION) {
+      const from = this.entryOf(at);
+      const to = from + (2 ** Math.min(order, SECTION_ORDER) >>> this.strideAt(at));
+      for (const field of [this.refcount, this.pincount, this.flags, this.order]) {
+        field.fill(0, from, Math.max(to, from + 1));
+      }
+    }
+  }
+
+  /**
+   * Marks pages PG_reserved, as a driver or firmware does with memory of its own.
+   *
+   * @param pfn first page frame
+   * @param npage number of pages
+   */
+  reservePages(pfn: Pfn, npage: number): void {
+    for (let at = pfn; at < pfn + npage; at++) {
+      this.#refine(at, 0);
+      const entry = this.entryOf(at);
+      this.flags[entry] |= PG.reserved;
+    }
+  }
+
+  /**
+   * Every head page that holds references, with its counts, in pfn order: for invariants.
+   *
+   * @returns one record per folio in use
+   */
+  *foliosInUse(): Generator<{ pfn: Pfn; order: number; refcount: number; pincount: number; flags: number }> {
+    for (let section = 0; section < this.sectionBase.length; section++) {
+      const base = this.sectionBase[section];
+      if (base < 0) continue;
+      const stride = this.sectionStride[section];
+      for (let entry = base; entry < base + (PAGES_PER_SECTION >>> stride); entry++) {
+        const refcount = this.refcount[entry];
+        const pincount = this.pincount[entry];
+        if (refcount === 0 && pincount === 0) continue;
+        const pfn = section * PAGES_PER_SECTION + ((entry - base) << stride);
+        yield { pfn, order: this.order[entry], refcount, pincount, flags: this.flags[entry] };
+      }
+    }
+  }
+
+  /**
+   * Makes room for the state of pages beforehand.
+   *
+   * @param npage pages that will be touched
+   * @param order order of their folios
+   */
+  reserveState(npage: number, order: number): void {
+    this.#grow(this.#entries + Math.ceil(npage / 2 ** Math.min(order, SECTION_ORDER)));
+  }
+
+  #addRange(range: MemoryRange): void {
+    const first = Math.floor(range.pfn / PAGES_PER_SECTION);
+    const last = Math.floor((range.pfn + range.npage - 1) / PAGES_PER_SECTION);
+    this.sectionBase.fill(UNTOUCHED, first, last + 1);
+    if (range.zone === 'movable') this.#zoneMovable.fill(1, first, last + 1);
+  }
+
+  /** Pages of a present section that are in no range get PG_reserved, as early holes do at boot. */
+  #reserveOutside(sorted: readonly MemoryRange[]): void {
+    let covered = 0;
+    const gap = (from: number, to: number): void => {
+      const firstEnd = Math.min(to, Math.ceil(from / PAGES_PER_SECTION) * PAGES_PER_SECTION);
+      const lastStart = Math.floor(to / PAGES_PER_SECTION) * PAGES_PER_SECTION;
+      this.#reserveIfPresent(from, firstEnd);
+      this.#reserveIfPresent(Math.max(lastStart, firstEnd), to);
+    };
+    for (const range of sorted) {
+      gap(covered, range.pfn);
+      covered = range.pfn + range.npage;
+    }
+    gap(covered, this.sectionBase.length * PAGES_PER_SECTION);
+  }
+
+  #reserveIfPresent(from: Pfn, to: Pfn): void {
+    if (from < to && this.pfnValid(from)) this.reservePages(from, to - from);
+  }
+
+  /** A multiplicative hash permutes the sections over twice as many slots; slot 0 stays NULL. */
+  #placeMemmaps(slots: number, seed: number): void {
+    for (let section = 0; section < this.sectionBase.length; section++) {
+      if (this.sectionBase[section] === ABSENT) continue;
+      let slot = (Math.imul(section + 1 + seed, 0x9e3779b1) >>> 3) % slots;
+      while (slot === 0 || this.#sectionOfSlot[slot] !== ABSENT) slot = (slot + 1) % slots;
+      this.#slotOfSection[section] = slot;
+      this.#sectionOfSlot[slot] = section;
+    }
+  }
+
+  #touch(pfn: Pfn, section: number): number {
+    if (!this.pfnValid(pfn)) throw new KernelBug('pfn_to_page', `pfn ${pfn} has no memory map`);
+    this.#makeBlock(section, SECTION_ORDER);
+    return this.entryOf(pfn);
+  }
+
+  #allocInSection(pfn: Pfn, inSection: number, order: number, flags: number): void {
+    if (!this.pfnValid(pfn)) {
+      throw new InputError(`frame ${pfn}`, 'a page of the machine’s memory', 'a pfn without memory map');
+    }
+    this.#refine(pfn, inSection);
+    const from = this.entryOf(pfn);
+    const to = from + 2 ** (inSection - this.strideAt(pfn));
+    for (let entry = from; entry < to; entry++) {
+      if (this.flags[entry] !== 0 || this.refcount[entry] !== 0 || this.order[entry] !== 0) {
+        throw new InputError(`frame ${pfn}`, 'free pages for a folio', 'pages that are reserved or in use');
+      }
+      this.order[entry] = order;
+      this.flags[entry] = flags;
+    }
+  }
+
+  /** Makes sure that the section's state has one entry per 2^order pages or finer. */
+  #refine(pfn: Pfn, order: number): void {
+    const section = (pfn / PAGES_PER_SECTION) | 0;
+    const old = this.sectionBase[section];
+    if (old < 0) {
+      this.#makeBlock(section, order);
+      return;
+    }
+    const stride = this.sectionStride[section];
+    if (stride <= order) return;
+    this.#makeBlock(section, order);
+    const base = this.sectionBase[section];
+    for (let i = 0; i < PAGES_PER_SECTION >>> stride; i++) {
+      const first = base + ((i << stride) >>> order);
+      const next = first + (1 << (stride - order));
+      this.refcount[first] = this.refcount[old + i];
+      this.pincount[first] = this.pincount[old + i];
+      this.flags.fill(this.flags[old + i], first, next);
+      this.order.fill(this.order[old + i], first, next);
+    }
+    this.#freeBlocks[stride].push(old);
+  }
+
+  #makeBlock(section: number, stride: number): void {
+    const size = PAGES_PER_SECTION >>> stride;
+    let base = this.#freeBlocks[stride].pop();
+    if (base === undefined) {
+      base = this.#entries;
+      this.#entries += size;
+      if (this.#entries > this.refcount.length) this.#grow(Math.ceil(this.#entries * 1.25));
+    }
+    for (const field of [this.refcount, this.pincount, this.flags, this.order]) {
+      field.fill(0, base, base + size);
+    }
+    this.sectionBase[section] = base;
+    this.sectionStride[section] = stride;
+  }
+
+  #grow(entries: number): void {
+    if (entries <= this.refcount.length) return;
+    const { refcount, pincount, flags, order } = this;
+    (this.refcount = new Int32Array(entries)).set(refcount);
+    (this.pincount = new Int32Array(entries)).set(pincount);
+    (this.flags = new Uint8Array(entries)).set(flags);
+    (this.order = new Uint8Array(entries)).set(order);
+  }
+}
+
+function checkedRanges(ranges: readonly MemoryRange[]): MemoryRange[] {
+  const sorted = [...ranges].sort((a, b) => a.pfn - b.pfn);
+  let end = 0;
+  for (const { pfn, npage } of sorted) {
+    const place = `memory range at pfn ${pfn}`;
+    if (!(npage > 0)) throw new InputError(place, 'at least one page', `${npage} pages`);
+    if (pfn < end) throw new InputError(place, 'ranges that do not overlap', `a start below pfn ${end}`);
+    if (pfn + npage > MAX_PFN) throw new InputError(place, 'memory below 2^52 bytes', `end pfn ${pfn + npage}`);
+    end = pfn + npage;
+  }
+  return sorted;
+}

@@ -1,0 +1,55 @@
+/**
+ * The memory of one machine: its memory map, its pin statistics, its counters and the mm rules of
+ * the kernel that runs on it.
+ */
+import { Counters } from '@pinfold/base';
+import type { MemMap } from './memmap.ts';
+import type { MmRules } from './rules.ts';
+
+/** The node statistics of pinning, in 4 KiB pages. Their difference is the number of pins held. */
+export class VmStat {
+  /** nr_foll_pin_acquired: pins taken. */
+  nrFollPinAcquired = 0;
+  /** nr_foll_pin_released: pins dropped. */
+  nrFollPinReleased = 0;
+
+  /** @returns pins held now, in pages */
+  get pinsHeld(): number {
+    return this.nrFollPinAcquired - this.nrFollPinReleased;
+  }
+}
+
+/** Physical memory as the functions of this package see it. */
+export class Memory {
+  /** Sections, `struct page` arithmetic and page state. */
+  readonly memmap: MemMap;
+  /** What differs between releases. */
+  readonly rules: MmRules;
+  /** Pin statistics of the machine. */
+  readonly vmstat: VmStat = new VmStat();
+  /** Operation counters, shared with the other layers of the machine. */
+  readonly counters: Counters;
+  /** What the kernel would have printed by WARN_ON_ONCE: one text per place. */
+  readonly warnings: Map<string, string> = new Map();
+
+  /**
+   * @param memmap memory map
+   * @param rules mm rules of the kernel
+   * @param counters counters to add to; default: own ones
+   */
+  constructor(memmap: MemMap, rules: MmRules, counters: Counters = new Counters()) {
+    this.memmap = memmap;
+    this.rules = rules;
+    this.counters = counters;
+  }
+
+  /**
+   * WARN_ON_ONCE: the kernel complains and goes on.
+   *
+   * @param at kernel function
+   * @param what what it found
+   */
+  warnOnce(at: string, what: string): void {
+    if (!this.warnings.has(at)) this.warnings.set(at, what);
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * An address space (`struct mm_struct`) and the process that owns it.
+ *
+ * @source include/linux/mm_types.h struct mm_struct, 6.16; reference mm.md §8
+ */
+import { PAGE_SIZE, type Vpn } from '@pinfold/base';
+import type { Memory } from './memory.ts';
+import { PageTable } from './page-table.ts';
+import { VmaTree } from './vma.ts';
+
+/** Why the last GUP or pfnmap walk on an address space ended early; for messages. */
+export interface GupFailure {
+  /** Virtual page at which it ended. */
+  readonly vpn: Vpn;
+  /** The reason, in a few words. */
+  readonly why: string;
+}
+
+/** An address space. */
+export class MmStruct {
+  /** The machine's memory. */
+  readonly memory: Memory;
+  /** Its areas. */
+  readonly vmas: VmaTree = new VmaTree();
+  /** Its page table. */
+  readonly pageTable: PageTable = new PageTable();
+  /** mm->locked_vm: pages charged against RLIMIT_MEMLOCK. */
+  lockedVm = 0;
+  /** mm_users: 0 once the process has gone. */
+  mmUsers = 1;
+  /** Set by the first FOLL_PIN (MMF_HAS_PINNED): from then on fork copies pinned pages. */
+  hasPinned = false;
+  /** Why the last GUP or pfnmap walk ended early, null if none did. */
+  gupFailure: GupFailure | null = null;
+
+  /** @param memory the machine's memory */
+  constructor(memory: Memory) {
+    this.memory = memory;
+  }
+}
+
+/** What of a process matters for pinning: its memory, its limit, its capability. */
+export class Task {
+  /** Address space. */
+  readonly mm: MmStruct;
+  /** RLIMIT_MEMLOCK in bytes; Infinity is unlimited. */
+  rlimitMemlock: number;
+  /** CAP_IPC_LOCK: RLIMIT_MEMLOCK does not bind. */
+  capIpcLock: boolean;
+
+  /**
+   * @param mm address space
+   * @param rlimitMemlock RLIMIT_MEMLOCK in bytes; default 8 MiB, the kernel's
+   * @param capIpcLock whether the process has CAP_IPC_LOCK
+   */
+  constructor(mm: MmStruct, rlimitMemlock: number = 8 * 2 ** 20, capIpcLock = false) {
+    this.mm = mm;
+    this.rlimitMemlock = rlimitMemlock;
+    this.capIpcLock = capIpcLock;
+  }
+
+  /** @returns RLIMIT_MEMLOCK in whole pages */
+  get memlockPages(): number {
+    return Math.floor(this.rlimitMemlock / PAGE_SIZE);
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * The CPU page table of one address space: four levels of 512 entries (PGD, PUD, PMD, PTE; P4D is
+ * folded), with leaves of 4 KiB, 2 MiB and 1 GiB.
+ *
+ * Levels are numbered from the leaf side: 0 PTE, 1 PMD, 2 PUD, 3 PGD. Leaf entries hold the first
+ * page frame and {@link PTE} bits.
+ *
+ * @source reference mm.md §1; arch/x86/include/asm/pgtable_types.h, 6.16
+ */
+import { LEAF, ModelBug, TableArena, type Pfn, type Vpn } from '@pinfold/base';
+
+/** Bits of a leaf entry. A present entry always has `present`. */
+export const PTE = {
+  /** The entry maps a page. */
+  present: 1,
+  /** Writable. */
+  write: 2,
+  /** PageAnonExclusive: the anonymous page belongs to this process alone. It lives in the entry. */
+  anonExclusive: 4,
+  /** pte_special: no `struct page` behind it that GUP may take. */
+  special: 8,
+} as const;
+
+/** Virtual pages under four levels: 48 address bits. */
+export const MAX_VPN: number = 2 ** 36;
+
+/** Page table of one address space. */
+export class PageTable {
+  /** Directories: PGD, PUD and PMD tables. */
+  readonly dirs: TableArena = new TableArena(true);
+  /** Last-level tables. */
+  readonly ptes: TableArena = new TableArena(false);
+  /** Level of the leaf that {@link walk} found, 0 to 2. */
+  level = 0;
+  /** Element of the leaf that {@link walk} found, in `ptes` (level 0) or `dirs`. */
+  index = 0;
+  readonly #pgd = this.dirs.alloc();
+
+  /**
+   * Walks from the top to the leaf that covers a page; leaves its place in `level` and `index`. At
+   * level 0 the entry itself may be absent.
+   *
+   * @param vpn virtual page, below 2^36
+   * @returns false if a directory entry on the way is absent
+   * @source mm/gup.c follow_page_mask, 6.16
+   */
+  walk(vpn: Vpn): boolean {
+    const high = (vpn / 2 ** 18) | 0;
+    const low = vpn & (2 ** 18 - 1);
+    const child = this.dirs.child;
+    const pud = child[this.#pgd * 512 + (high >>> 9)];
+    if (pud === 0) return false;
+    const pudIndex = pud * 512 + (high & 511);
+    const pmd = child[pudIndex];
+    if (pmd <= 0) return pmd === LEAF && this.#found(2, pudIndex);
+    const pmdIndex = pmd * 512 + (low >>> 9);
+    const pte = child[pmdIndex];
+    if (pte <= 0) return pte === LEAF && this.#found(1, pmdIndex);
+    return this.#found(0, pte * 512 + (low & 511));
+  }
+
+  /**
+   * Frame that the page table holds for a page.
+   *
+   * @param vpn virtual page
+   * @returns its pfn, or -1 if the page is not present
+   */
+  pfnAt(vpn: Vpn): Pfn {
+    if (!this.walk(vpn)) return -1;
+    const table = this.level === 0 ? this.ptes : this.dirs;
+    if (table.bits[this.index] === 0) return -1;
+    return table.frame[this.index] + (vpn & (2 ** (9 * this.level) - 1));
+  }
+
+  /**
+   * Writes leaves for consecutive frames.
+   *
+   * @param vpn first virtual page, aligned to the leaf
+   * @param pfn first page frame, aligned to the leaf
+   * @param leaves number of leaves
+   * @param level level of the leaves: 0 (4 KiB), 1 (2 MiB), 2 (1 GiB)
+   * @param bits {@link PTE} bits
+   */
+  setLeaves(vpn: Vpn, pfn: Pfn, leaves: number, level: number, bits: number): void {
+    const pages = 2 ** (9 * level);
+    const arena = level === 0 ? this.ptes : this.dirs;
+    for (let done = 0; done < leaves; ) {
+      const at = vpn + done * pages;
+      const table = this.#tableAt(at, level);
+      const slot = Math.floor(at / pages) % 512;
+      const n = Math.min(leaves - done, 512 - slot);
+      for (let i = 0; i < n; i++) {
+        const index = table * 512 + slot + i;
+        if (arena.bits[index] !== 0) throw new ModelBug(`virtual page ${at + i * pages} is mapped twice`);
+        if (level > 0) arena.child[index] = LEAF;
+        arena.frame[index] = pfn + (done + i) * pages;
+        arena.bits[index] = bits;
+      }
+      done += n;
+    }
+  }
+
+  #found(level: number, index: number): boolean {
+    this.level = level;
+    this.index = index;
+    return true;
+  }
+
+  /** The table of a level that covers a page, made with its directories if absent. */
+  #tableAt(vpn: Vpn, level: number): number {
+    let table = this.#pgd;
+    for (let above = 3; above > level; above--) {
+      const index = table * 512 + (Math.floor(vpn / 2 ** (9 * above)) % 512);
+      let next = this.dirs.child[index];
+      if (next === LEAF) throw new ModelBug(`virtual page ${vpn} lies under a large leaf`);
+      if (next === 0) {
+        next = above === 1 ? this.ptes.alloc() : this.dirs.alloc();
+        this.dirs.child[index] = next;
+      }
+      table = next;
+    }
+    return table;
+  }
+}

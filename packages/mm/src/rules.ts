@@ -1,0 +1,18 @@
+/**
+ * What of the memory management differs between kernel releases. One table per release; code asks
+ * the table, never for a version.
+ */
+
+/** The mm part of a kernel release. */
+export interface MmRules {
+  /** Release series the table describes, for example `6.18`. */
+  readonly series: string;
+  /**
+   * How `unpin_user_page_range_dirty_lock` gets from one `struct page` to the next: by `nth_page`
+   * (through the pfn where the memory map is not virtually contiguous), or by `page + i`, which
+   * since 6.18 relies on the caller's range being contiguous in the memory map.
+   */
+  readonly rangeUnpinStep: 'nth_page' | 'page + i';
+  /** Kernel source or reference section of the facts above. */
+  readonly source: string;
+}

@@ -1,0 +1,212 @@
+/**
+ * Dropping pins: by page, by page array and by physical range, with dirtying.
+ *
+ * Every function counts a put per folio segment: consecutive pages of one folio are put at once.
+ *
+ * @source mm/gup.c unpin_user_page, unpin_user_pages, unpin_user_pages_dirty_lock,
+ * unpin_user_page_range_dirty_lock, 6.16; reference mm.md §3.2
+ */
+import { KernelBug, Slot, type Page, type Pfn } from '@pinfold/base';
+import { dirtyFolioLock, GUP_PIN_COUNTING_BIAS, gupPutFolio } from './folio.ts';
+import { PAGES_PER_SECTION, PG, type MemMap } from './memmap.ts';
+import type { Memory } from './memory.ts';
+
+/**
+ * Drops one pin of one page.
+ *
+ * @param memory the machine's memory
+ * @param page the page
+ * @throws {KernelBug} when the page holds no pin
+ * @source mm/gup.c unpin_user_page, 6.16
+ */
+export function unpinUserPage(memory: Memory, page: Page): void {
+  const atomics = gupPutFolio(memory.memmap, memory.memmap.pageToPfn(page), 1);
+  countUnpin(memory, 1, 1, 1, atomics);
+}
+
+/**
+ * Drops one pin of every page of an array.
+ *
+ * @param memory the machine's memory
+ * @param pages page array
+ * @param npage entries to unpin
+ * @param from index of the first entry
+ * @throws {KernelBug} when a page holds no pin
+ * @source mm/gup.c unpin_user_pages, 6.16
+ */
+export function unpinUserPages(memory: Memory, pages: Float64Array, npage: number, from = 0): void {
+  unpinUserPagesDirtyLock(memory, pages, npage, false, from);
+}
+
+/**
+ * Drops one pin of every page of an array, marking the pages dirty.
+ *
+ * @param memory the machine's memory
+ * @param pages page array
+ * @param npage entries to unpin
+ * @param makeDirty whether the device may have written to them
+ * @param from index of the first entry
+ * @throws {KernelBug} when a page holds no pin
+ * @source mm/gup.c unpin_user_pages_dirty_lock, gup_folio_next, 6.16
+ */
+export function unpinUserPagesDirtyLock(
+  memory: Memory,
+  pages: Float64Array,
+  npage: number,
+  makeDirty: boolean,
+  from = 0,
+): void {
+  const { memmap } = memory;
+  let puts = 0;
+  let atomics = 0;
+  let locks = 0;
+  for (let i = 0; i < npage; puts++) {
+    const pfn = memmap.pageToPfn(pages[from + i]);
+    const head = memmap.headEntryOf(pfn);
+    let nr = 1;
+    while (i + nr < npage && memmap.headEntryOf(memmap.pageToPfn(pages[from + i + nr])) === head) nr++;
+    if (makeDirty) locks += dirtyFolioLock(memmap, head);
+    atomics += gupPutFolio(memmap, pfn, nr);
+    i += nr;
+  }
+  countUnpin(memory, npage, 1, puts, atomics);
+  if (makeDirty) countDirty(memory, puts, locks);
+}
+
+/**
+ * Drops one pin of every page of a physical range, one put per folio. The way from one page to the
+ * next is that of the release ({@link MmRules.rangeUnpinStep}).
+ *
+ * @param memory the machine's memory
+ * @param page first page
+ * @param npage length of the range in pages
+ * @param makeDirty whether the device may have written to them
+ * @throws {KernelBug} when a page of the range holds no pin, or `page + i` has left the memory map
+ * @source mm/gup.c unpin_user_page_range_dirty_lock, gup_folio_range_next, 6.16 and 6.18
+ */
+export function unpinUserPageRangeDirtyLock(
+  memory: Memory,
+  page: Page,
+  npage: number,
+  makeDirty: boolean,
+): void {
+  const { memmap, rules } = memory;
+  const start = memmap.pageToPfn(page);
+  const byPfn = rules.rangeUnpinStep === 'nth_page';
+  const work = new PutWork();
+  for (let done = 0; done < npage; ) {
+    const pfn = byPfn ? start + done : memmap.pageToPfn(page + done);
+    done += putInSection(memmap, pfn, npage - done, makeDirty, Infinity, work);
+  }
+  countUnpin(memory, npage, 1, work.puts, work.puts + work.large);
+  if (makeDirty) countDirty(memory, work.puts, work.locks);
+}
+
+/**
+ * As `npage` calls of {@link unpinUserPagesDirtyLock} with one page each, for consecutive page
+ * frames: what a caller does that puts pages one by one. The calls are made in one loop so that
+ * their counts can be added once.
+ *
+ * @param memory the machine's memory
+ * @param pfn first page frame
+ * @param npage number of pages, and of calls
+ * @param makeDirty whether the device may have written to them
+ * @throws {KernelBug} when a page holds no pin
+ * @source mm/gup.c unpin_user_pages_dirty_lock with npages = 1, 6.16
+ */
+export function unpinUserPagesOneByOne(memory: Memory, pfn: Pfn, npage: number, makeDirty: boolean): void {
+  const work = new PutWork();
+  for (let done = 0; done < npage; ) {
+    done += putInSection(memory.memmap, pfn + done, npage - done, makeDirty, 1, work);
+  }
+  countUnpin(memory, npage, npage, work.puts, work.puts + work.large);
+  if (makeDirty) countDirty(memory, work.puts, work.locks);
+}
+
+/** Counts of one unpin call. */
+class PutWork {
+  puts = 0;
+  /** Puts of large folios, which take two atomics. */
+  large = 0;
+  locks = 0;
+}
+
+/**
+ * Puts consecutive pages of one section, in segments of one folio and at most `maxSegment` pages,
+ * with a dirty test each. Only a segment of a folio larger than a section leaves the section.
+ *
+ * @returns pages put
+ */
+function putInSection(
+  memmap: MemMap,
+  pfn: Pfn,
+  npage: number,
+  makeDirty: boolean,
+  maxSegment: number,
+  work: PutWork,
+): number {
+  const { flags, order, refcount, pincount } = memmap;
+  const first = memmap.entryOf(pfn);
+  const stride = memmap.strideAt(pfn);
+  const offset = (pfn & (PAGES_PER_SECTION - 1)) | 0;
+  const base = first - (offset >>> stride);
+  const end = Math.min(PAGES_PER_SECTION, offset + npage) | 0;
+  const dirty = makeDirty ? PG.dirty : 0;
+  const one = maxSegment === 1;
+  let puts = 0;
+  let large = 0;
+  let locks = 0;
+  let at = offset;
+  while (at < end) {
+    const entry = base + (at >>> stride);
+    const folioOrder = order[entry];
+    let head = entry;
+    let nr = 1;
+    let left = 0;
+    if (folioOrder === 0) {
+      left = refcount[entry] - GUP_PIN_COUNTING_BIAS;
+      if (left < 0) throw unpinBug(pfn + (at - offset));
+    } else {
+      if (folioOrder > stride) head = memmap.headEntryOf(pfn + (at - offset));
+      if (!one) nr = Math.min(npage - (at - offset), pagesLeft(pfn + (at - offset), folioOrder)) | 0;
+      left = refcount[head] - nr;
+      const pins = pincount[head] - nr;
+      if (pins < 0 || left < 0) throw unpinBug(pfn + (at - offset));
+      pincount[head] = pins;
+      large++;
+    }
+    if ((flags[head] & dirty) !== dirty) {
+      flags[head] |= dirty;
+      locks++;
+    }
+    refcount[head] = left;
+    if (left === 0) memmap.freeFolio(pfn + (at - offset));
+    puts++;
+    at += nr;
+  }
+  work.puts += puts;
+  work.large += large;
+  work.locks += locks;
+  return at - offset;
+}
+
+/** Pages from one to the end of its folio. */
+function pagesLeft(pfn: Pfn, order: number): number {
+  return (1 << order) - (pfn & ((1 << order) - 1));
+}
+
+function unpinBug(pfn: Pfn): KernelBug {
+  return new KernelBug('gup_put_folio', `pfn ${pfn} holds no pin that could be dropped`);
+}
+
+function countUnpin(memory: Memory, npage: number, calls: number, puts: number, atomics: number): void {
+  memory.vmstat.nrFollPinReleased += npage;
+  memory.counters.add(Slot.unpinCalls, calls);
+  memory.counters.add(Slot.putCalls, puts);
+  memory.counters.add(Slot.putAtomics, atomics);
+}
+
+function countDirty(memory: Memory, tests: number, locks: number): void {
+  memory.counters.add(Slot.dirtyTests, tests);
+  memory.counters.add(Slot.dirtyLocks, locks);
+}

@@ -1,0 +1,92 @@
+/**
+ * `batched`: what 5.12 to 6.17 do. GUP fills batches of 512 pages; every page of them is compared,
+ * tested and charged on its own, and unmapping puts every page on its own.
+ *
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, vfio_unpin_pages_remote, 6.16;
+ * reference type1.md §5.1 and §6, strategies.md (f)
+ */
+import { Slot, type IovaPn } from '@pinfold/base';
+import { numPfnsContiguous } from '@pinfold/mm';
+import type { VfioBatch } from '../batch.ts';
+import type { VfioDma } from '../dma.ts';
+import { vfioLockAcct } from '../lock-acct.ts';
+import type { PinAlgorithm } from '../pin-algorithm.ts';
+import { overLimit, pinPagesRemote, type PinnedChunk } from '../pin-chunk.ts';
+import { putPfns } from '../put-pfn.ts';
+import { scanIovaToPhys } from '../scan-iova-to-phys.ts';
+import type { VfioIommu } from '../vfio-iommu.ts';
+
+/** Takes entries page by page: pfn compare, reserved test, vpfn look-up, limit test for each. */
+function acceptPages(
+  iommu: VfioIommu,
+  dma: VfioDma,
+  iovaPn: IovaPn,
+  limit: number,
+  batch: VfioBatch,
+  chunk: PinnedChunk,
+): number {
+  const { memmap } = iommu.memory;
+  const { counters } = iommu;
+  const { offset, size } = batch;
+  const { rsvd } = chunk;
+  // The tests of the kernel's one loop, each over all entries at once.
+  const expected = chunk.pfnBase + chunk.pinned;
+  const compared = numPfnsContiguous(memmap, batch.pages, offset, size, expected);
+  const alike = memmap.invalidOrReservedRun(expected, compared, rsvd);
+  const taken = rsvd ? alike : chargeEach(iommu, dma, iovaPn, alike, limit, chunk);
+  counters.add(Slot.pfnCompares, Math.min(size, taken + 1));
+  counters.add(Slot.reservedTests, Math.min(compared, taken + 1));
+  chunk.pinned += taken;
+  batch.offset = (offset + taken) | 0;
+  batch.size = (size - taken) | 0;
+  return taken < alike ? overLimit(iommu, dma, chunk.lockAcct, 1, limit) : 0;
+}
+
+/** A vpfn look-up and, unless it finds something, a limit test per page; returns pages accepted. */
+function chargeEach(
+  iommu: VfioIommu,
+  dma: VfioDma,
+  iovaPn: IovaPn,
+  npage: number,
+  limit: number,
+  chunk: PinnedChunk,
+): number {
+  const tree = dma.pfnList;
+  const room = dma.lockCap ? Infinity : limit - dma.mm.lockedVm;
+  let lockAcct = chunk.lockAcct;
+  let tests = 0;
+  let i = 0;
+  tree.nodesVisited = 0;
+  for (; i < npage; i++) {
+    if (tree.find(iovaPn + i) !== null) continue;
+    tests++;
+    if (lockAcct + 1 > room) break;
+    lockAcct++;
+  }
+  iommu.counters.add(Slot.vpfnLookups, Math.min(npage, i + 1));
+  iommu.counters.add(Slot.vpfnNodes, tree.nodesVisited);
+  iommu.counters.add(Slot.limitTests, tests);
+  chunk.lockAcct = lockAcct;
+  return i;
+}
+
+/** The registry's entry. */
+export const batched: PinAlgorithm = {
+  name: 'batched',
+  summary: 'batches of 512 pages from GUP, every page compared, charged and put on its own',
+  source: 'Daniel Jordan, kernel 5.12; unchanged up to 6.17',
+
+  pinChunk(iommu, dma, vaddr, npage, limit, batch, chunk) {
+    return pinPagesRemote(iommu, dma, vaddr, npage, limit, batch, chunk, acceptPages);
+  },
+
+  unpinRegion(iommu, dma, iovaPn, pfn, npage, doAccounting) {
+    iommu.counters.add(Slot.unpinPagesRemoteCalls, 1);
+    putPfns(iommu, pfn, npage, dma.prot, dma.pfnList, iovaPn);
+    const { unlocked, locked } = iommu.put;
+    if (doAccounting) vfioLockAcct(dma, locked - unlocked, true);
+    return unlocked;
+  },
+
+  nextUnmapRun: scanIovaToPhys,
+};

@@ -1,0 +1,38 @@
+/**
+ * The page array between GUP and the pin loop (`struct vfio_batch`): entries that are pinned and
+ * not yet accounted for. What one chunk leaves over serves the next.
+ *
+ * @source drivers/vfio/vfio_iommu_type1.c struct vfio_batch, 6.16; reference type1.md §1
+ */
+import type { Page, Pfn } from '@pinfold/base';
+
+/** Pinned pages on their way into a chunk. */
+export class VfioBatch {
+  /** `struct page` of the entries. */
+  readonly pages: Float64Array;
+  /** Entries that fit: 512, or 1 with disable_hugepages. */
+  readonly capacity: number;
+  /** Entries not yet consumed. */
+  size = 0;
+  /** Index of the next entry. */
+  offset = 0;
+  /** Page frame that the last refill began with; of a pfnmap too, for which `size` stays 0. */
+  pfn: Pfn = 0;
+
+  /** @param capacity entries that fit */
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.pages = new Float64Array(capacity);
+  }
+}
+
+/**
+ * The entry that will be consumed next.
+ *
+ * @param batch a batch that is not empty
+ * @returns its `struct page`
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, 6.16
+ */
+export function nextPage(batch: VfioBatch): Page {
+  return batch.pages[batch.offset];
+}

@@ -1,0 +1,33 @@
+/**
+ * VFIO type1: containers, DMA mappings, pin algorithms and kernel releases, on top of the memory
+ * management and IOMMU packages.
+ */
+export { VfioContainer, type ContainerOptions } from './container.ts';
+export type { IommuGroup } from './attach.ts';
+export {
+  VFIO_DMA_MAP_FLAG_READ,
+  VFIO_DMA_MAP_FLAG_VADDR,
+  VFIO_DMA_MAP_FLAG_WRITE,
+  VFIO_DMA_UNMAP_FLAG_ALL,
+  VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
+  VFIO_DMA_UNMAP_FLAG_VADDR,
+  VFIO_TYPE1_IOMMU,
+  VFIO_TYPE1v2_IOMMU,
+  type IoctlResult,
+  type UnmapResult,
+  type VfioBitmap,
+  type VfioIommuType1DmaMap,
+  type VfioIommuType1DmaUnmap,
+} from './uapi.ts';
+export { DEFAULT_MODULE_PARAMS, VfioIommu, type ModuleParams } from './vfio-iommu.ts';
+export { DmaList, VfioDma } from './dma.ts';
+export { VfioPfn, VpfnTree } from './vpfn.ts';
+export { VfioBatch } from './batch.ts';
+export { PinnedChunk } from './pin-chunk.ts';
+export { PutCount } from './put-pfn.ts';
+export type { IovaRange } from './iova-list.ts';
+export type { PinAlgorithm } from './pin-algorithm.ts';
+export { pinAlgorithm, pinAlgorithms } from './algorithms/index.ts';
+export type { Type1Rules } from './rules.ts';
+export { kernelVersion, kernelVersions } from './versions/index.ts';
+export type { KernelVersion } from './versions/kernel-version.ts';

@@ -1,0 +1,45 @@
+/**
+ * Charging the pages of a mapping to its owner's locked_vm.
+ *
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_lock_acct, mm_lock_acct, vfio_change_dma_owner, 6.16;
+ * reference type1.md §2.2, §6 and §8
+ */
+import { Errno } from '@pinfold/base';
+import { accountLockedVm, type Task } from '@pinfold/mm';
+import type { VfioDma } from './dma.ts';
+
+/**
+ * Charges pages of a mapping, or takes a charge back.
+ *
+ * @param dma the mapping
+ * @param npage pages to charge; negative to take back; 0 does nothing and takes no lock
+ * @param async whether the owner may have gone
+ * @returns 0; -ENOMEM over RLIMIT_MEMLOCK; -ESRCH if the owner's memory has gone
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_lock_acct, 6.16
+ */
+export function vfioLockAcct(dma: VfioDma, npage: number, async: boolean): number {
+  if (npage === 0) return 0;
+  if (async && dma.mm.mmUsers === 0) return -Errno.ESRCH;
+  const ret = accountLockedVm(dma.mm, Math.abs(npage), npage > 0, dma.task, dma.lockCap);
+  if (ret === 0) dma.lockedVm += npage;
+  return ret;
+}
+
+/**
+ * Moves a mapping, with its charge, to the process that gives it a new vaddr.
+ *
+ * @param dma the mapping
+ * @param current the process
+ * @returns 0; -ENOMEM over the new owner's RLIMIT_MEMLOCK
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_change_dma_owner, 6.16
+ */
+export function vfioChangeDmaOwner(dma: VfioDma, current: Task): number {
+  if (dma.mm === current.mm) return 0;
+  const ret = accountLockedVm(current.mm, dma.lockedVm, true, current, current.capIpcLock);
+  if (ret !== 0) return ret;
+  if (dma.mm.mmUsers > 0) accountLockedVm(dma.mm, dma.lockedVm, false, dma.task, dma.lockCap);
+  dma.task = current;
+  dma.mm = current.mm;
+  dma.lockCap = current.capIpcLock;
+  return 0;
+}

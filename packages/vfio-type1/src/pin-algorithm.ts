@@ -1,0 +1,73 @@
+/**
+ * How a kernel pins and unpins the memory of a mapping: the part that the patches of the mailing
+ * lists change. An algorithm is one file under `algorithms/` and one line in its index.
+ */
+import type { IovaPn, Pfn, Vpn } from '@pinfold/base';
+import type { PhysRun } from '@pinfold/iommu';
+import type { VfioBatch } from './batch.ts';
+import type { VfioDma } from './dma.ts';
+import type { PinnedChunk } from './pin-chunk.ts';
+import type { VfioIommu } from './vfio-iommu.ts';
+
+/** The steps in which pin algorithms differ; all are called per chunk or region, never per page. */
+export interface PinAlgorithm {
+  /** Name, after what it does. */
+  readonly name: string;
+  /** One line on what it is. */
+  readonly summary: string;
+  /** Where it comes from: kernel release, or mail and date. */
+  readonly source: string;
+
+  /**
+   * Pins pages until a physically contiguous chunk ends, and charges them.
+   *
+   * @param iommu the container's state
+   * @param dma the mapping
+   * @param vaddr first virtual page to pin
+   * @param npage pages wanted, at least 1
+   * @param limit RLIMIT_MEMLOCK of the caller, in pages
+   * @param batch pinned entries left over by the chunk before, and for the one after
+   * @param chunk gets the chunk's first page frame
+   * @returns pages of the chunk, at least 1; or a negative errno, with everything released
+   */
+  pinChunk(
+    iommu: VfioIommu,
+    dma: VfioDma,
+    vaddr: Vpn,
+    npage: number,
+    limit: number,
+    batch: VfioBatch,
+    chunk: PinnedChunk,
+  ): number;
+
+  /**
+   * Unpins a physically contiguous region of a mapping.
+   *
+   * @param iommu the container's state
+   * @param dma the mapping
+   * @param iovaPn first I/O virtual page of the region
+   * @param pfn its first page frame
+   * @param npage its length in pages
+   * @param doAccounting whether to take the charge back here
+   * @returns pages unpinned whose charge is to be taken back
+   */
+  unpinRegion(
+    iommu: VfioIommu,
+    dma: VfioDma,
+    iovaPn: IovaPn,
+    pfn: Pfn,
+    npage: number,
+    doAccounting: boolean,
+  ): number;
+
+  /**
+   * Finds the next physically contiguous run that an unmap of the mapping handles at once.
+   *
+   * @param iommu the container's state
+   * @param dma the mapping
+   * @param iovaPn first I/O virtual page
+   * @param npage pages left in the mapping
+   * @param run gets first page frame (0: not mapped) and length
+   */
+  nextUnmapRun(iommu: VfioIommu, dma: VfioDma, iovaPn: IovaPn, npage: number, run: PhysRun): void;
+}

@@ -1,0 +1,175 @@
+/**
+ * The pin loop that the releases share: refill the batch, let the algorithm take entries out of it
+ * while they continue the chunk, charge the chunk, release everything on an error.
+ *
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, 6.16 and 6.18; reference type1.md §5
+ */
+import { Errno, Slot, type IovaPn, type Pfn, type Vpn } from '@pinfold/base';
+import { nextPage, type VfioBatch } from './batch.ts';
+import type { VfioDma } from './dma.ts';
+import { vfioLockAcct } from './lock-acct.ts';
+import { isInvalidReservedPfn, putPfns } from './put-pfn.ts';
+import { vaddrGetPfns } from './vaddr-get-pfns.ts';
+import type { VfioIommu } from './vfio-iommu.ts';
+
+/** A chunk while it grows: physically contiguous pages, all reserved or none. */
+export class PinnedChunk {
+  /** First page frame; 0 doubles as "not known yet", as in the kernel. */
+  pfnBase: Pfn = 0;
+  /** Pages pinned so far. */
+  pinned = 0;
+  /** Whether its pages are reserved: not charged, and nothing to unpin. */
+  rsvd = false;
+  /** Pages to charge. */
+  lockAcct = 0;
+}
+
+/**
+ * Takes entries out of the batch while they continue the chunk. Called once per refill; it adds to
+ * `chunk.pinned` and `chunk.lockAcct` and moves `batch.offset` and `batch.size`.
+ *
+ * @param iommu the container's state
+ * @param dma the mapping
+ * @param iovaPn I/O virtual page of the batch's next entry
+ * @param limit RLIMIT_MEMLOCK of the caller, in pages
+ * @param batch the batch, not empty
+ * @param chunk the chunk
+ * @returns 0 if the batch is empty now or its next entry does not continue the chunk; -ENOMEM over
+ *   the limit
+ */
+export type AcceptBatch = (
+  iommu: VfioIommu,
+  dma: VfioDma,
+  iovaPn: IovaPn,
+  limit: number,
+  batch: VfioBatch,
+  chunk: PinnedChunk,
+) => number;
+
+/**
+ * Pins one physically contiguous chunk.
+ *
+ * @param iommu the container's state
+ * @param dma the mapping
+ * @param vaddr first virtual page
+ * @param npage pages wanted, at least 1; with disable_hugepages only one is taken
+ * @param limit RLIMIT_MEMLOCK of the caller, in pages
+ * @param batch left-over entries of the chunk before; keeps those that do not continue this one
+ * @param chunk gets the chunk
+ * @param accept how the release takes entries out of the batch
+ * @returns pages of the chunk; or -EFAULT, -ENOMEM, with the chunk and the batch released
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, 6.16
+ */
+export function pinPagesRemote(
+  iommu: VfioIommu,
+  dma: VfioDma,
+  vaddr: Vpn,
+  npage: number,
+  limit: number,
+  batch: VfioBatch,
+  chunk: PinnedChunk,
+  accept: AcceptBatch,
+): number {
+  const want = iommu.params.disableHugepages ? 1 : npage;
+  startChunk(iommu, batch, chunk);
+  let ret = 0;
+  while (chunk.pinned < want) {
+    if (batch.size === 0) {
+      const got = vaddrGetPfns(iommu, dma, vaddr + chunk.pinned, want - chunk.pinned, batch);
+      if (got < 0) {
+        ret = refusedByGup(iommu, dma, got);
+        break;
+      }
+      if (chunk.pfnBase === 0) setBase(iommu, chunk, batch.pfn);
+      if (batch.size === 0) {
+        if (!joinsChunk(iommu, chunk, batch.pfn)) break;
+        chunk.pinned += got;
+        continue;
+      }
+    }
+    const iovaPn = vaddr + chunk.pinned - dma.vaddr + dma.iovaPn;
+    ret = accept(iommu, dma, iovaPn, limit, batch, chunk);
+    if (ret < 0 || batch.size > 0) break;
+  }
+  if (ret === 0) ret = chargeChunk(iommu, dma, chunk);
+  if (ret === 0) return chunk.pinned;
+  if (chunk.pinned > 0 && !chunk.rsvd) putPfns(iommu, chunk.pfnBase, chunk.pinned, dma.prot);
+  batchUnpin(iommu, dma, batch);
+  return ret;
+}
+
+/**
+ * Unpins what is left in a batch; it was never charged.
+ *
+ * @param iommu the container's state
+ * @param dma the mapping
+ * @param batch the batch, empty afterwards
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_batch_unpin, 6.16
+ */
+export function batchUnpin(iommu: VfioIommu, dma: VfioDma, batch: VfioBatch): void {
+  const { memmap } = iommu.memory;
+  for (; batch.size > 0; batch.size--, batch.offset++) {
+    putPfns(iommu, memmap.pageToPfn(nextPage(batch)), 1, dma.prot);
+  }
+}
+
+/**
+ * Fails a pin that would exceed RLIMIT_MEMLOCK.
+ *
+ * @param iommu the container's state
+ * @param dma the mapping
+ * @param lockAcct pages of the chunk that are to be charged
+ * @param more pages that would be added
+ * @param limit RLIMIT_MEMLOCK in pages
+ * @returns -ENOMEM
+ */
+export function overLimit(
+  iommu: VfioIommu,
+  dma: VfioDma,
+  lockAcct: number,
+  more: number,
+  limit: number,
+): number {
+  return iommu.fail(Errno.ENOMEM, 'vfio_pin_pages_remote', {
+    lockedVm: dma.mm.lockedVm,
+    chunk: lockAcct,
+    more,
+    limitPages: limit,
+  });
+}
+
+function startChunk(iommu: VfioIommu, batch: VfioBatch, chunk: PinnedChunk): void {
+  iommu.counters.add(Slot.pinPagesRemoteCalls, 1);
+  chunk.pfnBase = 0;
+  chunk.pinned = 0;
+  chunk.rsvd = false;
+  chunk.lockAcct = 0;
+  if (batch.size > 0) setBase(iommu, chunk, iommu.memory.memmap.pageToPfn(nextPage(batch)));
+}
+
+function setBase(iommu: VfioIommu, chunk: PinnedChunk, pfn: Pfn): void {
+  chunk.pfnBase = pfn;
+  chunk.rsvd = isInvalidReservedPfn(iommu.memory.memmap, pfn);
+  iommu.counters.add(Slot.reservedTests, 1);
+}
+
+/** Whether frames of device memory continue the chunk; they hold no pin and are not charged. */
+function joinsChunk(iommu: VfioIommu, chunk: PinnedChunk, pfn: Pfn): boolean {
+  iommu.counters.add(Slot.pfnCompares, 1);
+  return pfn === chunk.pfnBase + chunk.pinned && chunk.rsvd;
+}
+
+function chargeChunk(iommu: VfioIommu, dma: VfioDma, chunk: PinnedChunk): number {
+  const ret = vfioLockAcct(dma, chunk.lockAcct, false);
+  if (ret === 0) return 0;
+  return iommu.fail(-ret, 'vfio_lock_acct', {
+    lockedVm: dma.mm.lockedVm,
+    chunk: chunk.lockAcct,
+    limitPages: dma.task.memlockPages,
+  });
+}
+
+function refusedByGup(iommu: VfioIommu, dma: VfioDma, ret: number): number {
+  const failure = dma.mm.gupFailure;
+  return iommu.fail(-ret, 'vaddr_get_pfns', failure ? { vpn: failure.vpn, why: failure.why } : {});
+}

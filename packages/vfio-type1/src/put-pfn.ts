@@ -1,0 +1,78 @@
+/**
+ * Reserved pfns, and putting pages one by one.
+ *
+ * @source drivers/vfio/vfio_iommu_type1.c is_invalid_reserved_pfn, put_pfn, 6.16; reference type1.md §4
+ */
+import { Slot, type IovaPn, type Pfn } from '@pinfold/base';
+import { IOMMU } from '@pinfold/iommu';
+import { unpinUserPagesOneByOne, type MemMap } from '@pinfold/mm';
+import type { VfioIommu } from './vfio-iommu.ts';
+import type { VpfnTree } from './vpfn.ts';
+
+/** What {@link putPfns} has done. */
+export class PutCount {
+  /** Pages unpinned. */
+  unlocked = 0;
+  /** Unpinned pages that a device without IOMMU has pinned too, so that their charge stays. */
+  locked = 0;
+}
+
+/**
+ * Whether a pfn was obtained by following a pfn mapping, not by GUP: it has no memory map, or is
+ * PG_reserved. The caller counts the tests.
+ *
+ * @param memmap memory map
+ * @param pfn page frame
+ * @returns true if nothing must be unpinned
+ * @source drivers/vfio/vfio_iommu_type1.c is_invalid_reserved_pfn, 6.16
+ */
+export function isInvalidReservedPfn(memmap: MemMap, pfn: Pfn): boolean {
+  return !memmap.pfnValid(pfn) || memmap.pageReserved(pfn);
+}
+
+/**
+ * put_pfn for consecutive pfns, page by page: a reserved test each, and one unpin call per page
+ * that is not reserved. The result is left in `iommu.put`.
+ *
+ * @param iommu the container's state
+ * @param pfn first page frame
+ * @param npage number of pages
+ * @param prot IOMMU access bits; WRITE marks the pages dirty
+ * @param external the tree to look every unpinned page up in, or null for no look-ups
+ * @param iovaPn I/O virtual page of the first page, for the look-ups
+ * @source drivers/vfio/vfio_iommu_type1.c put_pfn, vfio_unpin_pages_remote (the loop), 6.16
+ */
+export function putPfns(
+  iommu: VfioIommu,
+  pfn: Pfn,
+  npage: number,
+  prot: number,
+  external: VpfnTree | null = null,
+  iovaPn: IovaPn = 0,
+): void {
+  const { memory, put } = iommu;
+  const { memmap } = memory;
+  const dirty = (prot & IOMMU.WRITE) !== 0;
+  put.unlocked = put.locked = 0;
+  for (let i = 0; i < npage; ) {
+    const run = memmap.invalidOrReservedRun(pfn + i, npage - i, false);
+    if (run > 0) {
+      unpinUserPagesOneByOne(memory, pfn + i, run, dirty);
+      put.unlocked += run;
+      if (external) put.locked += findEach(iommu, external, iovaPn + i, run);
+    }
+    // The page that ended the run has been tested: it is reserved and nothing is put.
+    i += run + 1;
+  }
+  iommu.counters.add(Slot.reservedTests, npage);
+}
+
+/** One vfio_find_vpfn per page; returns how many were found. */
+function findEach(iommu: VfioIommu, tree: VpfnTree, iovaPn: IovaPn, npage: number): number {
+  let found = 0;
+  tree.nodesVisited = 0;
+  for (let i = 0; i < npage; i++) if (tree.find(iovaPn + i) !== null) found++;
+  iommu.counters.add(Slot.vpfnLookups, npage);
+  iommu.counters.add(Slot.vpfnNodes, tree.nodesVisited);
+  return found;
+}

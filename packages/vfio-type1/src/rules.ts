@@ -1,0 +1,21 @@
+/**
+ * What of VFIO type1 differs between kernel releases. One table per release; code asks the table,
+ * never for a version.
+ */
+import type { PinAlgorithm } from './pin-algorithm.ts';
+
+/** The type1 part of a kernel release. */
+export interface Type1Rules {
+  /** Release series the table describes, for example `6.18`. */
+  readonly series: string;
+  /** How pages are pinned and unpinned. */
+  readonly pinAlgorithm: PinAlgorithm;
+  /** Entries of the page array between GUP and the pin loop (struct vfio_batch). */
+  readonly batchCapacity: number;
+  /** Errno for an iova or vaddr range that wraps at 2^64. */
+  readonly wrapErrno: number;
+  /** Whether MAP_DMA tests size 0 and wrapping first, before the access flags and the lock. */
+  readonly rangeCheckedFirst: boolean;
+  /** Kernel source, recording or reference section of the facts above. */
+  readonly source: string;
+}

@@ -1,0 +1,84 @@
+/**
+ * The ioctl interface under its UAPI names. Byte addresses (`bigint`) stop here: everything below
+ * works in pages.
+ *
+ * @source include/uapi/linux/vfio.h, 6.16
+ */
+
+/** VFIO_SET_IOMMU: type1, in which unmapping a part of a mapping removes it whole or not at all. */
+export const VFIO_TYPE1_IOMMU = 1;
+/** VFIO_SET_IOMMU: type1 v2, in which an unmap must not cut a mapping. */
+export const VFIO_TYPE1v2_IOMMU = 3;
+
+/** The device may read the memory. */
+export const VFIO_DMA_MAP_FLAG_READ = 1;
+/** The device may write to the memory. */
+export const VFIO_DMA_MAP_FLAG_WRITE = 2;
+/** Give a mapping whose vaddr was invalidated a new one. */
+export const VFIO_DMA_MAP_FLAG_VADDR = 4;
+
+/** Return the dirty bitmap of what is unmapped. */
+export const VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP = 1;
+/** Unmap everything; iova and size must be 0. */
+export const VFIO_DMA_UNMAP_FLAG_ALL = 2;
+/** Keep the mapping, invalidate its vaddr only. */
+export const VFIO_DMA_UNMAP_FLAG_VADDR = 4;
+
+/** Bytes of the fixed part of struct vfio_iommu_type1_dma_map. */
+export const DMA_MAP_MINSZ = 32;
+/** Bytes of the fixed part of struct vfio_iommu_type1_dma_unmap. */
+export const DMA_UNMAP_MINSZ = 24;
+/** Bytes of struct vfio_bitmap. */
+export const VFIO_BITMAP_SIZE = 24;
+
+/** struct vfio_iommu_type1_dma_map; addresses and size in bytes, unsigned 64 bit. */
+export interface VfioIommuType1DmaMap {
+  /** Size of the structure in bytes; default {@link DMA_MAP_MINSZ}. */
+  readonly argsz?: number;
+  /** VFIO_DMA_MAP_FLAG_*; default READ | WRITE. */
+  readonly flags?: number;
+  /** Process virtual address. */
+  readonly vaddr: bigint;
+  /** I/O virtual address. */
+  readonly iova: bigint;
+  /** Size of the mapping. */
+  readonly size: bigint;
+}
+
+/** struct vfio_bitmap without its data pointer. */
+export interface VfioBitmap {
+  /** Page size of one bit, in bytes. */
+  readonly pgsize: bigint;
+  /** Size of the bitmap, in bytes. */
+  readonly size: bigint;
+}
+
+/** struct vfio_iommu_type1_dma_unmap; address and size in bytes, unsigned 64 bit. */
+export interface VfioIommuType1DmaUnmap {
+  /** Size of the structure in bytes; default {@link DMA_UNMAP_MINSZ}, plus the bitmap's if given. */
+  readonly argsz?: number;
+  /** VFIO_DMA_UNMAP_FLAG_*; default 0. */
+  readonly flags?: number;
+  /** I/O virtual address. */
+  readonly iova: bigint;
+  /** Size of the range. */
+  readonly size: bigint;
+  /** Bitmap that follows the structure, with GET_DIRTY_BITMAP. */
+  readonly bitmap?: VfioBitmap;
+}
+
+/** What an ioctl returned. */
+export interface IoctlResult {
+  /** 0, or a negative errno. */
+  readonly ret: number;
+  /** Kernel function whose check failed; empty on success. */
+  readonly at: string;
+  /** The values that the check saw; empty on success. */
+  readonly detail: Readonly<Record<string, string | number | boolean | bigint>>;
+}
+
+/** What VFIO_IOMMU_UNMAP_DMA returned. */
+export interface UnmapResult extends IoctlResult {
+  /** The structure's size field afterwards, in bytes: what was unmapped, or the input on failure. */
+  readonly size: bigint;
+}

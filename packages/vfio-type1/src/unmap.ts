@@ -1,0 +1,159 @@
+/**
+ * VFIO_IOMMU_UNMAP_DMA: the checks in the kernel's order, then the walk over the mappings.
+ *
+ * Left out: the dirty bitmap itself (its arguments are checked, tracking is never on), and the
+ * notification of devices that have pages of a mapping pinned.
+ *
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_unmap_dma, vfio_dma_do_unmap, 6.16 and
+ * 6.18; reference type1.md §7
+ */
+import { byteAddress, Errno, pageNumber, type IovaPn } from '@pinfold/base';
+import type { VfioDma } from './dma.ts';
+import { vfioRemoveDma } from './remove-dma.ts';
+import {
+  DMA_UNMAP_MINSZ,
+  VFIO_BITMAP_SIZE,
+  VFIO_DMA_UNMAP_FLAG_ALL,
+  VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
+  VFIO_DMA_UNMAP_FLAG_VADDR,
+  type VfioBitmap,
+  type VfioIommuType1DmaUnmap,
+} from './uapi.ts';
+import type { VfioIommu } from './vfio-iommu.ts';
+
+const U64_END = 2n ** 64n;
+/** Largest dirty bitmap, in bytes: INT_MAX bits, rounded up. */
+const DIRTY_BITMAP_SIZE_MAX = 2n ** 28n;
+/** Last page of the 64-bit address space, for ALL. */
+const LAST_PN = 2 ** 52 - 1;
+
+/** The structure with its defaults filled in. */
+interface UnmapArgs {
+  readonly argsz: number;
+  readonly flags: number;
+  readonly iova: bigint;
+  readonly size: bigint;
+  readonly bitmap: VfioBitmap;
+}
+
+/** What {@link vfioDmaDoUnmap} returned. */
+export interface UnmapOutcome {
+  /** 0 or a negative errno. */
+  readonly ret: number;
+  /** What was unmapped, in bytes; meaningless unless `ret` is 0. */
+  readonly unmapped: bigint;
+}
+
+/**
+ * Unmaps a range, everything, or only the vaddr of mappings.
+ *
+ * @param iommu the container's state
+ * @param unmap the ioctl's structure
+ * @returns 0 or a negative errno, whose reason is in `iommu.failure`, and the bytes unmapped
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_dma_do_unmap, 6.16 and 6.18
+ */
+export function vfioDmaDoUnmap(iommu: VfioIommu, unmap: VfioIommuType1DmaUnmap): UnmapOutcome {
+  const args: UnmapArgs = {
+    argsz: DMA_UNMAP_MINSZ + (unmap.bitmap ? VFIO_BITMAP_SIZE : 0),
+    flags: 0,
+    bitmap: { pgsize: 0n, size: 0n },
+    ...unmap,
+  };
+  const ret = checkArguments(iommu, args) || checkRange(iommu, args) || checkCuts(iommu, args);
+  return ret ? { ret, unmapped: 0n } : walk(iommu, args);
+}
+
+/** Checks 2 to 7: structure size, flags, dirty bitmap. */
+function checkArguments(iommu: VfioIommu, { argsz, flags }: UnmapArgs): number {
+  const at = 'vfio_iommu_type1_unmap_dma';
+  const wantsBitmap = (flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) !== 0;
+  const others = VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_VADDR;
+  const known = others | VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
+  if (argsz < DMA_UNMAP_MINSZ || flags & ~known || (wantsBitmap && flags & others)) {
+    return iommu.fail(Errno.EINVAL, at, { argsz, minsz: DMA_UNMAP_MINSZ, flags });
+  }
+  if (!wantsBitmap) return 0;
+  if (argsz < DMA_UNMAP_MINSZ + VFIO_BITMAP_SIZE) return iommu.fail(Errno.EINVAL, at, { argsz, flags });
+  return 0;
+}
+
+/** Check 7: a bitmap that is large enough and not too large (verify_bitmap_size). */
+function bitmapFits(size: bigint, { pgsize, size: bitmapSize }: VfioBitmap): boolean {
+  const lowest = pgsize & -pgsize;
+  const npages = lowest === 0n ? 0n : size / lowest;
+  const needed = ((npages + 63n) / 64n) * 8n;
+  return npages > 0n && bitmapSize > 0n && bitmapSize <= DIRTY_BITMAP_SIZE_MAX && bitmapSize >= needed;
+}
+
+/** Checks 10 to 14: alignment, ALL, wrapping, dirty tracking. */
+function checkRange(iommu: VfioIommu, { flags, iova, size, bitmap }: UnmapArgs): number {
+  const at = 'vfio_dma_do_unmap';
+  const pgsize = 4096n << BigInt(iommu.pgsizeOrder);
+  const wantsBitmap = (flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) !== 0;
+  if (wantsBitmap && !bitmapFits(size, bitmap)) {
+    return iommu.fail(Errno.EINVAL, 'verify_bitmap_size', { size, pgsize: bitmap.pgsize, bitmap: bitmap.size });
+  }
+  const all = (flags & VFIO_DMA_UNMAP_FLAG_ALL) !== 0;
+  const badAll = all && (iova !== 0n || size !== 0n);
+  if (iova % pgsize !== 0n || badAll || (!all && (size === 0n || size % pgsize !== 0n))) {
+    return iommu.fail(Errno.EINVAL, at, { iova, size, flags, pgsize });
+  }
+  if (!all && iova + size > U64_END) return iommu.fail(iommu.rules.wrapErrno, at, { iova, size });
+  return wantsBitmap ? iommu.fail(Errno.EINVAL, at, { dirtyTracking: false }) : 0;
+}
+
+/** Check 15, v2: neither end of the range may lie inside a mapping. */
+function checkCuts(iommu: VfioIommu, { flags, iova, size }: UnmapArgs): number {
+  if (!iommu.v2 || flags & VFIO_DMA_UNMAP_FLAG_ALL) return 0;
+  const first = pageNumber(iova);
+  const last = pageNumber(iova + size) - 1;
+  for (const [pn, side] of [
+    [first, 'start'],
+    [last, 'end'],
+  ] as const) {
+    const dma = iommu.dmaList.find(pn, 1);
+    if (dma && pn !== (side === 'start' ? dma.iovaPn : dma.lastPn)) {
+      return iommu.fail(Errno.EINVAL, 'vfio_dma_do_unmap', {
+        iova,
+        size,
+        cutAt: side,
+        dmaIovaPn: dma.iovaPn,
+        dmaPages: dma.npage,
+      });
+    }
+  }
+  return 0;
+}
+
+/** Handles every mapping of the range in address order. */
+function walk(iommu: VfioIommu, { flags, iova, size }: UnmapArgs): UnmapOutcome {
+  const all = (flags & VFIO_DMA_UNMAP_FLAG_ALL) !== 0;
+  const first: IovaPn = all ? 0 : pageNumber(iova);
+  const last = all ? LAST_PN : pageNumber(iova + size) - 1;
+  let unmapped = 0;
+  let dma = iommu.dmaList.findFirst(first, last - first + 1);
+  while (dma && dma.iovaPn <= last) {
+    // v1: a range that begins inside a mapping ends the walk, with success.
+    if (!iommu.v2 && first > dma.iovaPn) break;
+    const next: VfioDma | null = iommu.dmaList.next(dma);
+    const npage = dma.npage;
+    if (flags & VFIO_DMA_UNMAP_FLAG_VADDR) {
+      if (dma.vaddrInvalid) return undoInvalidate(iommu, first, dma);
+      dma.vaddrInvalid = true;
+      iommu.vaddrInvalidCount++;
+    } else vfioRemoveDma(iommu, dma);
+    unmapped += npage;
+    dma = next;
+  }
+  return { ret: 0, unmapped: byteAddress(unmapped) };
+}
+
+/** A second invalidation fails and takes back those that this call has made. */
+function undoInvalidate(iommu: VfioIommu, first: IovaPn, at: VfioDma): UnmapOutcome {
+  for (let dma = iommu.dmaList.prev(at); dma && dma.iovaPn >= first; dma = iommu.dmaList.prev(dma)) {
+    dma.vaddrInvalid = false;
+    iommu.vaddrInvalidCount--;
+  }
+  const ret = iommu.fail(Errno.EINVAL, 'vfio_dma_do_unmap', { vaddrInvalid: true, dmaIovaPn: at.iovaPn });
+  return { ret, unmapped: 0n };
+}

@@ -1,0 +1,90 @@
+/**
+ * The pages that devices without an IOMMU have pinned in a mapping: one `vfio_pfn` per page, in a
+ * red-black tree by I/O virtual address. The address may lie inside a page: a driver pins at byte
+ * granularity, so the key is {page number, offset}.
+ *
+ * @source drivers/vfio/vfio_iommu_type1.c struct vfio_pfn, vfio_find_vpfn, vpfn_pages, 6.18;
+ * reference type1.md §5.4 and §5.5
+ */
+import { RbNode, RbTree, type IovaPn, type Pfn } from '@pinfold/base';
+
+/** A pinned page (struct vfio_pfn). */
+export class VfioPfn extends RbNode {
+  /** Page number of its I/O virtual address. */
+  readonly iovaPn: IovaPn;
+  /** Offset of its I/O virtual address inside the page, in bytes. */
+  readonly offset: number;
+  /** Page frame. */
+  readonly pfn: Pfn;
+  /** Number of pins. */
+  refCount = 1;
+
+  /**
+   * @param iovaPn page number of its I/O virtual address
+   * @param pfn page frame
+   * @param offset offset of the address inside the page, in bytes
+   */
+  constructor(iovaPn: IovaPn, pfn: Pfn, offset = 0) {
+    super();
+    this.iovaPn = iovaPn;
+    this.pfn = pfn;
+    this.offset = offset;
+  }
+}
+
+function before(a: VfioPfn, b: VfioPfn): boolean {
+  return a.iovaPn !== b.iovaPn ? a.iovaPn < b.iovaPn : a.offset < b.offset;
+}
+
+/** The pinned pages of one mapping (vfio_dma.pfn_list). */
+export class VpfnTree extends RbTree<VfioPfn> {
+  /** Nodes that look-ups visited since this was last set to 0. */
+  nodesVisited = 0;
+
+  constructor() {
+    super(before);
+  }
+
+  /**
+   * The node at exactly the start of a page (vfio_find_vpfn): one look-up.
+   *
+   * @param iovaPn page number
+   * @returns the node, or null
+   * @source drivers/vfio/vfio_iommu_type1.c vfio_find_vpfn, 6.16
+   */
+  find(iovaPn: IovaPn): VfioPfn | null {
+    let at = this.root;
+    while (at) {
+      this.nodesVisited++;
+      if (iovaPn < at.iovaPn || (iovaPn === at.iovaPn && at.offset > 0)) at = at.left;
+      else if (iovaPn > at.iovaPn) at = at.right;
+      else break;
+    }
+    return at;
+  }
+
+  /**
+   * Number of nodes in a range of pages (vpfn_pages): one look-up, then the neighbours of the hit.
+   *
+   * @param iovaPn first page
+   * @param npage length in pages
+   * @returns nodes whose address lies in the range
+   * @source drivers/vfio/vfio_iommu_type1.c vpfn_pages, vfio_find_vpfn_range, 6.18
+   */
+  countInRange(iovaPn: IovaPn, npage: number): number {
+    const end = iovaPn + npage;
+    let hit = this.root;
+    while (hit) {
+      this.nodesVisited++;
+      if (end <= hit.iovaPn) hit = hit.left;
+      else if (iovaPn > hit.iovaPn) hit = hit.right;
+      else break;
+    }
+    if (!hit) return 0;
+    let count = 1;
+    for (let at = this.prev(hit); at && at.iovaPn >= iovaPn; at = this.prev(at)) count++;
+    for (let at = this.next(hit); at && at.iovaPn < end; at = this.next(at)) count++;
+    this.nodesVisited += count - 1;
+    return count;
+  }
+}
