@@ -13,8 +13,9 @@ const stampFile = join(root, 'node_modules', '.pinfold-install');
 
 /** @typedef {{ command: string[], cwd?: string }} Step */
 
-/** The command runs from source; no build is needed, and a stale one is never used. */
-const pinfold = ['node', '--conditions=@pinfold/source', join(root, 'apps/cli/src/main.ts')];
+/** What runs from source needs no build, and never uses a stale one. */
+const source = ['node', '--conditions=@pinfold/source'];
+const pinfold = [...source, join(root, 'apps/cli/src/main.ts')];
 
 /** What each task runs, in order. A task's last command gets the arguments.
  * @type {Record<string, Step[]>} */
@@ -26,6 +27,8 @@ const tasks = {
   test: [{ command: ['node', 'tooling/verify.mjs'] }],
   // Relative paths among the arguments are relative to where the user stands, not to the root.
   pinfold: [{ command: pinfold, cwd: process.env.INIT_CWD ?? process.cwd() }],
+  'bench:twin': [{ command: [...source, 'packages/bench/bench/twin.ts'] }],
+  'bench:memory': [{ command: [...source, 'packages/bench/bench/memory.ts'] }],
   build: [{ command: ['turbo', 'run', 'build'] }],
   typecheck: [{ command: ['turbo', 'run', 'typecheck', 'typecheck:root'] }],
   lint: [{ command: ['eslint', '--max-warnings=0', '.'] }],

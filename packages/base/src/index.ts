@@ -30,5 +30,6 @@ export {
   type CounterName,
   type CounterValues,
 } from './counters.ts';
+export { maskedRun } from './masked-run.ts';
 export { RbNode, RbTree } from './rbtree.ts';
 export { LEAF, TableArena } from './table-arena.ts';

@@ -116,7 +116,11 @@ export class RbTree<N extends RbNode> {
     return at;
   }
 
-  /** All nodes in order. The tree must not change meanwhile. */
+  /**
+   * All nodes in order. The tree must not change meanwhile.
+   *
+   * @returns an iterator over the nodes
+   */
   *[Symbol.iterator](): Generator<N, void> {
     for (let at = this.first(); at; at = this.next(at)) yield at;
   }

@@ -20,6 +20,8 @@ export class TableArena {
   frame: Float64Array;
   /** Per entry: the format's flag bits; 0 is "not present". */
   bits: Uint8Array;
+  /** The same bits, four entries a word, to test four at a time. */
+  words: Uint32Array;
   /** Tables in use. */
   live = 0;
   readonly #directories: boolean;
@@ -34,6 +36,7 @@ export class TableArena {
     this.child = new Int32Array(directories ? this.#capacity * PTRS_PER_TABLE : 0);
     this.frame = new Float64Array(this.#capacity * PTRS_PER_TABLE);
     this.bits = new Uint8Array(this.#capacity * PTRS_PER_TABLE);
+    this.words = new Uint32Array(this.bits.buffer);
   }
 
   /**
@@ -58,7 +61,8 @@ export class TableArena {
    * @param table a table number from {@link alloc}
    */
   free(table: number): void {
-    if (table <= 0 || table >= this.#next) throw new ModelBug(`freeing table ${table}, which does not exist`);
+    if (table <= 0 || table >= this.#next)
+      throw new ModelBug(`freeing table ${table}, which does not exist`);
     this.live--;
     this.#free.push(table);
   }
@@ -76,6 +80,7 @@ export class TableArena {
     if (this.#directories) this.child = grown(this.child, new Int32Array(entries));
     this.frame = grown(this.frame, new Float64Array(entries));
     this.bits = grown(this.bits, new Uint8Array(entries));
+    this.words = new Uint32Array(this.bits.buffer);
   }
 
   #clear(table: number): void {

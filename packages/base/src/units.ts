@@ -107,7 +107,11 @@ export function parseSize(text: string, place: string): number {
   const factor = match ? SUFFIXES[(match[2] ?? '').toUpperCase()] : undefined;
   const bytes = match && factor !== undefined ? Number(match[1]) * factor : NaN;
   if (!Number.isSafeInteger(bytes)) {
-    throw new InputError(place, 'a size like 4096, 512K, 16M, 16G, 1T or 8P (4 KiB pages)', `'${text}'`);
+    throw new InputError(
+      place,
+      'a size like 4096, 512K, 16M, 16G, 1T or 8P (4 KiB pages)',
+      `'${text}'`,
+    );
   }
   return bytes;
 }

@@ -63,7 +63,7 @@ export class IommuDomain {
     this.#counters = counters;
   }
 
-  /** @returns last page of the aperture, inclusive; the first is 0 */
+  /** Last page of the aperture, inclusive; the first is 0. */
   get apertureLast(): IovaPn {
     return this.table.aperturePages - 1;
   }
@@ -87,7 +87,13 @@ export class IommuDomain {
     let error = 0;
     while (done < npage && error === 0) {
       iommuPgsize(this.table.pageOrders, iovaPn + done, pfn + done, npage - done, this.#pgsize);
-      error = this.table.mapPages(iovaPn + done, pfn + done, this.#pgsize.order, this.#pgsize.count, prot);
+      error = this.table.mapPages(
+        iovaPn + done,
+        pfn + done,
+        this.#pgsize.order,
+        this.#pgsize.count,
+        prot,
+      );
       done += this.table.mapped;
       calls++;
     }
@@ -127,7 +133,12 @@ export class IommuDomain {
     let calls = 0;
     while (done < npage) {
       iommuPgsize(this.table.pageOrders, iovaPn + done, iovaPn + done, npage - done, this.#pgsize);
-      const unmapped = this.table.unmapPages(iovaPn + done, this.#pgsize.order, this.#pgsize.count, gather);
+      const unmapped = this.table.unmapPages(
+        iovaPn + done,
+        this.#pgsize.order,
+        this.#pgsize.count,
+        gather,
+      );
       calls++;
       if (unmapped === 0) break;
       done += unmapped;
@@ -195,7 +206,11 @@ export class IommuDomain {
  * @throws {InputError} when the unit's address width is none that its format supports
  * @source drivers/iommu/iommu.c iommu_paging_domain_alloc, 6.16
  */
-export function iommuPagingDomainAlloc(unit: IommuUnit, rules: IommuRules, counters: Counters): IommuDomain {
+export function iommuPagingDomainAlloc(
+  unit: IommuUnit,
+  rules: IommuRules,
+  counters: Counters,
+): IommuDomain {
   const format = ioPageTableFormat(rules.formats[unit.kind]);
   return new IommuDomain(unit, format.create(unit, counters), counters);
 }

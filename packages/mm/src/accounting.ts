@@ -27,7 +27,10 @@ export function accountLockedVm(
   mm.memory.counters.add(Slot.accountingUpdates, 1);
   if (!inc) {
     if (pages > mm.lockedVm) {
-      mm.memory.warnOnce('__account_locked_vm', `locked_vm ${mm.lockedVm} goes below 0 by -${pages}`);
+      mm.memory.warnOnce(
+        '__account_locked_vm',
+        `locked_vm ${mm.lockedVm} goes below 0 by -${pages}`,
+      );
     }
     mm.lockedVm -= pages;
     return 0;

@@ -22,11 +22,36 @@ import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
  * @returns length of the run in pages, 1 to nr
  * @source include/linux/mm_inline.h num_pages_contiguous, 6.18
  */
-export function numPagesContiguous(memmap: MemMap, pages: Float64Array, offset: number, nr: number): number {
-  const first = pages[offset];
-  let run = 1;
-  while (run < nr && pages[offset + run] === first + run) run++;
-  return run === 1 ? 1 : Math.min(run, pagesLeftInSection(memmap, first));
+export function numPagesContiguous(
+  memmap: MemMap,
+  pages: Float64Array,
+  offset: number,
+  nr: number,
+): number {
+  const run = consecutiveRun(pages, offset, offset + nr);
+  return run === 1 ? 1 : Math.min(run, pagesLeftInSection(memmap, pages[offset]));
+}
+
+/**
+ * Length of the run of consecutive numbers that begins at an element: one compare with the element
+ * before per step. The difference of two elements needs neither a conversion of the index nor a sum
+ * carried from step to step, which makes it the fastest form of this loop.
+ *
+ * @param numbers page pointers or page frames
+ * @param from index of the first element
+ * @param end index after the last element to look at, above `from`
+ * @returns 1 to end - from
+ * @source include/linux/mm_inline.h num_pages_contiguous (the loop), 6.18
+ */
+export function consecutiveRun(numbers: Float64Array, from: number, end: number): number {
+  let before = numbers[from];
+  let i = from + 1;
+  for (; i < end; i++) {
+    const number = numbers[i];
+    if (number - before !== 1) break;
+    before = number;
+  }
+  return i - from;
 }
 
 /**
@@ -49,12 +74,11 @@ export function numPfnsContiguous(
   pfn: Pfn,
 ): number {
   let run = 0;
-  if (memmap.vmemmapBase === 0) {
-    while (run < nr && memmap.pageToPfn(pages[offset + run]) === pfn + run) run++;
-    return run;
+  while (run < nr && memmap.pageToPfn(pages[offset + run]) === pfn + run) {
+    // Inside a section, pages whose pointers are consecutive have consecutive frames.
+    const left = PAGES_PER_SECTION - ((pfn + run) & (PAGES_PER_SECTION - 1));
+    run += consecutiveRun(pages, offset + run, offset + Math.min(nr, run + left));
   }
-  const first = memmap.vmemmapBase + pfn;
-  while (run < nr && pages[offset + run] === first + run) run++;
   return run;
 }
 
@@ -91,7 +115,8 @@ export function pageRangeContiguous(memmap: MemMap, page: Page, npage: number): 
   const end = pfn + npage;
   let border = (Math.floor(pfn / PAGES_PER_SECTION) + 1) * PAGES_PER_SECTION;
   for (; border < end; border += PAGES_PER_SECTION) {
-    if (!memmap.pfnValid(border) || page + (border - pfn) !== memmap.pfnToPage(border)) return false;
+    if (!memmap.pfnValid(border) || page + (border - pfn) !== memmap.pfnToPage(border))
+      return false;
   }
   return true;
 }

@@ -49,7 +49,8 @@ export function gupPutFolio(memmap: MemMap, pfn: Pfn, refs: number): number {
   const large = memmap.order[head] > 0;
   const count = large ? refs : refs * GUP_PIN_COUNTING_BIAS;
   const held = large ? memmap.pincount[head] : memmap.refcount[head];
-  if (held < count) throw new KernelBug('gup_put_folio', `pfn ${pfn} holds fewer than ${refs} pins`);
+  if (held < count)
+    throw new KernelBug('gup_put_folio', `pfn ${pfn} holds fewer than ${refs} pins`);
   if (large) memmap.pincount[head] -= refs;
   memmap.refcount[head] -= count;
   if (memmap.refcount[head] === 0) memmap.freeFolio(pfn);
@@ -67,7 +68,9 @@ export function gupPutFolio(memmap: MemMap, pfn: Pfn, refs: number): number {
  */
 export function folioMaybeDmaPinned(memmap: MemMap, pfn: Pfn): boolean {
   const head = memmap.headEntryOf(pfn);
-  return memmap.order[head] > 0 ? memmap.pincount[head] > 0 : memmap.refcount[head] >= GUP_PIN_COUNTING_BIAS;
+  return memmap.order[head] > 0
+    ? memmap.pincount[head] > 0
+    : memmap.refcount[head] >= GUP_PIN_COUNTING_BIAS;
 }
 
 /**
@@ -82,4 +85,25 @@ export function dirtyFolioLock(memmap: MemMap, head: number): number {
   if (memmap.flags[head] & PG.dirty) return 0;
   memmap.flags[head] |= PG.dirty;
   return 1;
+}
+
+/**
+ * Adds to counts, one after the other, while each is positive and stays so.
+ *
+ * @param counts reference counts
+ * @param from index of the first count
+ * @param end index after the last count
+ * @param add what to add; negative to subtract
+ * @returns how many were changed; the one that ended it was not positive, or would not have stayed so
+ * @source mm/gup.c try_grab_folio and gup_put_folio of order-0 folios, 6.16
+ */
+export function addToPositive(counts: Int32Array, from: number, end: number, add: number): number {
+  const least = add < 0 ? 1 - add : 1;
+  let i = from;
+  for (; i < end; i++) {
+    const count = counts[i];
+    if (count < least) break;
+    counts[i] = count + add;
+  }
+  return i - from;
 }

@@ -55,7 +55,8 @@ export class PrescribedLayout implements FrameSource {
     for (const run of this.#runs) {
       const place = `layout run at virtual page ${run.vpn}`;
       if (!(run.npage > 0)) throw new InputError(place, 'at least one page', `${run.npage} pages`);
-      if (run.vpn < end) throw new InputError(place, 'runs that do not overlap', `a start below ${end}`);
+      if (run.vpn < end)
+        throw new InputError(place, 'runs that do not overlap', `a start below ${end}`);
       end = run.vpn + run.npage;
     }
   }

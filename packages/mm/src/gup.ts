@@ -10,10 +10,11 @@
  *
  * @source mm/gup.c __get_user_pages, follow_page_mask, __gup_longterm_locked, 6.16; reference mm.md §5
  */
-import { Errno, Slot, type Pfn, type Vpn } from '@pinfold/base';
-import { GUP_PIN_COUNTING_BIAS, tryGrabFolio } from './folio.ts';
+import { Errno, maskedRun, Slot, type Pfn, type TableArena, type Vpn } from '@pinfold/base';
+import { consecutiveRun } from './contiguity.ts';
+import { addToPositive, GUP_PIN_COUNTING_BIAS, tryGrabFolio } from './folio.ts';
 import { checkMigrateMovablePages } from './longterm.ts';
-import { PAGES_PER_SECTION } from './memmap.ts';
+import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { MAX_VPN, PTE } from './page-table.ts';
 import { unpinUserPages } from './unpin.ts';
@@ -62,12 +63,21 @@ export function pinUserPagesRemote(
   const unpinnable = checkMigrateMovablePages(mm.memory, pages, got);
   if (unpinnable < 0) return got;
   unpinUserPages(mm.memory, pages, got);
-  mm.gupFailure = { vpn: start + unpinnable, why: 'the page is in ZONE_MOVABLE and was not migrated' };
+  mm.gupFailure = {
+    vpn: start + unpinnable,
+    why: 'the page is in ZONE_MOVABLE and was not migrated',
+  };
   return -Errno.ENOMEM;
 }
 
 /** The loop over page-table leaves (__get_user_pages). */
-function getUserPages(mm: MmStruct, start: Vpn, npage: number, gupFlags: number, pages: Float64Array): number {
+function getUserPages(
+  mm: MmStruct,
+  start: Vpn,
+  npage: number,
+  gupFlags: number,
+  pages: Float64Array,
+): number {
   const { pageTable } = mm;
   const work = new GupWork();
   let vma: Vma | null = null;
@@ -146,44 +156,80 @@ function followPtes(
 ): number {
   const { ptes, index } = mm.pageTable;
   const { memmap } = mm.memory;
-  const { frame, bits } = ptes;
-  const { order, refcount, pincount, sectionBase, sectionStride } = memmap;
-  // A read-only longterm pin takes exclusive anonymous pages only (gup_must_unshare).
-  const need = gupFlags & FOLL.WRITE ? PTE.present | PTE.write : PTE.present | PTE.anonExclusive;
-  const toPage = memmap.vmemmapBase;
-  let large = 0;
-  let i = 0;
-  for (; i < max; i++) {
-    if ((bits[index + i] & (need | PTE.special)) !== need) break;
-    const pfn = frame[index + i];
-    const section = (pfn / PAGES_PER_SECTION) | 0;
-    const entry = sectionBase[section] + ((pfn & (PAGES_PER_SECTION - 1)) >>> sectionStride[section]);
-    if (order[entry] === 0) {
-      const refs = refcount[entry];
-      if (refs <= 0) break;
-      refcount[entry] = refs + GUP_PIN_COUNTING_BIAS;
-    } else {
-      const head = memmap.headEntryOf(pfn);
-      if (refcount[head] <= 0) break;
-      refcount[head]++;
-      pincount[head]++;
-      large++;
-    }
-    pages[at + i] = toPage > 0 ? toPage + pfn : memmap.pfnToPage(pfn);
+  const present = followable(ptes, index, max, gupFlags);
+  let done = 0;
+  while (done < present) {
+    const pfn = ptes.frame[index + done];
+    const left = Math.min(present - done, PAGES_PER_SECTION - (pfn & (PAGES_PER_SECTION - 1))) | 0;
+    const run = consecutiveRun(ptes.frame, index + done, index + done + left);
+    const toPage = memmap.pfnToPage(pfn) - pfn;
+    copyFrames(ptes.frame, index + done, run, pages, at + done, toPage);
+    const grabbed = grabRun(memmap, pfn, run, work);
+    done += grabbed;
+    if (grabbed < run) break;
   }
-  work.steps += i;
-  work.fills += i;
-  work.grabs += i;
-  work.atomics += i + large;
-  return i === 0 && max > 0 && grabRefused(mm, index, need) ? -Errno.ENOMEM : i;
+  work.steps += done;
+  work.fills += done;
+  work.grabs += done;
+  if (done === 0 && present > 0) return -Errno.ENOMEM;
+  return done;
 }
 
-/** Whether an entry could be followed but its folio's reference count refuses a grab. */
-function grabRefused(mm: MmStruct, index: number, need: number): boolean {
-  const { bits, frame } = mm.pageTable.ptes;
-  if ((bits[index] & (need | PTE.special)) !== need) return false;
-  const { memmap } = mm.memory;
-  return memmap.refcount[memmap.headEntryOf(frame[index])] <= 0;
+/** How many entries, from one on, GUP may follow with this access. */
+function followable(
+  { bits, words }: TableArena,
+  index: number,
+  max: number,
+  gupFlags: number,
+): number {
+  const need = needBits(gupFlags);
+  return maskedRun(bits, words, index, index + max, need | PTE.special, need);
+}
+
+/** Stores the pointers of frames of one section; where they are the frames, a long run is one copy. */
+function copyFrames(
+  frame: Float64Array,
+  index: number,
+  npage: number,
+  pages: Float64Array,
+  at: number,
+  toPage: number,
+): void {
+  if (toPage === 0 && npage > 64) {
+    pages.set(frame.subarray(index, index + npage), at);
+    return;
+  }
+  for (let i = 0; i < npage; i++) pages[at + i] = frame[index + i] + toPage;
+}
+
+/** Grabs the folios of consecutive frames of one section, page by page; ends at a refused grab. */
+function grabRun(memmap: MemMap, pfn: Pfn, npage: number, work: GupWork): number {
+  let done = 0;
+  while (done < npage) {
+    const small = grabSmallFolios(memmap, pfn + done, npage - done);
+    work.atomics += small;
+    done += small;
+    if (small > 0) continue;
+    const atomics = tryGrabFolio(memmap, pfn + done, 1);
+    if (atomics === 0) break;
+    work.atomics += atomics;
+    done++;
+  }
+  return done;
+}
+
+/** Grabs order-0 folios of consecutive frames; ends at a large folio or at a refused grab. */
+function grabSmallFolios(memmap: MemMap, pfn: Pfn, npage: number): number {
+  // Small folios exist only where every page has a state entry of its own.
+  const first = memmap.entryOf(pfn);
+  if (memmap.strideOf(pfn) !== 0) return 0;
+  const small = maskedRun(memmap.order, memmap.orderWords, first, first + npage, 0xff, 0);
+  return addToPositive(memmap.refcount, first, first + small, GUP_PIN_COUNTING_BIAS);
+}
+
+/** Bits that an entry must have; a read-only longterm pin takes exclusive pages only (gup_must_unshare). */
+function needBits(gupFlags: number): number {
+  return gupFlags & FOLL.WRITE ? PTE.present | PTE.write : PTE.present | PTE.anonExclusive;
 }
 
 /**
@@ -201,7 +247,7 @@ function followLargeLeaf(
   work: GupWork,
 ): number {
   const { dirs, index, level } = mm.pageTable;
-  const need = gupFlags & FOLL.WRITE ? PTE.present | PTE.write : PTE.present | PTE.anonExclusive;
+  const need = needBits(gupFlags);
   if ((dirs.bits[index] & (need | PTE.special)) !== need) return 0;
   const leafPages = level === 1 ? 2 ** 9 : 2 ** 18;
   const offset = vpn & (leafPages - 1);
@@ -210,7 +256,7 @@ function followLargeLeaf(
   work.steps++;
   if (!grab(mm, pfn, 1, work)) return -Errno.ENOMEM;
   if (npage > 1) grab(mm, pfn, npage - 1, work);
-  fillPages(mm, pfn, npage, pages, at);
+  fillPages(mm.memory.memmap, pfn, npage, pages, at);
   work.fills += npage;
   return npage;
 }
@@ -223,13 +269,26 @@ function grab(mm: MmStruct, pfn: Pfn, refs: number, work: GupWork): boolean {
 }
 
 /** Stores the pointers of consecutive frames; only a section border may break their sequence. */
-function fillPages(mm: MmStruct, pfn: Pfn, npage: number, pages: Float64Array, at: number): void {
-  const { memmap } = mm.memory;
-  for (let done = 0; done < npage; ) {
+function fillPages(memmap: MemMap, pfn: Pfn, npage: number, pages: Float64Array, at: number): void {
+  for (let done = 0; done < npage;) {
     const first = memmap.pfnToPage(pfn + done);
-    const n = Math.min(npage - done, PAGES_PER_SECTION - ((pfn + done) & (PAGES_PER_SECTION - 1))) | 0;
-    const from = (at + done) | 0;
-    for (let i = 0; i < n; i++) pages[from + i] = first + i;
+    const n =
+      Math.min(npage - done, PAGES_PER_SECTION - ((pfn + done) & (PAGES_PER_SECTION - 1))) | 0;
+    storeSequence(pages, (at + done) | 0, (at + done + n) | 0, first);
     done += n;
   }
+}
+
+/** Stores consecutive numbers; four a step, so that the sum is not what the loop waits for. */
+function storeSequence(pages: Float64Array, from: number, end: number, first: number): void {
+  let page = first;
+  let i = from;
+  for (; i < end - 3; i += 4) {
+    pages[i] = page;
+    pages[i + 1] = page + 1;
+    pages[i + 2] = page + 2;
+    pages[i + 3] = page + 3;
+    page += 4;
+  }
+  for (; i < end; i++) pages[i] = page++;
 }

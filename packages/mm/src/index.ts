@@ -13,7 +13,13 @@ export {
   type ZoneType,
 } from './memmap.ts';
 export { Memory, VmStat } from './memory.ts';
-export { dirtyFolioLock, folioMaybeDmaPinned, GUP_PIN_COUNTING_BIAS, gupPutFolio, tryGrabFolio } from './folio.ts';
+export {
+  dirtyFolioLock,
+  folioMaybeDmaPinned,
+  GUP_PIN_COUNTING_BIAS,
+  gupPutFolio,
+  tryGrabFolio,
+} from './folio.ts';
 export {
   nthPage,
   numPagesContiguous,

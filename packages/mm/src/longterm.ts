@@ -6,8 +6,9 @@
  *
  * @source mm/gup.c check_and_migrate_movable_pages, 6.16; reference mm.md §5.1
  */
-import { Slot } from '@pinfold/base';
-import { PAGES_PER_SECTION } from './memmap.ts';
+import { maskedRun, Slot, type Pfn } from '@pinfold/base';
+import { consecutiveRun } from './contiguity.ts';
+import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
 import type { Memory } from './memory.ts';
 
 /**
@@ -21,19 +22,49 @@ import type { Memory } from './memory.ts';
  * @returns index of the first page that may not stay where it is, or -1
  * @source mm/gup.c collect_longterm_unpinnable_folios, pofs_next_folio, 6.16
  */
-export function checkMigrateMovablePages(memory: Memory, pages: Float64Array, npage: number): number {
+export function checkMigrateMovablePages(
+  memory: Memory,
+  pages: Float64Array,
+  npage: number,
+): number {
   const { memmap } = memory;
   let unpinnable = -1;
-  for (let i = 0; i < npage; ) {
-    const page = pages[i];
-    const pfn = memmap.pageToPfn(page);
-    const nr = Math.min(1 << memmap.order[memmap.headEntryOf(pfn)], PAGES_PER_SECTION);
-    const first = page - (pfn & (nr - 1));
-    const end = first + nr;
+  for (let i = 0; i < npage;) {
+    // A section lies in one zone, so the zone is tested once for all its pages.
+    const pfn = memmap.pageToPfn(pages[i]);
     if (unpinnable < 0 && !memmap.longtermPinnable(pfn)) unpinnable = i;
-    i++;
-    while (i < npage && pages[i] >= first && pages[i] < end) i++;
+    i = checkInSection(memmap, pages, i, npage, pfn);
   }
   memory.counters.add(Slot.migrateChecks, npage);
   return unpinnable;
+}
+
+/**
+ * Visits entries while they are consecutive pages of one section: each is compared with the one
+ * before, and the order of its folio is looked up unless it lies in the folio before.
+ *
+ * @returns the index after them
+ */
+function checkInSection(
+  memmap: MemMap,
+  pages: Float64Array,
+  from: number,
+  npage: number,
+  pfn: Pfn,
+): number {
+  const offset = (pfn & (PAGES_PER_SECTION - 1)) | 0;
+  const max = Math.min(npage - from, PAGES_PER_SECTION - offset) | 0;
+  const run = consecutiveRun(pages, from, from + max);
+  const stride = memmap.strideOf(pfn);
+  const base = memmap.entryOf(pfn) - (offset >>> stride);
+  const end = offset + run;
+  for (let at = offset; at < end;) {
+    // Small folios exist only where every page has a state entry of its own.
+    if (stride === 0)
+      at += maskedRun(memmap.order, memmap.orderWords, base + at, base + end, 0xff, 0);
+    if (at >= end) break;
+    const folioOrder = memmap.order[base + (at >>> stride)];
+    at = ((at >>> folioOrder) + 1) << folioOrder;
+  }
+  return from + run;
 }

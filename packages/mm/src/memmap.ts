@@ -17,7 +17,15 @@
  *
  * @source reference mm.md §2 and §4; include/asm-generic/memory_model.h, include/linux/mmzone.h, 6.16
  */
-import { InputError, isAligned, KernelBug, ModelBug, type Page, type Pfn } from '@pinfold/base';
+import {
+  InputError,
+  isAligned,
+  KernelBug,
+  maskedRun,
+  ModelBug,
+  type Page,
+  type Pfn,
+} from '@pinfold/base';
 
 /** How the kernel is configured to find a `struct page`. */
 export type MemoryModel = 'sparsemem-vmemmap' | 'sparsemem';
@@ -56,8 +64,6 @@ export interface MemoryRange {
 const ABSENT = -1;
 /** `sectionBase` of a section whose pages were never touched: all free, none reserved. */
 const UNTOUCHED = -2;
-/** Lowest `struct page` of the virtual memory map, far from every pfn so that the two cannot mix. */
-const VMEMMAP_START = 2 ** 44;
 /** Highest pfn that can have a memory map: 52 physical address bits. */
 const MAX_PFN = 2 ** 40;
 
@@ -65,8 +71,8 @@ const MAX_PFN = 2 ** 40;
 export class MemMap {
   /** The memory model that the kernel was configured with. */
   readonly model: MemoryModel;
-  /** `struct page` of pfn 0 under vmemmap, where page = base + pfn; 0 under classic sparsemem. */
-  readonly vmemmapBase: number;
+  /** Whether page = base + pfn. The base is 0, so that copying frames makes page pointers of them. */
+  readonly vmemmap: boolean;
   /** Per state entry: `_refcount` of the folio, on its head page. Pins of small folios are in it. */
   refcount: Int32Array = new Int32Array(1024);
   /** Per state entry: `_pincount` of a large folio, on its head page. */
@@ -75,6 +81,10 @@ export class MemMap {
   flags: Uint8Array = new Uint8Array(1024);
   /** Per state entry: order of the folio that the page belongs to. */
   order: Uint8Array = new Uint8Array(1024);
+  /** `flags`, four entries a word. */
+  flagWords: Uint32Array = new Uint32Array(this.flags.buffer);
+  /** `order`, four entries a word. */
+  orderWords: Uint32Array = new Uint32Array(this.order.buffer);
   /** Per section: index of its first state entry, or below 0 if it has none. */
   sectionBase: Int32Array;
   /** Per section: log2 of the pages that one state entry stands for. */
@@ -94,7 +104,7 @@ export class MemMap {
    */
   constructor(ranges: readonly MemoryRange[], model: MemoryModel = 'sparsemem-vmemmap', seed = 0) {
     this.model = model;
-    this.vmemmapBase = model === 'sparsemem-vmemmap' ? VMEMMAP_START : 0;
+    this.vmemmap = model === 'sparsemem-vmemmap';
     const sorted = checkedRanges(ranges);
     const end = sorted.reduce((max, range) => Math.max(max, range.pfn + range.npage), 0);
     const sections = Math.ceil(end / PAGES_PER_SECTION);
@@ -103,7 +113,7 @@ export class MemMap {
     this.#zoneMovable = new Uint8Array(sections);
     for (const range of sorted) this.#addRange(range);
     this.#reserveOutside(sorted);
-    const classic = model === 'sparsemem';
+    const classic = !this.vmemmap;
     const slots = classic ? 2 ** Math.ceil(Math.log2(2 * sections + 2)) : 0;
     this.#slotOfSection = new Int32Array(classic ? sections : 0);
     this.#sectionOfSlot = new Int32Array(slots).fill(ABSENT);
@@ -146,7 +156,7 @@ export class MemMap {
    * @source include/asm-generic/memory_model.h __pfn_to_page, 6.16
    */
   pfnToPage(pfn: Pfn): Page {
-    if (this.vmemmapBase !== 0) return this.vmemmapBase + pfn;
+    if (this.vmemmap) return pfn as number;
     const section = Math.floor(pfn / PAGES_PER_SECTION);
     const slot = this.#slotOfSection[section];
     if (!(slot > 0)) throw new KernelBug('pfn_to_page', `pfn ${pfn} has no memory map`);
@@ -162,7 +172,7 @@ export class MemMap {
    * @source include/asm-generic/memory_model.h __page_to_pfn, 6.16
    */
   pageToPfn(page: Page): Pfn {
-    if (this.vmemmapBase !== 0) return page - this.vmemmapBase;
+    if (this.vmemmap) return page as number;
     const section = this.sectionOfPage(page);
     return section * PAGES_PER_SECTION + (page % PAGES_PER_SECTION);
   }
@@ -176,9 +186,10 @@ export class MemMap {
    * @source include/linux/mm.h page_to_section, 6.16
    */
   sectionOfPage(page: Page): number {
-    if (this.vmemmapBase !== 0) return 0;
+    if (this.vmemmap) return 0;
     const section = this.#sectionOfSlot[Math.floor(page / PAGES_PER_SECTION)] ?? ABSENT;
-    if (section < 0) throw new KernelBug('page_to_pfn', `struct page ${page} lies in no section's memmap`);
+    if (section < 0)
+      throw new KernelBug('page_to_pfn', `struct page ${page} lies in no section's memmap`);
     return section;
   }
 
@@ -220,7 +231,7 @@ export class MemMap {
    * @param pfn page frame of a section that was touched
    * @returns 0 to 15
    */
-  strideAt(pfn: Pfn): number {
+  strideOf(pfn: Pfn): number {
     return this.sectionStride[(pfn / PAGES_PER_SECTION) | 0];
   }
 
@@ -235,7 +246,7 @@ export class MemMap {
    * @source drivers/vfio/vfio_iommu_type1.c is_invalid_reserved_pfn, 6.16
    */
   invalidOrReservedRun(pfn: Pfn, npage: number, wanted: boolean): number {
-    for (let done = 0; done < npage; ) {
+    for (let done = 0; done < npage;) {
       const at = pfn + done;
       const offset = (at & (PAGES_PER_SECTION - 1)) | 0;
       const n = Math.min(npage - done, PAGES_PER_SECTION - offset) | 0;
@@ -250,11 +261,20 @@ export class MemMap {
     const base = section < this.sectionBase.length ? this.sectionBase[section] : ABSENT;
     if (base < 0) return (base === ABSENT) === wanted ? npage : 0;
     const { flags } = this;
-    const stride = this.sectionStride[section];
     const want = wanted ? PG.reserved : 0;
+    const stride = this.sectionStride[section];
     const end = offset + npage;
+    if (stride === 0) {
+      return maskedRun(flags, this.flagWords, base + offset, base + end, PG.reserved, want);
+    }
     let at = offset;
-    while (at < end && (flags[base + (at >>> stride)] & PG.reserved) === want) at++;
+    while (at < end) {
+      // The pages of one state entry, tested one by one.
+      const entry = base + (at >>> stride);
+      const last = Math.min(end, ((at >>> stride) + 1) << stride) | 0;
+      while (at < last && (flags[entry] & PG.reserved) === want) at++;
+      if (at < last) break;
+    }
     return at - offset;
   }
 
@@ -279,7 +299,8 @@ export class MemMap {
    * @throws {InputError} when the pages are no memory, reserved or already part of a folio
    */
   allocFolio(pfn: Pfn, order: number, flags: number): number {
-    if (!isAligned(pfn, order)) throw new ModelBug(`folio of order ${order} at unaligned pfn ${pfn}`);
+    if (!isAligned(pfn, order))
+      throw new ModelBug(`folio of order ${order} at unaligned pfn ${pfn}`);
     const end = pfn + 2 ** order;
     for (let at = pfn; at < end; at += PAGES_PER_SECTION) {
       this.#allocInSection(at, Math.min(order, SECTION_ORDER), order, flags);
@@ -299,7 +320,7 @@ export class MemMap {
     const head = pfn - (pfn % 2 ** order);
     for (let at = head; at < head + 2 ** order; at += PAGES_PER_SECTION) {
       const from = this.entryOf(at);
-      const to = from + (2 ** Math.min(order, SECTION_ORDER) >>> this.strideAt(at));
+      const to = from + ((2 ** Math.min(order, SECTION_ORDER)) >>> this.strideOf(at));
       for (const field of [this.refcount, this.pincount, this.flags, this.order]) {
         field.fill(0, from, Math.max(to, from + 1));
       }
@@ -325,7 +346,13 @@ export class MemMap {
    *
    * @returns one record per folio in use
    */
-  *foliosInUse(): Generator<{ pfn: Pfn; order: number; refcount: number; pincount: number; flags: number }> {
+  *foliosInUse(): Generator<{
+    pfn: Pfn;
+    order: number;
+    refcount: number;
+    pincount: number;
+    flags: number;
+  }> {
     for (let section = 0; section < this.sectionBase.length; section++) {
       const base = this.sectionBase[section];
       if (base < 0) continue;
@@ -396,14 +423,22 @@ export class MemMap {
 
   #allocInSection(pfn: Pfn, inSection: number, order: number, flags: number): void {
     if (!this.pfnValid(pfn)) {
-      throw new InputError(`frame ${pfn}`, 'a page of the machine’s memory', 'a pfn without memory map');
+      throw new InputError(
+        `frame ${pfn}`,
+        'a page of the machine’s memory',
+        'a pfn without memory map',
+      );
     }
     this.#refine(pfn, inSection);
     const from = this.entryOf(pfn);
-    const to = from + 2 ** (inSection - this.strideAt(pfn));
+    const to = from + 2 ** (inSection - this.strideOf(pfn));
     for (let entry = from; entry < to; entry++) {
       if (this.flags[entry] !== 0 || this.refcount[entry] !== 0 || this.order[entry] !== 0) {
-        throw new InputError(`frame ${pfn}`, 'free pages for a folio', 'pages that are reserved or in use');
+        throw new InputError(
+          `frame ${pfn}`,
+          'free pages for a folio',
+          'pages that are reserved or in use',
+        );
       }
       this.order[entry] = order;
       this.flags[entry] = flags;
@@ -451,10 +486,13 @@ export class MemMap {
   #grow(entries: number): void {
     if (entries <= this.refcount.length) return;
     const { refcount, pincount, flags, order } = this;
-    (this.refcount = new Int32Array(entries)).set(refcount);
-    (this.pincount = new Int32Array(entries)).set(pincount);
-    (this.flags = new Uint8Array(entries)).set(flags);
-    (this.order = new Uint8Array(entries)).set(order);
+    const size = Math.ceil(entries / 4) * 4;
+    (this.refcount = new Int32Array(size)).set(refcount);
+    (this.pincount = new Int32Array(size)).set(pincount);
+    (this.flags = new Uint8Array(size)).set(flags);
+    (this.order = new Uint8Array(size)).set(order);
+    this.flagWords = new Uint32Array(this.flags.buffer);
+    this.orderWords = new Uint32Array(this.order.buffer);
   }
 }
 
@@ -464,8 +502,10 @@ function checkedRanges(ranges: readonly MemoryRange[]): MemoryRange[] {
   for (const { pfn, npage } of sorted) {
     const place = `memory range at pfn ${pfn}`;
     if (!(npage > 0)) throw new InputError(place, 'at least one page', `${npage} pages`);
-    if (pfn < end) throw new InputError(place, 'ranges that do not overlap', `a start below pfn ${end}`);
-    if (pfn + npage > MAX_PFN) throw new InputError(place, 'memory below 2^52 bytes', `end pfn ${pfn + npage}`);
+    if (pfn < end)
+      throw new InputError(place, 'ranges that do not overlap', `a start below pfn ${end}`);
+    if (pfn + npage > MAX_PFN)
+      throw new InputError(place, 'memory below 2^52 bytes', `end pfn ${pfn + npage}`);
     end = pfn + npage;
   }
   return sorted;

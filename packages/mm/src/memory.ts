@@ -1,6 +1,8 @@
 /**
  * The memory of one machine: its memory map, its pin statistics, its counters and the mm rules of
  * the kernel that runs on it.
+ *
+ * @source include/linux/mmzone.h NR_FOLL_PIN_ACQUIRED, include/asm-generic/bug.h WARN_ON_ONCE, 6.16
  */
 import { Counters } from '@pinfold/base';
 import type { MemMap } from './memmap.ts';
@@ -13,7 +15,7 @@ export class VmStat {
   /** nr_foll_pin_released: pins dropped. */
   nrFollPinReleased = 0;
 
-  /** @returns pins held now, in pages */
+  /** Pins held now, in pages. */
   get pinsHeld(): number {
     return this.nrFollPinAcquired - this.nrFollPinReleased;
   }

@@ -59,7 +59,7 @@ export class Task {
     this.capIpcLock = capIpcLock;
   }
 
-  /** @returns RLIMIT_MEMLOCK in whole pages */
+  /** RLIMIT_MEMLOCK in whole pages. */
   get memlockPages(): number {
     return Math.floor(this.rlimitMemlock / PAGE_SIZE);
   }

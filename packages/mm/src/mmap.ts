@@ -90,7 +90,7 @@ export function mmapPfnmap(mm: MmStruct, device: MmapPfnmap): void {
   insertVma(mm, device, VM.PFNMAP | VM.IO);
   const bits = PTE.present | PTE.special | (prot.write ? PTE.write : 0);
   const max = device.maxLeafOrder ?? PUD_ORDER;
-  for (let done = 0; done < device.npage; ) {
+  for (let done = 0; done < device.npage;) {
     const vpn = device.vpn + done;
     const pfn = device.pfn + done;
     const order = [PUD_ORDER, PMD_ORDER].find(
@@ -122,7 +122,7 @@ function installRun(mm: MmStruct, vpn: Vpn, run: FrameRun, bits: number, pageFla
     return;
   }
   const folioPages = 2 ** run.order;
-  for (let done = 0; done < run.npage; ) {
+  for (let done = 0; done < run.npage;) {
     const pfn = run.pfn + done;
     const offset = pfn % folioPages;
     const npage = Math.min(run.npage - done, folioPages - offset);
@@ -142,10 +142,17 @@ function leafLevel(vpn: Vpn, pfn: Pfn, npage: number, order: number): number {
 }
 
 /** A folio that is mapped for the first time is allocated; every leaf holds one reference. */
-function takeReferences(mm: MmStruct, head: Pfn, order: number, leaves: number, flags: number): void {
+function takeReferences(
+  mm: MmStruct,
+  head: Pfn,
+  order: number,
+  leaves: number,
+  flags: number,
+): void {
   const { memmap } = mm.memory;
   const mapped = memmap.pfnValid(head) ? memmap.headEntryOf(head) : -1;
   const known = mapped >= 0 && memmap.refcount[mapped] > 0 && memmap.order[mapped] === order;
-  if (known) memmap.refcount[mapped] += leaves;
-  else memmap.refcount[memmap.allocFolio(head, order, flags)] = leaves;
+  // Allocating may replace the arrays, so the entry comes first.
+  const entry = known ? mapped : memmap.allocFolio(head, order, flags);
+  memmap.refcount[entry] = known ? memmap.refcount[entry] + leaves : leaves;
 }

@@ -84,14 +84,15 @@ export class PageTable {
   setLeaves(vpn: Vpn, pfn: Pfn, leaves: number, level: number, bits: number): void {
     const pages = 2 ** (9 * level);
     const arena = level === 0 ? this.ptes : this.dirs;
-    for (let done = 0; done < leaves; ) {
+    for (let done = 0; done < leaves;) {
       const at = vpn + done * pages;
       const table = this.#tableAt(at, level);
       const slot = Math.floor(at / pages) % 512;
       const n = Math.min(leaves - done, 512 - slot);
       for (let i = 0; i < n; i++) {
         const index = table * 512 + slot + i;
-        if (arena.bits[index] !== 0) throw new ModelBug(`virtual page ${at + i * pages} is mapped twice`);
+        if (arena.bits[index] !== 0)
+          throw new ModelBug(`virtual page ${at + i * pages} is mapped twice`);
         if (level > 0) arena.child[index] = LEAF;
         arena.frame[index] = pfn + (done + i) * pages;
         arena.bits[index] = bits;

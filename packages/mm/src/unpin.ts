@@ -6,8 +6,8 @@
  * @source mm/gup.c unpin_user_page, unpin_user_pages, unpin_user_pages_dirty_lock,
  * unpin_user_page_range_dirty_lock, 6.16; reference mm.md §3.2
  */
-import { KernelBug, Slot, type Page, type Pfn } from '@pinfold/base';
-import { dirtyFolioLock, GUP_PIN_COUNTING_BIAS, gupPutFolio } from './folio.ts';
+import { KernelBug, maskedRun, Slot, type Page, type Pfn } from '@pinfold/base';
+import { addToPositive, dirtyFolioLock, GUP_PIN_COUNTING_BIAS, gupPutFolio } from './folio.ts';
 import { PAGES_PER_SECTION, PG, type MemMap } from './memmap.ts';
 import type { Memory } from './memory.ts';
 
@@ -64,7 +64,8 @@ export function unpinUserPagesDirtyLock(
     const pfn = memmap.pageToPfn(pages[from + i]);
     const head = memmap.headEntryOf(pfn);
     let nr = 1;
-    while (i + nr < npage && memmap.headEntryOf(memmap.pageToPfn(pages[from + i + nr])) === head) nr++;
+    while (i + nr < npage && memmap.headEntryOf(memmap.pageToPfn(pages[from + i + nr])) === head)
+      nr++;
     if (makeDirty) locks += dirtyFolioLock(memmap, head);
     atomics += gupPutFolio(memmap, pfn, nr);
     i += nr;
@@ -94,9 +95,9 @@ export function unpinUserPageRangeDirtyLock(
   const start = memmap.pageToPfn(page);
   const byPfn = rules.rangeUnpinStep === 'nth_page';
   const work = new PutWork();
-  for (let done = 0; done < npage; ) {
+  for (let done = 0; done < npage;) {
     const pfn = byPfn ? start + done : memmap.pageToPfn(page + done);
-    done += putInSection(memmap, pfn, npage - done, makeDirty, Infinity, work);
+    done += putInSection(memmap, pfn, npage - done, makeDirty, false, work);
   }
   countUnpin(memory, npage, 1, work.puts, work.puts + work.large);
   if (makeDirty) countDirty(memory, work.puts, work.locks);
@@ -114,10 +115,15 @@ export function unpinUserPageRangeDirtyLock(
  * @throws {KernelBug} when a page holds no pin
  * @source mm/gup.c unpin_user_pages_dirty_lock with npages = 1, 6.16
  */
-export function unpinUserPagesOneByOne(memory: Memory, pfn: Pfn, npage: number, makeDirty: boolean): void {
+export function unpinUserPagesOneByOne(
+  memory: Memory,
+  pfn: Pfn,
+  npage: number,
+  makeDirty: boolean,
+): void {
   const work = new PutWork();
-  for (let done = 0; done < npage; ) {
-    done += putInSection(memory.memmap, pfn + done, npage - done, makeDirty, 1, work);
+  for (let done = 0; done < npage;) {
+    done += putInSection(memory.memmap, pfn + done, npage - done, makeDirty, true, work);
   }
   countUnpin(memory, npage, npage, work.puts, work.puts + work.large);
   if (makeDirty) countDirty(memory, work.puts, work.locks);
@@ -132,8 +138,8 @@ class PutWork {
 }
 
 /**
- * Puts consecutive pages of one section, in segments of one folio and at most `maxSegment` pages,
- * with a dirty test each. Only a segment of a folio larger than a section leaves the section.
+ * Puts consecutive pages of one section, folio by folio: each folio's part in one segment, or page
+ * by page. Only a segment of a folio larger than a section leaves the section.
  *
  * @returns pages put
  */
@@ -142,64 +148,115 @@ function putInSection(
   pfn: Pfn,
   npage: number,
   makeDirty: boolean,
-  maxSegment: number,
+  oneByOne: boolean,
   work: PutWork,
 ): number {
-  const { flags, order, refcount, pincount } = memmap;
-  const first = memmap.entryOf(pfn);
-  const stride = memmap.strideAt(pfn);
   const offset = (pfn & (PAGES_PER_SECTION - 1)) | 0;
-  const base = first - (offset >>> stride);
+  const stride = memmap.strideOf(pfn);
+  const base = (memmap.entryOf(pfn) - (offset >>> stride)) | 0;
   const end = Math.min(PAGES_PER_SECTION, offset + npage) | 0;
   const dirty = makeDirty ? PG.dirty : 0;
-  const one = maxSegment === 1;
-  let puts = 0;
-  let large = 0;
-  let locks = 0;
   let at = offset;
   while (at < end) {
-    const entry = base + (at >>> stride);
-    const folioOrder = order[entry];
-    let head = entry;
-    let nr = 1;
-    let left = 0;
-    if (folioOrder === 0) {
-      left = refcount[entry] - GUP_PIN_COUNTING_BIAS;
-      if (left < 0) throw unpinBug(pfn + (at - offset));
-    } else {
-      if (folioOrder > stride) head = memmap.headEntryOf(pfn + (at - offset));
-      if (!one) nr = Math.min(npage - (at - offset), pagesLeft(pfn + (at - offset), folioOrder)) | 0;
-      left = refcount[head] - nr;
-      const pins = pincount[head] - nr;
-      if (pins < 0 || left < 0) throw unpinBug(pfn + (at - offset));
-      pincount[head] = pins;
-      large++;
+    // Small folios exist only where every page has a state entry of its own.
+    const n = stride === 0 ? putSmallPages(memmap, base + at, end - at) : 0;
+    if (n > 0) {
+      work.puts += n;
+      if (makeDirty) work.locks += dirtySmallPages(memmap, base + at, n);
+      at += n;
+      continue;
     }
-    if ((flags[head] & dirty) !== dirty) {
-      flags[head] |= dirty;
-      locks++;
-    }
-    refcount[head] = left;
-    if (left === 0) memmap.freeFolio(pfn + (at - offset));
-    puts++;
-    at += nr;
+    const from = pfn + (at - offset);
+    at += putSpecial(memmap, from, npage - (at - offset), dirty, oneByOne, work);
   }
-  work.puts += puts;
-  work.large += large;
-  work.locks += locks;
   return at - offset;
 }
 
+/** Drops a pin of every small page from an entry on; ends before a large folio or a last reference. */
+function putSmallPages(memmap: MemMap, first: number, npage: number): number {
+  const small = maskedRun(memmap.order, memmap.orderWords, first, first + npage, 0xff, 0);
+  return addToPositive(memmap.refcount, first, first + small, -GUP_PIN_COUNTING_BIAS);
+}
+
+/** The dirty test of every small page from an entry on; returns how many were clean. */
+function dirtySmallPages(memmap: MemMap, first: number, npage: number): number {
+  const { flags, flagWords } = memmap;
+  const end = first + npage;
+  let locks = 0;
+  for (let entry = first; ; locks++) {
+    entry += maskedRun(flags, flagWords, entry, end, PG.dirty, PG.dirty);
+    if (entry === end) return locks;
+    flags[entry] |= PG.dirty;
+  }
+}
+
+/** Puts what the loop over small pages leaves out: a large folio, or a page with no more references. */
+function putSpecial(
+  memmap: MemMap,
+  pfn: Pfn,
+  npage: number,
+  dirty: number,
+  oneByOne: boolean,
+  work: PutWork,
+): number {
+  const head = memmap.headEntryOf(pfn);
+  if (memmap.order[head] > 0) return putLargeFolio(memmap, pfn, npage, dirty, oneByOne, work);
+  if (dirty !== 0) work.locks += dirtyFolioLock(memmap, head);
+  gupPutFolio(memmap, pfn, 1);
+  work.puts++;
+  return 1;
+}
+
+/** Puts the pages of one large folio in one put or, one by one, in a put each; returns the pages. */
+function putLargeFolio(
+  memmap: MemMap,
+  pfn: Pfn,
+  npage: number,
+  dirty: number,
+  oneByOne: boolean,
+  work: PutWork,
+): number {
+  const { flags, refcount, pincount } = memmap;
+  const head = memmap.headEntryOf(pfn);
+  const left = folioPagesLeft(pfn, memmap.order[head]);
+  const nr = Math.min(npage, oneByOne ? Math.min(left, PAGES_PER_SECTION) : left) | 0;
+  const puts = oneByOne ? nr : 1;
+  const step = oneByOne ? 1 : nr;
+  let locks = 0;
+  let i = 0;
+  for (; i < puts; i++) {
+    const refs = refcount[head] - step;
+    const pins = pincount[head] - step;
+    if ((refs | pins) < 0) break;
+    const folioFlags = flags[head];
+    if ((folioFlags & dirty) !== dirty) {
+      flags[head] = folioFlags | dirty;
+      locks++;
+    }
+    refcount[head] = refs;
+    pincount[head] = pins;
+  }
+  if (i < puts)
+    throw new KernelBug('gup_put_folio', `pfn ${pfn + i} holds no pin that could be dropped`);
+  work.locks += locks;
+  if (refcount[head] === 0) memmap.freeFolio(pfn);
+  work.puts += puts;
+  work.large += puts;
+  return nr;
+}
+
 /** Pages from one to the end of its folio. */
-function pagesLeft(pfn: Pfn, order: number): number {
+function folioPagesLeft(pfn: Pfn, order: number): number {
   return (1 << order) - (pfn & ((1 << order) - 1));
 }
 
-function unpinBug(pfn: Pfn): KernelBug {
-  return new KernelBug('gup_put_folio', `pfn ${pfn} holds no pin that could be dropped`);
-}
-
-function countUnpin(memory: Memory, npage: number, calls: number, puts: number, atomics: number): void {
+function countUnpin(
+  memory: Memory,
+  npage: number,
+  calls: number,
+  puts: number,
+  atomics: number,
+): void {
   memory.vmstat.nrFollPinReleased += npage;
   memory.counters.add(Slot.unpinCalls, calls);
   memory.counters.add(Slot.putCalls, puts);

@@ -60,7 +60,11 @@ export class VmaTree {
     return true;
   }
 
-  /** The VMAs in address order. */
+  /**
+   * The VMAs in address order.
+   *
+   * @returns an iterator over the VMAs
+   */
   [Symbol.iterator](): IterableIterator<Vma> {
     return this.#vmas.values();
   }

@@ -8,7 +8,13 @@
  * vfio_iommu_type1_detach_group, 6.16; reference type1.md §11
  */
 import { Errno, InputError } from '@pinfold/base';
-import { iommuPagingDomainAlloc, type IommuDomain, type IommuRules, type IommuUnit, type ResvRegion } from '@pinfold/iommu';
+import {
+  iommuPagingDomainAlloc,
+  type IommuDomain,
+  type IommuRules,
+  type IommuUnit,
+  type ResvRegion,
+} from '@pinfold/iommu';
 import { clipToAperture, excludeReserved } from './iova-list.ts';
 import { vfioRemoveDma } from './remove-dma.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
@@ -37,21 +43,32 @@ export interface IommuGroup {
 export function attachGroup(iommu: VfioIommu, rules: IommuRules, group: IommuGroup): number {
   const existing = iommu.domainList.at(0);
   if (existing && !sameIommu(existing, group.unit)) {
-    throw new InputError(`group ${group.name}`, 'an IOMMU like that of the groups before', describe(group.unit));
+    throw new InputError(
+      `group ${group.name}`,
+      'an IOMMU like that of the groups before',
+      describe(group.unit),
+    );
   }
   const domain = existing ?? iommuPagingDomainAlloc(group.unit, rules, iommu.counters);
   const regions = [...group.unit.resvRegions, ...(group.resvRegions ?? [])];
   const conflict = regions.find(
     (region) =>
-      region.type !== 'direct-relaxable' && iommu.dmaList.find(region.start, region.last - region.start + 1),
+      region.type !== 'direct-relaxable' &&
+      iommu.dmaList.find(region.start, region.last - region.start + 1),
   );
   if (conflict) {
-    const detail = { group: group.name, region: conflict.type, startPn: conflict.start, lastPn: conflict.last };
+    const detail = {
+      group: group.name,
+      region: conflict.type,
+      startPn: conflict.start,
+      lastPn: conflict.last,
+    };
     return iommu.fail(Errno.EINVAL, 'vfio_iommu_resv_conflict', detail);
   }
   const clipped = clipToAperture(iommu.iovaList, { start: 0, last: domain.apertureLast });
   const usable = excludeReserved(clipped, regions);
-  if (usable.length === 0) return iommu.fail(Errno.EINVAL, 'vfio_iommu_resv_exclude', { group: group.name });
+  if (usable.length === 0)
+    return iommu.fail(Errno.EINVAL, 'vfio_iommu_resv_exclude', { group: group.name });
   iommu.iovaList = usable;
   if (!existing) iommu.domainList.unshift(domain);
   iommu.pgsizeOrder = Math.max(...iommu.domainList.map(({ table }) => table.pageOrders[0]));

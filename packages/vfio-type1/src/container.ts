@@ -91,7 +91,8 @@ export class VfioContainer {
     const rules = { ...kernel.type1, ...type1 };
     const v2 = type === VFIO_TYPE1v2_IOMMU;
     const iommu = new VfioIommu(memory, rules, { ...DEFAULT_MODULE_PARAMS, ...params }, v2);
-    for (const group of this.#groups) throwUnless(attachGroup(iommu, kernel.iommu, group), op, iommu.failure);
+    for (const group of this.#groups)
+      throwUnless(attachGroup(iommu, kernel.iommu, group), op, iommu.failure);
     this.#iommu = iommu;
   }
 

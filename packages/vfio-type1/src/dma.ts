@@ -50,7 +50,7 @@ export class VfioDma extends RbNode {
     this.lockCap = task.capIpcLock;
   }
 
-  /** @returns last I/O virtual page, inclusive */
+  /** Last I/O virtual page, inclusive. */
   get lastPn(): IovaPn {
     return this.iovaPn + this.npage - 1;
   }

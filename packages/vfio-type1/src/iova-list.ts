@@ -42,7 +42,10 @@ export function clipToAperture(list: readonly IovaRange[], aperture: IovaRange):
  * @returns the ranges that remain
  * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_resv_exclude, 6.16
  */
-export function excludeReserved(list: readonly IovaRange[], regions: readonly ResvRegion[]): IovaRange[] {
+export function excludeReserved(
+  list: readonly IovaRange[],
+  regions: readonly ResvRegion[],
+): IovaRange[] {
   let ranges = [...list];
   for (const region of regions) {
     if (region.type === 'direct-relaxable') continue;

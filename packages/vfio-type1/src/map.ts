@@ -85,7 +85,13 @@ function checkRange(iommu: VfioIommu, { iova, vaddr, size }: MapArgs): number {
   return iommu.rules.rangeCheckedFirst ? 0 : checkWrap(iommu, 'vfio_dma_do_map', iova, vaddr, size);
 }
 
-function checkWrap(iommu: VfioIommu, at: string, iova: bigint, vaddr: bigint, size: bigint): number {
+function checkWrap(
+  iommu: VfioIommu,
+  at: string,
+  iova: bigint,
+  vaddr: bigint,
+  size: bigint,
+): number {
   if (iova + size <= U64_END && vaddr + size <= U64_END) return 0;
   return iommu.fail(iommu.rules.wrapErrno, at, { iova, vaddr, size });
 }
@@ -119,7 +125,12 @@ function checkPlace(iommu: VfioIommu, iovaPn: IovaPn, npage: number): number {
   const at = 'vfio_dma_do_map';
   const overlap = iommu.dmaList.find(iovaPn, npage);
   if (overlap) {
-    return iommu.fail(Errno.EEXIST, at, { iovaPn, npage, dmaIovaPn: overlap.iovaPn, dmaPages: overlap.npage });
+    return iommu.fail(Errno.EEXIST, at, {
+      iovaPn,
+      npage,
+      dmaIovaPn: overlap.iovaPn,
+      dmaPages: overlap.npage,
+    });
   }
   if (iommu.dmaAvail === 0) {
     return iommu.fail(Errno.ENOSPC, at, { dmaEntryLimit: iommu.params.dmaEntryLimit });
@@ -161,7 +172,13 @@ function pinMapDma(iommu: VfioIommu, current: Task, dma: VfioDma, npage: number)
 }
 
 /** Maps a chunk in every domain, or in none (vfio_iommu_map). */
-function vfioIommuMap(iommu: VfioIommu, iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
+function vfioIommuMap(
+  iommu: VfioIommu,
+  iovaPn: IovaPn,
+  pfn: Pfn,
+  npage: number,
+  prot: number,
+): number {
   const { domainList } = iommu;
   for (let i = 0; i < domainList.length; i++) {
     const ret = domainList[i].map(iovaPn, pfn, npage, prot | IOMMU.CACHE);

@@ -32,7 +32,8 @@ class UnmapRegions {
  * @source drivers/vfio/vfio_iommu_type1.c vfio_remove_dma, 6.16
  */
 export function vfioRemoveDma(iommu: VfioIommu, dma: VfioDma): void {
-  if (dma.pfnList.root) iommu.memory.warnOnce('vfio_remove_dma', 'a device still has pages of it pinned');
+  if (dma.pfnList.root)
+    iommu.memory.warnOnce('vfio_remove_dma', 'a device still has pages of it pinned');
   vfioUnmapUnpin(iommu, dma);
   iommu.dmaList.erase(dma);
   if (dma.vaddrInvalid) iommu.vaddrInvalidCount--;
@@ -46,7 +47,7 @@ function vfioUnmapUnpin(iommu: VfioIommu, dma: VfioDma): void {
   const regions = new UnmapRegions();
   const run = new PhysRun();
   let unlocked = 0;
-  for (let pos = 0; pos < dma.npage; ) {
+  for (let pos = 0; pos < dma.npage;) {
     const iovaPn = dma.iovaPn + pos;
     iommu.rules.pinAlgorithm.nextUnmapRun(iommu, dma, iovaPn, dma.npage - pos, run);
     if (run.pfn === 0) {
@@ -55,7 +56,8 @@ function vfioUnmapUnpin(iommu: VfioIommu, dma: VfioDma): void {
       continue;
     }
     const unmapped = unmapFast(iommu, domain, regions, iovaPn, run);
-    if (unmapped === 0 || regions.count === TLB_SYNC_MAX) unlocked += syncUnpin(iommu, domain, dma, regions);
+    if (unmapped === 0 || regions.count === TLB_SYNC_MAX)
+      unlocked += syncUnpin(iommu, domain, dma, regions);
     if (unmapped > 0) {
       pos += unmapped;
       continue;
@@ -93,7 +95,12 @@ function unmapFast(
 }
 
 /** Flushes the IOTLB, then unpins every waiting region (vfio_sync_unpin). */
-function syncUnpin(iommu: VfioIommu, domain: IommuDomain, dma: VfioDma, regions: UnmapRegions): number {
+function syncUnpin(
+  iommu: VfioIommu,
+  domain: IommuDomain,
+  dma: VfioDma,
+  regions: UnmapRegions,
+): number {
   domain.iotlbSync(regions.gather);
   let unlocked = 0;
   for (let i = 0; i < regions.count; i++) {

@@ -73,7 +73,8 @@ function checkArguments(iommu: VfioIommu, { argsz, flags }: UnmapArgs): number {
     return iommu.fail(Errno.EINVAL, at, { argsz, minsz: DMA_UNMAP_MINSZ, flags });
   }
   if (!wantsBitmap) return 0;
-  if (argsz < DMA_UNMAP_MINSZ + VFIO_BITMAP_SIZE) return iommu.fail(Errno.EINVAL, at, { argsz, flags });
+  if (argsz < DMA_UNMAP_MINSZ + VFIO_BITMAP_SIZE)
+    return iommu.fail(Errno.EINVAL, at, { argsz, flags });
   return 0;
 }
 
@@ -82,7 +83,9 @@ function bitmapFits(size: bigint, { pgsize, size: bitmapSize }: VfioBitmap): boo
   const lowest = pgsize & -pgsize;
   const npages = lowest === 0n ? 0n : size / lowest;
   const needed = ((npages + 63n) / 64n) * 8n;
-  return npages > 0n && bitmapSize > 0n && bitmapSize <= DIRTY_BITMAP_SIZE_MAX && bitmapSize >= needed;
+  return (
+    npages > 0n && bitmapSize > 0n && bitmapSize <= DIRTY_BITMAP_SIZE_MAX && bitmapSize >= needed
+  );
 }
 
 /** Checks 10 to 14: alignment, ALL, wrapping, dirty tracking. */
@@ -91,7 +94,11 @@ function checkRange(iommu: VfioIommu, { flags, iova, size, bitmap }: UnmapArgs):
   const pgsize = 4096n << BigInt(iommu.pgsizeOrder);
   const wantsBitmap = (flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) !== 0;
   if (wantsBitmap && !bitmapFits(size, bitmap)) {
-    return iommu.fail(Errno.EINVAL, 'verify_bitmap_size', { size, pgsize: bitmap.pgsize, bitmap: bitmap.size });
+    return iommu.fail(Errno.EINVAL, 'verify_bitmap_size', {
+      size,
+      pgsize: bitmap.pgsize,
+      bitmap: bitmap.size,
+    });
   }
   const all = (flags & VFIO_DMA_UNMAP_FLAG_ALL) !== 0;
   const badAll = all && (iova !== 0n || size !== 0n);
@@ -150,10 +157,17 @@ function walk(iommu: VfioIommu, { flags, iova, size }: UnmapArgs): UnmapOutcome 
 
 /** A second invalidation fails and takes back those that this call has made. */
 function undoInvalidate(iommu: VfioIommu, first: IovaPn, at: VfioDma): UnmapOutcome {
-  for (let dma = iommu.dmaList.prev(at); dma && dma.iovaPn >= first; dma = iommu.dmaList.prev(dma)) {
+  for (
+    let dma = iommu.dmaList.prev(at);
+    dma && dma.iovaPn >= first;
+    dma = iommu.dmaList.prev(dma)
+  ) {
     dma.vaddrInvalid = false;
     iommu.vaddrInvalidCount--;
   }
-  const ret = iommu.fail(Errno.EINVAL, 'vfio_dma_do_unmap', { vaddrInvalid: true, dmaIovaPn: at.iovaPn });
+  const ret = iommu.fail(Errno.EINVAL, 'vfio_dma_do_unmap', {
+    vaddrInvalid: true,
+    dmaIovaPn: at.iovaPn,
+  });
   return { ret, unmapped: 0n };
 }

@@ -55,7 +55,8 @@ function followFaultPfn(
 ): number {
   const { mm } = dma;
   const entry = followPfnmap(mm, vma, vaddr);
-  if (typeof entry === 'number') return refuse(dma, vaddr, 'the device’s driver has nothing mapped there');
+  if (typeof entry === 'number')
+    return refuse(dma, vaddr, 'the device’s driver has nothing mapped there');
   if (dma.prot & IOMMU.WRITE && !entry.writable) {
     return refuse(dma, vaddr, 'the device’s memory is mapped read-only');
   }

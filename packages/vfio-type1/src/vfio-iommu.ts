@@ -22,7 +22,10 @@ export interface ModuleParams {
 }
 
 /** The module parameters' defaults. */
-export const DEFAULT_MODULE_PARAMS: ModuleParams = { disableHugepages: false, dmaEntryLimit: 65535 };
+export const DEFAULT_MODULE_PARAMS: ModuleParams = {
+  disableHugepages: false,
+  dmaEntryLimit: 65535,
+};
 
 /** State of one type1 container. */
 export class VfioIommu {
@@ -65,7 +68,7 @@ export class VfioIommu {
     this.dmaAvail = params.dmaEntryLimit;
   }
 
-  /** @returns the machine's operation counters */
+  /** The machine's operation counters. */
   get counters(): Counters {
     return this.memory.counters;
   }

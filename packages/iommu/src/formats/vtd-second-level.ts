@@ -18,6 +18,7 @@ import {
   InputError,
   KernelBug,
   LEAF,
+  pagesOf,
   PTRS_PER_TABLE,
   Slot,
   TableArena,
@@ -26,7 +27,14 @@ import {
   type Pfn,
 } from '@pinfold/base';
 import type { IotlbGather } from '../iotlb-gather.ts';
-import { IOMMU, type IoLeaf, type IoPageTable, type IoPageTableFormat, type IoPageTableOptions, type PhysRun } from './format.ts';
+import {
+  IOMMU,
+  type IoLeaf,
+  type IoPageTable,
+  type IoPageTableFormat,
+  type IoPageTableOptions,
+  type PhysRun,
+} from './format.ts';
 
 /** Pages of one entry per level. */
 const ENTRY_PAGES = [1, 2 ** 9, 2 ** 18, 2 ** 27, 2 ** 36] as const;
@@ -35,7 +43,9 @@ const LOW_MASK = 2 ** 18 - 1;
 
 /** Index of a page's entry in a table of a level. */
 function slotOf(iovaPn: IovaPn, level: number): number {
-  return level < 3 ? ((iovaPn & (2 ** 27 - 1)) >>> (9 * level)) & 511 : Math.floor(iovaPn / ENTRY_PAGES[level]) & 511;
+  return level < 3
+    ? ((iovaPn & (2 ** 27 - 1)) >>> (9 * level)) & 511
+    : Math.floor(iovaPn / ENTRY_PAGES[level]) & 511;
 }
 
 class VtdSecondLevel implements IoPageTable {
@@ -48,27 +58,37 @@ class VtdSecondLevel implements IoPageTable {
   readonly #dirs = new TableArena(true);
   readonly #pts = new TableArena(false);
   readonly #root: number;
+  /** The root as a four-level walk needs it: of a three-level table, a directory above it. */
+  readonly #walkRoot: number;
 
   constructor(options: IoPageTableOptions, counters: Counters) {
     const levels = (options.addressWidth - 12) / 9;
     if (levels !== 3 && levels !== 4 && levels !== 5) {
-      throw new InputError('IOMMU address width', '39, 48 or 57 bits', String(options.addressWidth));
+      throw new InputError(
+        'IOMMU address width',
+        '39, 48 or 57 bits',
+        String(options.addressWidth),
+      );
     }
     this.#counters = counters;
     this.#top = levels - 1;
     this.aperturePages = 2 ** (options.addressWidth - 12);
-    this.pageOrders = [0, 9, 18].filter((order) => order === 0 || options.superpageOrders.includes(order));
+    this.pageOrders = [0, 9, 18].filter(
+      (order) => order === 0 || options.superpageOrders.includes(order),
+    );
     this.#maxLeafLevel = this.pageOrders.includes(9) ? (this.pageOrders.includes(18) ? 2 : 1) : 0;
     this.#root = this.#dirs.alloc();
+    this.#walkRoot = levels === 3 ? this.#dirs.alloc() : this.#root;
+    if (levels === 3) this.#dirs.child[this.#walkRoot * PTRS_PER_TABLE] = this.#root;
   }
 
   get tablePages(): number {
-    return this.#dirs.live + this.#pts.live;
+    return this.#dirs.live + this.#pts.live - (this.#walkRoot === this.#root ? 0 : 1);
   }
 
   mapPages(iovaPn: IovaPn, pfn: Pfn, order: number, count: number, prot: number): number {
     this.mapped = 0;
-    const npage = count * 2 ** order;
+    const npage = count * pagesOf(order);
     const bits = prot & (IOMMU.READ | IOMMU.WRITE);
     if (bits === 0 || iovaPn + npage > this.aperturePages) return -Errno.EINVAL;
     while (this.mapped < npage) {
@@ -82,7 +102,7 @@ class VtdSecondLevel implements IoPageTable {
   }
 
   unmapPages(iovaPn: IovaPn, order: number, count: number, gather: IotlbGather): number {
-    const npage = Math.max(count * 2 ** order, ENTRY_PAGES[this.#levelAt(iovaPn)]);
+    const npage = Math.max(count * pagesOf(order), ENTRY_PAGES[this.#levelAt(iovaPn)]);
     this.#clear(this.#root, this.#top, iovaPn, iovaPn + npage - 1, gather);
     if (gather.mustSyncBefore(iovaPn, npage)) {
       this.#counters.add(Slot.iotlbGatherSyncs, 1);
@@ -124,59 +144,42 @@ class VtdSecondLevel implements IoPageTable {
     const first = this.iovaToPhys(iovaPn);
     out.pfn = first;
     out.npage = first === 0 ? 0 : 1;
+    let walks = 0;
+    let levels = 0;
     while (out.npage > 0 && out.npage < npage) {
-      // The inner loop keeps to 32-bit integers, so it takes a long run in pieces.
-      const piece = Math.min(npage - out.npage, 2 ** 30);
-      const run = this.#consecutive(iovaPn + out.npage, piece, first + out.npage);
+      const at = iovaPn + out.npage;
+      // The tight loop takes what has leaves of one size; a walk of any kind decides at its end.
+      const level = at < this.aperturePages ? this.#levelAt(at) : this.#top;
+      const run = this.#consecutive(at, npage - out.npage, first + out.npage, level);
+      walks += run > 0 ? run : 1;
+      levels += (run > 0 ? run : 1) * (this.#top - level + 1);
       out.npage += run;
-      if (run < piece) break;
+      if (run === 0) break;
     }
+    this.#counters.add(Slot.iovaToPhysCalls, walks);
+    this.#counters.add(Slot.iovaToPhysLevels, levels);
   }
 
   /**
-   * One walk from the root per page while the translations are `expected`, `expected + 1`, and so
-   * on; returns how many were. A failing walk is counted too.
+   * One walk from the root per page while it ends at a leaf of the given level that translates to
+   * `expected`, `expected + 1`, and so on; returns how many did.
    */
-  #consecutive(iovaPn: IovaPn, npage: number, expected: Pfn): number {
+  #consecutive(iovaPn: IovaPn, npage: number, expected: Pfn, level: number): number {
     const { child, frame } = this.#dirs;
-    const pages = this.#pts.frame;
-    const top = this.#top;
-    const root = this.#root << 9;
-    const end = Math.min(npage, this.aperturePages - iovaPn) | 0;
-    const high = (iovaPn / 2 ** 18) | 0;
+    const root = this.#rootFor(iovaPn) << 9;
+    // The loops keep to 32-bit integers, so a long run comes in pieces.
+    const end = Math.min(npage, 2 ** 27 - (iovaPn & (2 ** 27 - 1))) | 0;
+    const high = iovaPn < this.aperturePages ? ((iovaPn / 2 ** 18) | 0) & LOW_MASK : 0;
     const low = iovaPn & LOW_MASK;
-    let levels = 0;
-    let n = 0;
-    for (; n < end; n++) {
-      const at = low + n;
-      const upper = high + (at >>> 18);
-      let index = root;
-      if (top === 4) index = child[index + (upper >>> 18)] << 9;
-      if (top >= 3) index = child[index + ((upper >>> 9) & 511)] << 9;
-      // An absent directory leads to table 0, whose entries are all absent: every walk may go on.
-      index += upper & 511;
-      let next = child[index];
-      if (next < 0) {
-        levels += top - 1;
-        if (frame[index] + ((at & LOW_MASK) - n) !== expected) break;
-        continue;
-      }
-      index = (next << 9) + ((at >>> 9) & 511);
-      next = child[index];
-      if (next < 0) {
-        levels += top;
-        if (frame[index] + ((at & 511) - n) !== expected) break;
-        continue;
-      }
-      levels += top + 1;
-      if (pages[(next << 9) + (at & 511)] !== expected + n) {
-        if (pages[(next << 9) + (at & 511)] === 0) levels -= this.#levelAt(iovaPn + n);
-        break;
-      }
-    }
-    this.#counters.add(Slot.iovaToPhysCalls, n < npage ? n + 1 : n);
-    this.#counters.add(Slot.iovaToPhysLevels, levels);
-    return n;
+    if (level === 0) return walkPages(child, this.#pts.frame, root, high, low, end, expected);
+    if (level === 1) return walk2m(child, frame, root, high, low, end, expected);
+    return level === 2 ? walk1g(child, frame, root, high, low, end, expected) : 0;
+  }
+
+  /** The table with which the four-level walks begin. */
+  #rootFor(iovaPn: IovaPn): number {
+    if (this.#top === 4) return this.#dirs.child[(this.#root << 9) + slotOf(iovaPn, 4)];
+    return this.#walkRoot;
   }
 
   *leaves(): Generator<IoLeaf, void> {
@@ -188,7 +191,8 @@ class VtdSecondLevel implements IoPageTable {
     for (let slot = 0; slot < PTRS_PER_TABLE; slot++) {
       const index = table * PTRS_PER_TABLE + slot;
       const at = iovaPn + slot * ENTRY_PAGES[level];
-      if (level > 0 && this.#dirs.child[index] > 0) yield* this.#leavesOf(this.#dirs.child[index], level - 1, at);
+      if (level > 0 && this.#dirs.child[index] > 0)
+        yield* this.#leavesOf(this.#dirs.child[index], level - 1, at);
       else if (arena.bits[index] !== 0) {
         yield { iovaPn: at, pfn: arena.frame[index], order: 9 * level, prot: arena.bits[index] };
       }
@@ -246,7 +250,8 @@ class VtdSecondLevel implements IoPageTable {
     for (let above = this.#top; above > level; above--) {
       const index = table * PTRS_PER_TABLE + slotOf(iovaPn, above);
       let next = this.#dirs.child[index];
-      if (next === LEAF) throw new KernelBug('pfn_to_dma_pte', `iova page ${iovaPn} lies under a superpage`);
+      if (next === LEAF)
+        throw new KernelBug('pfn_to_dma_pte', `iova page ${iovaPn} lies under a superpage`);
       if (next === 0) {
         next = above === 1 ? this.#pts.alloc() : this.#dirs.alloc();
         this.#dirs.child[index] = next;
@@ -275,8 +280,7 @@ class VtdSecondLevel implements IoPageTable {
     const to = Math.min(PTRS_PER_TABLE - 1, Math.floor((last - tableStart) / pages));
     const index = table * PTRS_PER_TABLE;
     if (level === 0) {
-      this.#pts.bits.fill(0, index + from, index + to + 1);
-      this.#pts.frame.fill(0, index + from, index + to + 1);
+      clearEntries(this.#pts.bits, this.#pts.frame, index + from, index + to + 1);
       return;
     }
     const { child, bits, frame } = this.#dirs;
@@ -292,7 +296,13 @@ class VtdSecondLevel implements IoPageTable {
         bits[entry] = 0;
         frame[entry] = 0;
       } else if (below > 0) {
-        this.#clear(below, level - 1, Math.max(start, entryStart), Math.min(last, entryLast), gather);
+        this.#clear(
+          below,
+          level - 1,
+          Math.max(start, entryStart),
+          Math.min(last, entryLast),
+          gather,
+        );
       }
     }
   }
@@ -311,6 +321,89 @@ class VtdSecondLevel implements IoPageTable {
     if (table < 0) this.#pts.free(-table);
     else this.#dirs.free(table);
   }
+}
+
+/** Clears last-level entries; for a few of them a loop beats the built-in fill. */
+function clearEntries(bits: Uint8Array, frame: Float64Array, from: number, to: number): void {
+  if (to - from > 64) {
+    bits.fill(0, from, to);
+    frame.fill(0, from, to);
+    return;
+  }
+  for (let i = from; i < to; i++) {
+    bits[i] = 0;
+    frame[i] = 0;
+  }
+}
+
+/*
+ * The three loops of the contiguous scan, one per leaf size: a walk from the root for every page,
+ * nothing remembered from the page before. They are functions of their own, without a call inside,
+ * because that is worth a factor of two. A large leaf on the way is a negative table number.
+ */
+
+/** Counts pages that 4 KiB leaves translate to consecutive frames. */
+function walkPages(
+  child: Int32Array,
+  frame: Float64Array,
+  root: number,
+  high: number,
+  low: number,
+  end: number,
+  expected: Pfn,
+): number {
+  let n = 0;
+  for (; n < end; n++) {
+    const at = low + n;
+    const upper = high + (at >>> 18);
+    const pd = child[(child[root + ((upper >>> 9) & 511)] << 9) + (upper & 511)];
+    if (pd <= 0) break;
+    const pt = child[(pd << 9) + ((at >>> 9) & 511)];
+    if (pt <= 0 || frame[(pt << 9) + (at & 511)] !== expected + n) break;
+  }
+  return n;
+}
+
+/** Counts pages that 2 MiB leaves translate to consecutive frames. */
+function walk2m(
+  child: Int32Array,
+  frame: Float64Array,
+  root: number,
+  high: number,
+  low: number,
+  end: number,
+  expected: Pfn,
+): number {
+  let n = 0;
+  for (; n < end; n++) {
+    const at = low + n;
+    const upper = high + (at >>> 18);
+    const pd = child[(child[root + ((upper >>> 9) & 511)] << 9) + (upper & 511)];
+    if (pd <= 0) break;
+    const entry = (pd << 9) + ((at >>> 9) & 511);
+    if (child[entry] !== LEAF || frame[entry] + ((at & 511) - n) !== expected) break;
+  }
+  return n;
+}
+
+/** Counts pages that 1 GiB leaves translate to consecutive frames. */
+function walk1g(
+  child: Int32Array,
+  frame: Float64Array,
+  root: number,
+  high: number,
+  low: number,
+  end: number,
+  expected: Pfn,
+): number {
+  let n = 0;
+  for (; n < end; n++) {
+    const at = low + n;
+    const upper = high + (at >>> 18);
+    const entry = (child[root + ((upper >>> 9) & 511)] << 9) + (upper & 511);
+    if (child[entry] !== LEAF || frame[entry] + ((at & LOW_MASK) - n) !== expected) break;
+  }
+  return n;
 }
 
 /** The format's entry in the registry. */

@@ -52,21 +52,21 @@ function chargeEach(
   chunk: PinnedChunk,
 ): number {
   const tree = dma.pfnList;
-  const room = dma.lockCap ? Infinity : limit - dma.mm.lockedVm;
-  let lockAcct = chunk.lockAcct;
-  let tests = 0;
-  let i = 0;
+  const room = dma.lockCap ? npage : Math.min(npage, limit - dma.mm.lockedVm - chunk.lockAcct) | 0;
+  let charged = 0;
   tree.nodesVisited = 0;
+  // In an empty tree, the common case, a look-up is the test of its root.
+  while (charged < npage && tree.root === null && charged < room) charged++;
+  let i = charged;
   for (; i < npage; i++) {
     if (tree.find(iovaPn + i) !== null) continue;
-    tests++;
-    if (lockAcct + 1 > room) break;
-    lockAcct++;
+    if (charged >= room) break;
+    charged++;
   }
   iommu.counters.add(Slot.vpfnLookups, Math.min(npage, i + 1));
   iommu.counters.add(Slot.vpfnNodes, tree.nodesVisited);
-  iommu.counters.add(Slot.limitTests, tests);
-  chunk.lockAcct = lockAcct;
+  iommu.counters.add(Slot.limitTests, i < npage ? charged + 1 : charged);
+  chunk.lockAcct += charged;
   return i;
 }
 

@@ -1,0 +1,46 @@
+/** Reading the values of flags. Every fault names the flag, what it accepts and what was found. */
+import { InputError } from '@pinfold/base';
+
+/**
+ * Reads a comma-separated list; names that come twice count once.
+ *
+ * @param text the list as written
+ * @param read reads one item
+ * @returns the items, at least one
+ */
+export function list<Item>(text: string, read: (item: string) => Item): Item[] {
+  return [...new Set(text.split(',').map((item) => read(item.trim())))];
+}
+
+/**
+ * Reads a whole number.
+ *
+ * @param text the number as written
+ * @param flag the flag, for the message
+ * @param max largest number accepted; the smallest is 1
+ * @returns the number
+ * @throws {InputError} when it is no such number
+ */
+export function count(text: string, flag: string, max: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : 0;
+  if (value >= 1 && value <= max) return value;
+  throw new InputError(flag, `a whole number from 1 to ${max}`, `'${text}'`);
+}
+
+/**
+ * Runs a reader whose own message names another place than the flag.
+ *
+ * @param flag the flag
+ * @param text what is read
+ * @param read the reader
+ * @returns what it reads
+ * @throws {InputError} the reader's, for this flag
+ */
+export function forFlag<Value>(flag: string, text: string, read: (text: string) => Value): Value {
+  try {
+    return read(text);
+  } catch (error) {
+    if (error instanceof InputError) throw new InputError(flag, error.expected, `'${text}'`);
+    throw error;
+  }
+}

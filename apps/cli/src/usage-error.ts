@@ -1,0 +1,48 @@
+/** Commander's errors in the shape of all others: the place, what is accepted there, what was found. */
+import { InputError } from '@pinfold/base';
+import type { Command, CommanderError } from 'commander';
+
+/**
+ * Makes a command throw what is wrong with its arguments as an InputError, and print nothing. What
+ * ends with success, such as --help, still ends with a CommanderError.
+ *
+ * @param command the command
+ */
+export function throwUsageErrors(command: Command): void {
+  command
+    .showSuggestionAfterError(false)
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride((error) => {
+      throw error.exitCode === 0 ? error : asInputError(error, command);
+    });
+}
+
+function asInputError(error: CommanderError, command: Command): InputError {
+  const quoted = /'([^]*)'/.exec(error.message)?.[1] ?? '';
+  switch (error.code) {
+    case 'commander.unknownOption':
+      return new InputError(quoted, `one of ${flagsOf(command)}`, 'an unknown option');
+    case 'commander.optionMissingArgument': {
+      const option = command.options.find(({ flags }) => flags === quoted);
+      return new InputError(option?.long ?? quoted, option?.description ?? 'a value', 'nothing');
+    }
+    case 'commander.excessArguments':
+      return new InputError(
+        command.name(),
+        `only ${flagsOf(command)}`,
+        `'${command.args[0] ?? ''}'`,
+      );
+    case 'commander.unknownCommand': {
+      const names = command.commands.map((sub) => sub.name());
+      return new InputError('command', `one of ${names.join(', ')}`, `'${quoted}'`);
+    }
+    default:
+      return new InputError('command line', 'what --help shows', error.message);
+  }
+}
+
+/** The flags of a command, --help included. */
+function flagsOf(command: Command): string {
+  const options = command.createHelp().visibleOptions(command);
+  return options.map(({ long }) => long).join(', ');
+}

@@ -1,0 +1,134 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { COUNTER_NAMES } from '@pinfold/base';
+import type { BenchReport } from '@pinfold/bench';
+import { describe, expect, it } from 'vitest';
+
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+
+/** What a run of the command left behind. */
+interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the command as a user does, in a process of its own, without a terminal. */
+function pinfold(...args: string[]): Promise<Outcome> {
+  const child = spawn(process.execPath, ['--conditions=@pinfold/source', main, ...args]);
+  const out = { stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (out.stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (out.stderr += text));
+  return new Promise((resolve, reject) => {
+    child.on('error', reject).on('close', (code) => resolve({ code, ...out }));
+  });
+}
+
+const SIZES = 'a size like 4096, 512K, 16M, 16G, 1T or 8P (4 KiB pages)';
+const BACKINGS = 'one of thp, 4k, hugetlb-2m, hugetlb-1g';
+const KERNELS = '6.16, 6.18 or a point release of these';
+const REPEATS = 'a whole number from 1 to 10000';
+const FLAGS = '--size, --backing, --kernel, --layout, --repeat, --json, --help';
+
+describe('what a user wrote wrong', () => {
+  it.concurrent.each<[string, string]>([
+    ['bench --size 16X', `--size: expected ${SIZES}, got '16X'`],
+    ['bench --size -1', `--size: expected ${SIZES}, got '-1'`],
+    ['bench --size=', `--size: expected ${SIZES}, got ''`],
+    ['bench --size 0', '--size: expected more than 0, got 0'],
+    ['bench --size 64M', '--size: expected a multiple of 1G, the page size of hugetlb-1g, got 64M'],
+    [
+      'bench --size 3M --backing thp',
+      '--size: expected a multiple of 2M, the page size of thp, got 3M',
+    ],
+    [
+      'bench --size 6000 --backing 4k',
+      '--size: expected a multiple of 4K, the page size of 4k, got 6000',
+    ],
+    ['bench --size 65T --backing thp', '--size: expected at most 64T of thp, got 65T of thp'],
+    ['bench --size', '--size: expected size of the mapping, such as 512M, 16G or 1T, got nothing'],
+    ['bench --backing shmem', `--backing: expected ${BACKINGS}, got 'shmem'`],
+    ['bench --backing thp,,4k', `--backing: expected ${BACKINGS}, got ''`],
+    ['bench --backing THP', `--backing: expected ${BACKINGS}, got 'THP'`],
+    ['bench --kernel 5.4', `--kernel: expected ${KERNELS}, got '5.4'`],
+    ['bench --kernel 6.18,latest', `--kernel: expected ${KERNELS}, got 'latest'`],
+    ['bench --layout random', "--layout: expected one of contiguous, scattered, got 'random'"],
+    ['bench --repeat 0', `--repeat: expected ${REPEATS}, got '0'`],
+    ['bench --repeat -3', `--repeat: expected ${REPEATS}, got '-3'`],
+    ['bench --repeat 2.5', `--repeat: expected ${REPEATS}, got '2.5'`],
+    ['bench --repeat 10001', `--repeat: expected ${REPEATS}, got '10001'`],
+    ['bench --sise 16G', `--sise: expected one of ${FLAGS}, got an unknown option`],
+    ['bench --json=yes', `--json=yes: expected one of ${FLAGS}, got an unknown option`],
+    ['bench 16G', `bench: expected only ${FLAGS}, got '16G'`],
+    ['--sise', '--sise: expected one of --version, --help, got an unknown option'],
+    ['benhc', "command: expected one of bench, got 'benhc'"],
+  ])('pinfold %s', async (line, message) => {
+    const outcome = await pinfold(...line.split(' '));
+    expect(outcome).toEqual({ code: 2, stdout: '', stderr: `pinfold: ${message}\n` });
+  });
+
+  it.concurrent('pinfold bench --size 16T --backing 4k', async () => {
+    const { code, stdout, stderr } = await pinfold('bench', '--size', '4T', '--backing', '4k');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(
+      /^pinfold: --size: expected what fits into [\d.]+ \w+ of available memory, got 4T of 4k, for which the model needs [\d.]+ GiB\n$/,
+    );
+  });
+
+  it.concurrent('stays on one line, whatever was written', async () => {
+    const { stderr } = await pinfold('bench', '--size', '1\n2\u001b[31m');
+    expect(stderr).toBe(`pinfold: --size: expected ${SIZES}, got '1\\u000a2\\u001b[31m'\n`);
+  });
+});
+
+describe('pinfold', () => {
+  it.concurrent.each([[], ['--help']])('shows its commands: %j', async (...args) => {
+    const { code, stdout, stderr } = await pinfold(...args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^Usage: pinfold /);
+    expect(stdout).toMatch(/^ {2}bench /m);
+  });
+
+  it.concurrent('shows its version', async () => {
+    const manifest = JSON.parse(
+      readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+    ) as { version: string };
+    const outcome = await pinfold('--version');
+    expect(outcome).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: '' });
+  });
+});
+
+describe('pinfold bench', () => {
+  it.concurrent('shows its flags', async () => {
+    const { code, stdout } = await pinfold('bench', '--help');
+    expect(code).toBe(0);
+    for (const name of FLAGS.split(', ')) expect(stdout).toContain(name);
+  });
+
+  it.concurrent('prints the report, and nothing else', async () => {
+    const flags = ['--size', '64M', '--backing', 'thp,4k', '--repeat', '2'];
+    const { code, stdout, stderr } = await pinfold('bench', ...flags);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^VFIO_IOMMU_MAP_DMA of 64M: 16,384 pages\n/);
+    expect(stdout.match(/^(?:thp|4k) +6\.1[68] /gm)).toHaveLength(8);
+  });
+
+  it.concurrent('prints every counter of every row as JSON', async () => {
+    const flags = ['--size', '64M', '--backing', '4k', '--layout', 'scattered', '--repeat', '3'];
+    const { code, stdout } = await pinfold('bench', ...flags, '--kernel', '6.18.15', '--json');
+    const { rows } = JSON.parse(stdout) as BenchReport;
+    expect(code).toBe(0);
+    expect(rows).toMatchObject(
+      ['map', 'unmap'].map((op) => ({
+        ...{ kernel: '6.18.15', backing: '4k', layout: 'scattered', layoutTag: 'S4', op },
+        ...{ bytes: 2 ** 26, repetitions: 3, published: null },
+      })),
+    );
+    for (const { counters, modelMs } of rows) {
+      expect(Object.keys(counters)).toEqual(COUNTER_NAMES);
+      expect(modelMs.min).toBeGreaterThan(0);
+      expect(modelMs.median).toBeGreaterThanOrEqual(modelMs.min);
+    }
+  });
+});

@@ -1,0 +1,77 @@
+/**
+ * What memory can be mapped: one table entry per backing. The unit test `vfio-pci-mem-dma-map`
+ * knows the first three as MADV_HUGEPAGE, MAP_POPULATE and HUGETLBFS.
+ */
+import { formatSize, InputError, PAGE_SIZE, PMD_ORDER, PUD_ORDER } from '@pinfold/base';
+import type { MemoryKind } from '@pinfold/mm';
+
+/** A kind of memory that a process maps for DMA, populated beforehand. */
+export interface Backing {
+  /** Name, as on the command line. */
+  readonly name: string;
+  /** One line on what it is. */
+  readonly summary: string;
+  /** Kind of memory. */
+  readonly kind: MemoryKind;
+  /** Order of its folios: log2 of their size in 4 KiB pages. */
+  readonly order: number;
+}
+
+/** All backings, in the order in which reports show them. */
+export const backings: readonly Backing[] = [
+  {
+    name: 'thp',
+    summary: 'private anonymous memory with MADV_HUGEPAGE, in folios of 2 MiB',
+    kind: 'anon',
+    order: PMD_ORDER,
+  },
+  {
+    name: '4k',
+    summary: 'private anonymous memory with MAP_POPULATE, in folios of 4 KiB',
+    kind: 'anon',
+    order: 0,
+  },
+  {
+    name: 'hugetlb-2m',
+    summary: 'hugetlb memory in pages of 2 MiB',
+    kind: 'hugetlb',
+    order: PMD_ORDER,
+  },
+  {
+    name: 'hugetlb-1g',
+    summary: 'hugetlb memory in pages of 1 GiB',
+    kind: 'hugetlb',
+    order: PUD_ORDER,
+  },
+];
+
+/**
+ * Looks a backing up.
+ *
+ * @param name its name
+ * @param place the flag or the place in a file, for the message
+ * @returns the backing
+ * @throws {InputError} when there is none of that name
+ */
+export function backing(name: string, place = 'backing'): Backing {
+  const found = backings.find((candidate) => candidate.name === name);
+  if (found) return found;
+  const names = backings.map((candidate) => candidate.name).join(', ');
+  throw new InputError(place, `one of ${names}`, `'${name}'`);
+}
+
+/**
+ * Checks that a size can be mapped with a backing.
+ *
+ * @param bytes the size
+ * @param backing the backing
+ * @param place the flag or the place in a file, for the message
+ * @throws {InputError} when it is 0, or no whole number of the backing's pages
+ */
+export function checkWholePages(bytes: number, backing: Backing, place: string): void {
+  const page = PAGE_SIZE * 2 ** backing.order;
+  if (bytes === 0) throw new InputError(place, 'more than 0', '0');
+  if (bytes % page === 0) return;
+  const expected = `a multiple of ${formatSize(page)}, the page size of ${backing.name}`;
+  throw new InputError(place, expected, formatSize(bytes));
+}

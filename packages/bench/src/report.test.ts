@@ -1,0 +1,123 @@
+import { COUNTER_NAMES, type CounterValues } from '@pinfold/base';
+import { describe, expect, it } from 'vitest';
+import type { BenchReport, BenchRow } from './bench.ts';
+import type { LayoutTag } from './layouts.ts';
+import { ops } from './measure.ts';
+import { publishedFigure } from './published/index.ts';
+import { reportJson, reportText } from './report.ts';
+
+const GIB16 = 16 * 2 ** 30;
+const TAGS: Readonly<Record<string, LayoutTag>> = {
+  ...{ thp: 'H2', '4k': 'T4', 'hugetlb-2m': 'H2', 'hugetlb-1g': 'H1' },
+};
+
+/** A report whose counters and times are made up, as wide as those of 16 GiB. */
+function reportOf(backings: string[], kernels: string[], bytes = GIB16): BenchReport {
+  const rows = backings.flatMap((backing) =>
+    ops.flatMap((op) => kernels.map((series, i) => row(backing, series, op, bytes, 40 - 10 * i))),
+  );
+  return { rows };
+}
+
+function row(
+  backing: string,
+  kernel: string,
+  op: BenchRow['op'],
+  bytes: number,
+  ms: number,
+): BenchRow {
+  const layoutTag = TAGS[backing];
+  const counters = Object.fromEntries(
+    COUNTER_NAMES.map((name) => [name, 4202495]),
+  ) as CounterValues;
+  return {
+    ...{ kernel, backing, op, bytes, layout: 'contiguous', layoutTag, repetitions: 10, counters },
+    modelMs: { min: ms, median: ms + 0.25 },
+    published: publishedFigure({ series: kernel, backing, layout: layoutTag, bytes, op }),
+  };
+}
+
+const full = reportOf(['thp', '4k', 'hugetlb-2m', 'hugetlb-1g'], ['6.16', '6.18']);
+
+describe('reportText', () => {
+  it('has a table for each operation, and explains what it shows', () => {
+    expect(reportText(reportOf(['thp'], ['6.16', '6.18'])).split('\n')).toEqual([
+      'VFIO_IOMMU_MAP_DMA of 16G: 4,194,304 pages',
+      '',
+      '                                   operations                        model time, ms      published, s',
+      '                       GUP        pfn       page       vpfn     iommu_',
+      'backing  kernel      steps   compares   compares   look-ups        map   min  median  / 6.16   mean  / 6.16',
+      'thp      6.16    4,202,495  4,202,495  4,202,495  4,202,495  4,202,495  40.0    40.3          0.047          [1]',
+      'thp      6.18    4,202,495  4,202,495  4,202,495  4,202,495  4,202,495  30.0    30.3    0.75  0.027    0.57  [1]',
+      '',
+      'VFIO_IOMMU_UNMAP_DMA of 16G: 4,194,304 pages',
+      '',
+      '                                   operations                        model time, ms      published, s',
+      '                  iova_to_     iommu_   reserved       vpfn      folio',
+      'backing  kernel       phys      unmap      tests   look-ups       puts   min  median  / 6.16   mean  / 6.16',
+      'thp      6.16    4,202,495  4,202,495  4,202,495  4,202,495  4,202,495  40.0    40.3          0.135          [1]',
+      'thp      6.18    4,202,495  4,202,495  4,202,495  4,202,495  4,202,495  30.0    30.3    0.75  0.045    0.33  [1]',
+      '',
+      'thp         private anonymous memory with MADV_HUGEPAGE, in folios of 2 MiB; no two neighbours adjacent (H2)',
+      'model time  of this model on this machine, not of a kernel; repetitions: 10, the kernels in turn',
+      '/ 6.16      the time divided by that of 6.16 in the same column (model: min): compare these, not ms with s',
+      '[1]         published: 6.16-rc4, and 6.16-rc4 with the series; Li Zhe (ByteDance), 2025-06-30',
+      '',
+    ]);
+  });
+
+  it.each([120, 80])('fits %d columns', (width) => {
+    const lines = reportText(full, width).split('\n');
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(width);
+  });
+
+  it('splits a table that is too wide into operations and times', () => {
+    const tables = (text: string): number => text.match(/^backing/gm)?.length ?? 0;
+    expect(tables(reportText(full, 120))).toBe(2);
+    expect(tables(reportText(full, 80))).toBe(4);
+  });
+
+  it('labels published figures, each with its own source', () => {
+    const text = reportText(full);
+    expect(text).toContain('published: 6.16-rc4, and 6.16-rc4 with the series; Li Zhe');
+    expect(text).toMatch(/^hugetlb-2m +6\.18 .* 0\.031 +0\.60 +\[2\]$/m);
+    expect(text).toMatch(/^hugetlb-1g +6\.18 .* 0\.011 +0\.15 +\[3\]$/m);
+    expect(text).toMatch(/^\[2\] .*\n? .*not stated; 2 MiB is likely$/m);
+    expect(text).toMatch(/^\[3\] .*June 2025.*\n? .*Williamson/m);
+  });
+
+  it('has no published column for another size', () => {
+    expect(reportText(reportOf(['thp', '4k'], ['6.16', '6.18'], 2 ** 26))).not.toContain(
+      'published',
+    );
+  });
+
+  it('compares nothing when there is one kernel', () => {
+    const text = reportText(reportOf(['thp'], ['6.18']));
+    expect(text).not.toContain('/ 6.18');
+    expect(text).toContain('0.027');
+  });
+
+  it('shows times below a millisecond with more digits', () => {
+    const rows = [
+      row('thp', '6.16', 'map', 2 ** 26, 0.125),
+      row('thp', '6.16', 'unmap', 2 ** 26, 3),
+    ];
+    expect(reportText({ rows })).toContain('0.125');
+  });
+
+  it('has no trailing spaces, and ends in one line break', () => {
+    for (const width of [200, 120, 80, 10]) {
+      const text = reportText(full, width);
+      expect(text).not.toMatch(/ $/m);
+      expect(text).toMatch(/[^\n]\n$/);
+    }
+  });
+});
+
+describe('reportJson', () => {
+  it('is the report', () => {
+    expect(JSON.parse(reportJson(full))).toEqual(full);
+    expect(reportJson(full)).toMatch(/}\n$/);
+  });
+});

@@ -1,0 +1,89 @@
+/**
+ * The unit test `vfio-pci-mem-dma-map`: a process maps its populated memory for DMA in one
+ * VFIO_IOMMU_MAP_DMA and unmaps it in one VFIO_IOMMU_UNMAP_DMA. Only these two calls are measured.
+ *
+ * The process has no CAP_IPC_LOCK and an unlimited RLIMIT_MEMLOCK, so that the kernel tests the
+ * limit and never hits it. The device sits behind a VT-d unit with 2 MiB and 1 GiB superpages.
+ */
+import { byteAddress, ModelBug, PAGE_SIZE, type Counters } from '@pinfold/base';
+import { intelVtd } from '@pinfold/iommu';
+import { MemMap, Memory, mmapMemory, MmStruct, PAGES_PER_SECTION, Task } from '@pinfold/mm';
+import { VFIO_TYPE1v2_IOMMU, VfioContainer, type KernelVersion } from '@pinfold/vfio-type1';
+import type { Backing } from '../backings.ts';
+import type { Layout } from '../layouts.ts';
+
+/** The process's buffer: at 64 GiB, aligned to every leaf size. */
+const VADDR = 2 ** 24;
+/** Where the device sees it: 4 GiB, above the interrupt window and aligned to every leaf size. */
+const IOVA = 2 ** 20;
+
+/** What is mapped, and on which kernel. */
+export interface MemDmaMapOptions {
+  /** The kernel. */
+  readonly kernel: KernelVersion;
+  /** What the memory is. */
+  readonly backing: Backing;
+  /** Where its frames lie. */
+  readonly layout: Layout;
+  /** Size of the mapping, a multiple of the backing's page size. */
+  readonly bytes: number;
+}
+
+/** A machine with one process, whose memory is populated, and one container. */
+export class MemDmaMap {
+  readonly #memory: Memory;
+  readonly #task: Task;
+  readonly #container: VfioContainer;
+  readonly #size: bigint;
+
+  /** @param options what is mapped, and on which kernel */
+  constructor({ kernel, backing, layout, bytes }: MemDmaMapOptions) {
+    const npage = bytes / PAGE_SIZE;
+    const placement = layout.place(VADDR, npage);
+    const memmap = new MemMap([placement.memory]);
+    this.#size = BigInt(bytes);
+    this.#memory = new Memory(memmap, kernel.mm);
+    const mm = new MmStruct(this.#memory);
+    if (backing.order === 0) {
+      // A run that starts inside a section touches one section more than it fills.
+      memmap.reserveState(npage + PAGES_PER_SECTION, 0);
+      mm.pageTable.ptes.reserve(Math.ceil(npage / 512));
+    }
+    const { kind, order } = backing;
+    mmapMemory(mm, { vpn: VADDR, npage, kind, order, frames: placement.frames });
+    this.#task = new Task(mm, Infinity);
+    this.#container = new VfioContainer({ kernel, memory: this.#memory });
+    this.#container.addGroup({ name: 'device', unit: intelVtd() });
+    this.#container.setIommu(VFIO_TYPE1v2_IOMMU);
+  }
+
+  /** @returns the machine's operation counters */
+  get counters(): Counters {
+    return this.#memory.counters;
+  }
+
+  /** VFIO_IOMMU_MAP_DMA of the whole buffer. */
+  map(): void {
+    const vaddr = byteAddress(VADDR);
+    this.#container.mapDma(this.#task, { vaddr, iova: byteAddress(IOVA), size: this.#size });
+  }
+
+  /** VFIO_IOMMU_UNMAP_DMA of the whole buffer. */
+  unmap(): void {
+    this.#container.unmapDma({ iova: byteAddress(IOVA), size: this.#size });
+  }
+
+  /**
+   * Checks that nothing of a mapping is left.
+   *
+   * @throws {ModelBug} when a page is still pinned or charged, or the modelled kernel warned
+   */
+  checkReleased(): void {
+    const { vmstat, warnings } = this.#memory;
+    const { lockedVm } = this.#task.mm;
+    if (vmstat.pinsHeld === 0 && lockedVm === 0 && warnings.size === 0) return;
+    const warned = [...warnings].map(([at, what]) => `${at}: ${what}`).join('; ');
+    const left = `${vmstat.pinsHeld} pins and ${lockedVm} charged pages are left`;
+    throw new ModelBug(`after unmapping everything, ${left}${warned && `; ${warned}`}`);
+  }
+}

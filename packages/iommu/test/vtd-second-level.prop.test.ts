@@ -1,0 +1,258 @@
+// VT-d tables in arenas of typed arrays, against plain maps of entries, over random maps and unmaps.
+import { Counters } from '@pinfold/base';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { IommuDomain, intelVtd } from '../src/domain.ts';
+import { PhysRun, type IoPageTable } from '../src/formats/format.ts';
+import { vtdSecondLevel } from '../src/formats/vtd-second-level.ts';
+import { IotlbGather } from '../src/iotlb-gather.ts';
+import { iommuPgsize, Pgsize } from '../src/pgsize.ts';
+import { PlainVtd } from './plain-vtd.ts';
+
+/** Distances from a base that lie near the borders of 2 MiB and 1 GiB entries. */
+const place = fc
+  .record({
+    gib: fc.nat({ max: 2 }),
+    mib2: fc.oneof(fc.nat({ max: 3 }), fc.constantFrom(510, 511)),
+    page: fc.oneof(fc.constant(0), fc.nat({ max: 3 }), fc.constantFrom(509, 510, 511)),
+  })
+  .map(({ gib, mib2, page }) => gib * 2 ** 18 + mib2 * 512 + page);
+
+const length = fc.oneof(
+  fc.integer({ min: 1, max: 6 }),
+  fc.constantFrom(510, 511, 512, 513, 1024, 1025),
+  fc.constantFrom(2 ** 18, 2 ** 18 + 512, 2 ** 18 + 1),
+);
+
+const step = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      map: place,
+      frame: place,
+      congruent: fc.boolean(),
+      npage: length,
+      prot: fc.integer({ min: 1, max: 3 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ unmapMapped: fc.nat(), runs: fc.integer({ min: 1, max: 3 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ unmap: place, npage: length }) },
+);
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+const table = fc.record({
+  width: fc.constantFrom(39, 48, 57),
+  superpages: fc.constantFrom([9, 18], [9, 18], [9], []),
+});
+
+/** A base for the addresses: low, or next to the end of the aperture (2^27, 2^36, 2^45 pages). */
+const base = fc.constantFrom('low', 'end');
+
+interface Pair {
+  readonly domain: IommuDomain;
+  readonly plain: PlainVtd;
+  readonly counters: Counters;
+  /** What was mapped and not unmapped since: [first page, pages]. */
+  readonly mapped: (readonly [number, number])[];
+  /** First page of all steps. */
+  readonly origin: number;
+}
+
+function makePair(
+  { width, superpages }: { width: number; superpages: number[] },
+  where: string,
+): Pair {
+  const counters = new Counters();
+  const unit = { ...intelVtd(width), superpageOrders: superpages };
+  const made: IoPageTable = vtdSecondLevel.create(unit, counters);
+  return {
+    domain: new IommuDomain(unit, made, counters),
+    plain: new PlainVtd(width, superpages.length),
+    counters,
+    mapped: [],
+    origin: where === 'low' ? 0 : 2 ** (width - 12) - 4 * 2 ** 18,
+  };
+}
+
+/** Whether no page of a range is mapped; looks at the borders and at what is known to be mapped. */
+function isUnmapped({ mapped }: Pair, start: number, npage: number): boolean {
+  return mapped.every(([from, pages]) => from + pages <= start || start + npage <= from);
+}
+
+/** Whether a range begins and ends where leaves do: anything else is undefined in this driver. */
+function cutsNoLeaf({ plain }: Pair, start: number, npage: number): boolean {
+  const first = plain.leafAt(start);
+  const last = plain.leafAt(start + npage - 1);
+  const end = last ? last.iovaPn + 2 ** last.order : 0;
+  return (!first || first.iovaPn === start) && (!last || end === start + npage);
+}
+
+/** The pieces that the core hands to unmap_pages: each raised by the driver as it likes. */
+function plainUnmap(pair: Pair, start: number, npage: number): number {
+  const orders = pair.domain.table.pageOrders;
+  const size = new Pgsize();
+  let done = 0;
+  while (done < npage) {
+    iommuPgsize(orders, start + done, start + done, npage - done, size);
+    done += pair.plain.unmap(start + done, size.count * 2 ** size.order);
+  }
+  return done;
+}
+
+function run(pair: Pair, what: Step): void {
+  const { domain, plain, mapped, origin } = pair;
+  if ('map' in what) {
+    const iova = origin + what.map;
+    const pfn = what.congruent ? 2 ** 20 + what.map : 2 ** 20 + what.frame;
+    if (!isUnmapped(pair, iova, what.npage) || iova + what.npage > domain.table.aperturePages)
+      return;
+    expect(domain.map(iova, pfn, what.npage, what.prot)).toBe(0);
+    plain.map(iova, pfn, what.npage, what.prot);
+    mapped.push([iova, what.npage]);
+    return;
+  }
+  const known =
+    'unmapMapped' in what ? mapped.splice(what.unmapMapped % (mapped.length || 1), 1) : [];
+  const [start, npage] =
+    'unmap' in what ? [origin + what.unmap, what.npage] : (known[0] ?? [origin, 1]);
+  if (!cutsNoLeaf(pair, start, npage) || start + npage > domain.table.aperturePages) {
+    mapped.push(...known);
+    return;
+  }
+  const unmapped = plainUnmap(pair, start, npage);
+  expect(domain.unmap(start, npage)).toBe(unmapped);
+  forget(pair, start, unmapped);
+}
+
+/** Cuts an unmapped range out of the ranges that are mapped. */
+function forget({ mapped }: Pair, start: number, npage: number): void {
+  const left = mapped.flatMap(([from, pages]) => {
+    const before = [from, Math.min(from + pages, start) - from] as const;
+    const at = Math.max(from, start + npage);
+    const after = [at, from + pages - at] as const;
+    return [before, after].filter(([, length]) => length > 0);
+  });
+  mapped.splice(0, mapped.length, ...left);
+}
+
+function compare({ domain, plain, counters }: Pair): void {
+  expect([...domain.leaves()]).toEqual(plain.leaves());
+  expect(domain.table.tablePages).toBe(plain.tables);
+  const counted = counters.snapshot();
+  expect([counted.iommuTableAllocs, counted.iommuTableFrees]).toEqual([
+    plain.counts.allocs,
+    plain.counts.frees,
+  ]);
+  // Each unmap ends with a sync, and each sync is one range flush.
+  const syncs = counted.iotlbSyncs + counted.iotlbGatherSyncs;
+  expect(counted.cacheTagFlushes).toBe(plain.counts.flushes + syncs);
+}
+
+test('leaves, tables and flushes', () => {
+  fc.assert(
+    fc.property(table, base, fc.array(step, { maxLength: 12 }), (options, where, steps) => {
+      const pair = makePair(options, where);
+      for (const what of steps) {
+        run(pair, what);
+        compare(pair);
+      }
+    }),
+    { seed: 20, numRuns: 250 },
+  );
+});
+
+test('a contiguous scan is one iova_to_phys per page, and one that fails', () => {
+  fc.assert(
+    fc.property(
+      table,
+      base,
+      fc.array(step, { minLength: 1, maxLength: 8 }),
+      place,
+      fc.oneof(fc.integer({ min: 1, max: 3000 }), fc.constant(2 ** 18 + 600)),
+      (options, where, steps, at, npage) => {
+        const pair = makePair(options, where);
+        for (const what of steps) run(pair, what);
+        const { domain, plain, counters, origin } = pair;
+        const start =
+          pair.mapped.length > 0 && at % 3 > 0
+            ? pair.mapped[at % pair.mapped.length][0]
+            : origin + at;
+        const [run_, calls, levels] = plainScan(pair, start, npage);
+
+        const single = counters.snapshot();
+        expect(domain.iovaToPhys(start)).toBe(plain.iovaToPhys(start));
+        expect(counters.since(single)).toMatchObject({
+          iovaToPhysCalls: 1,
+          iovaToPhysLevels: plain.levelsRead(start),
+        });
+
+        const before = counters.snapshot();
+        const found = new PhysRun();
+        domain.iovaToPhysRun(start, npage, found);
+        expect([found.pfn, found.npage]).toEqual([plain.iovaToPhys(start), run_]);
+        expect(counters.since(before)).toMatchObject({
+          iovaToPhysCalls: calls,
+          iovaToPhysLevels: levels,
+        });
+      },
+    ),
+    { seed: 21, numRuns: 250 },
+  );
+});
+
+/** The scan of vfio_unmap_unpin: [pages of the run, calls, levels read]. */
+function plainScan(
+  { plain, domain }: Pair,
+  start: number,
+  npage: number,
+): [number, number, number] {
+  const first = plain.iovaToPhys(start);
+  let calls = 1;
+  let levels = plain.levelsRead(start);
+  if (first === 0) return [0, calls, levels];
+  let n = 1;
+  for (; n < npage && start + n < domain.table.aperturePages; n++) {
+    calls++;
+    levels += plain.levelsRead(start + n);
+    if (plain.iovaToPhys(start + n) !== first + n) return [n, calls, levels];
+  }
+  // Beyond the aperture the call fails before it reads a table.
+  return [n, n < npage ? calls + 1 : calls, levels];
+}
+
+test('an unmap whose gather is synced later is flushed once per size of piece', () => {
+  fc.assert(
+    fc.property(fc.array(length, { minLength: 1, maxLength: 6 }), (lengths) => {
+      const counters = new Counters();
+      const domain = new IommuDomain(
+        intelVtd(),
+        vtdSecondLevel.create(intelVtd(), counters),
+        counters,
+      );
+      const gather = new IotlbGather();
+      const starts = lengths.map(
+        (_, i) => 2 ** 18 + lengths.slice(0, i).reduce((sum, n) => sum + n, 0),
+      );
+      for (const [i, npage] of lengths.entries())
+        domain.map(starts[i], 2 ** 20 + starts[i], npage, 3);
+      let flushes = 0;
+      let before = 0;
+      const size = new Pgsize();
+      for (const [i, npage] of lengths.entries()) {
+        for (let done = 0; done < npage; done += before) {
+          iommuPgsize([0, 9, 18], starts[i] + done, starts[i] + done, npage - done, size);
+          const piece = size.count * 2 ** size.order;
+          if (before !== 0 && piece !== before) flushes++;
+          before = piece;
+        }
+        expect(domain.unmapFast(starts[i], npage, gather)).toBe(npage);
+      }
+      expect(counters.snapshot()).toMatchObject({ iotlbGatherSyncs: flushes, iotlbSyncs: 0 });
+      expect([...domain.leaves()]).toEqual([]);
+    }),
+    { seed: 22, numRuns: 100 },
+  );
+});

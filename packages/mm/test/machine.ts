@@ -1,0 +1,82 @@
+/** Small machines for the tests: memory, address spaces and what is mapped in them. */
+import { MemMap, PAGES_PER_SECTION, type MemoryModel, type MemoryRange } from '../src/memmap.ts';
+import { Memory } from '../src/memory.ts';
+import { mmapMemory, type MemoryKind, type Prot } from '../src/mmap.ts';
+import { MmStruct } from '../src/mm-struct.ts';
+import { PrescribedLayout } from '../src/frame-source.ts';
+import type { MmRules } from '../src/rules.ts';
+
+/** The rules of the two releases in which a range unpin differs. */
+export const RULES: Readonly<Record<'6.16' | '6.18', MmRules>> = {
+  '6.16': { series: '6.16', rangeUnpinStep: 'nth_page', source: 'mm/gup.c, 6.16' },
+  '6.18': { series: '6.18', rangeUnpinStep: 'page + i', source: 'mm/gup.c, 6.18' },
+};
+
+/** Both memory models, to run a test with each. */
+export const MODELS: readonly MemoryModel[] = ['sparsemem-vmemmap', 'sparsemem'];
+
+/** Pages of a section, 128 MiB. */
+export const SECTION: number = PAGES_PER_SECTION;
+
+/** What a test machine is made of. */
+export interface Boot {
+  /** Its memory; default: sections 1 to 8. */
+  readonly ranges?: readonly MemoryRange[];
+  /** Memory model; default vmemmap. */
+  readonly model?: MemoryModel;
+  /** Permutation of the memmaps under classic sparsemem. */
+  readonly seed?: number;
+  /** Release whose mm rules hold; default 6.16. */
+  readonly series?: '6.16' | '6.18';
+}
+
+/** Sections 1 to 8: 1 GiB of memory that does not contain pfn 0. */
+const EIGHT_SECTIONS: readonly MemoryRange[] = [{ pfn: SECTION, npage: 8 * SECTION }];
+
+/** A machine's memory. */
+export function boot({ ranges = EIGHT_SECTIONS, model, seed, series = '6.16' }: Boot = {}): Memory {
+  return new Memory(new MemMap(ranges, model, seed), RULES[series]);
+}
+
+/** One run of memory to map. */
+export interface Run {
+  /** First virtual page. */
+  readonly vpn: number;
+  /** First page frame. */
+  readonly pfn: number;
+  /** Length in pages. */
+  readonly npage: number;
+  /** Folio order; default 0. */
+  readonly order?: number;
+  /** Kind of memory; default anonymous. */
+  readonly kind?: MemoryKind;
+  /** Access; default read and write. */
+  readonly prot?: Prot;
+}
+
+/** Maps one run as a VMA of its own. */
+export function mapRun(mm: MmStruct, run: Run): void {
+  const { vpn, pfn, npage, order = 0, kind = 'anon', prot } = run;
+  const frames = new PrescribedLayout([{ vpn, pfn, npage, order }]);
+  mmapMemory(mm, { vpn, npage, kind, order, frames, ...(prot && { prot }) });
+}
+
+/** An address space with runs mapped, on a machine of its own. */
+export function spaceWith(runs: readonly Run[], machine: Boot = {}): MmStruct {
+  const mm = new MmStruct(boot(machine));
+  for (const run of runs) mapRun(mm, run);
+  return mm;
+}
+
+/** Counts of the folio of a page, as the kernel keeps them on its head. */
+export function folioOf(
+  memmap: MemMap,
+  pfn: number,
+): { order: number; refcount: number; pincount: number } {
+  const head = memmap.headEntryOf(pfn);
+  return {
+    order: memmap.order[head],
+    refcount: memmap.refcount[head],
+    pincount: memmap.pincount[head],
+  };
+}
