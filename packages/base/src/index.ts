@@ -31,5 +31,6 @@ export {
   type CounterValues,
 } from './counters.ts';
 export { maskedRun } from './masked-run.ts';
+export { NARROW_END, pageNumbers, type PageNumbers } from './page-numbers.ts';
 export { RbNode, RbTree } from './rbtree.ts';
 export { LEAF, TableArena } from './table-arena.ts';

@@ -7,6 +7,7 @@
  * to tables or are large leaves) and last-level tables in two arenas; only the former has `child`.
  */
 import { ModelBug } from './errors.ts';
+import { NARROW_END, pageNumbers, type PageNumbers } from './page-numbers.ts';
 import { PTRS_PER_TABLE } from './units.ts';
 
 /** Value of a `child` entry that is a large leaf: look into `frame` and `bits`. */
@@ -17,7 +18,7 @@ export class TableArena {
   /** Per entry: table number of the next level, {@link LEAF}, or 0; empty without directories. */
   child: Int32Array;
   /** Per entry: first page frame of the leaf (pages). */
-  frame: Float64Array;
+  frame: PageNumbers;
   /** Per entry: the format's flag bits; 0 is "not present". */
   bits: Uint8Array;
   /** The same bits, four entries a word, to test four at a time. */
@@ -26,6 +27,7 @@ export class TableArena {
   live = 0;
   readonly #directories: boolean;
   #capacity: number;
+  #frameEnd = 0;
   #next = 1;
   readonly #free: number[] = [];
 
@@ -34,7 +36,7 @@ export class TableArena {
     this.#directories = directories;
     this.#capacity = 8;
     this.child = new Int32Array(directories ? this.#capacity * PTRS_PER_TABLE : 0);
-    this.frame = new Float64Array(this.#capacity * PTRS_PER_TABLE);
+    this.frame = pageNumbers(this.#capacity * PTRS_PER_TABLE, 0);
     this.bits = new Uint8Array(this.#capacity * PTRS_PER_TABLE);
     this.words = new Uint32Array(this.bits.buffer);
   }
@@ -78,9 +80,22 @@ export class TableArena {
     this.#capacity = need;
     const entries = need * PTRS_PER_TABLE;
     if (this.#directories) this.child = grown(this.child, new Int32Array(entries));
-    this.frame = grown(this.frame, new Float64Array(entries));
+    this.frame = grown(this.frame, pageNumbers(entries, this.#frameEnd));
     this.bits = grown(this.bits, new Uint8Array(entries));
     this.words = new Uint32Array(this.bits.buffer);
+  }
+
+  /**
+   * Makes sure that frames up to a bound can be stored; call it before storing them.
+   *
+   * @param end a bound: the frames are below it
+   */
+  admitFrames(end: number): void {
+    if (end <= this.#frameEnd) return;
+    this.#frameEnd = end;
+    if (end > NARROW_END && this.frame instanceof Int32Array) {
+      this.frame = grown(this.frame, pageNumbers(this.frame.length, end));
+    }
   }
 
   #clear(table: number): void {
@@ -92,7 +107,7 @@ export class TableArena {
   }
 }
 
-function grown<T extends Int32Array | Float64Array | Uint8Array>(old: T, larger: T): T {
+function grown<T extends PageNumbers | Uint8Array>(old: PageNumbers | Uint8Array, larger: T): T {
   larger.set(old);
   return larger;
 }

@@ -5,7 +5,7 @@
  *
  * @source reference mm.md §4; include/linux/mm_inline.h, include/linux/page_ext.h, 6.18
  */
-import type { Page, Pfn } from '@pinfold/base';
+import type { Page, Pfn, PageNumbers } from '@pinfold/base';
 import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
 
 /**
@@ -24,7 +24,7 @@ import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
  */
 export function numPagesContiguous(
   memmap: MemMap,
-  pages: Float64Array,
+  pages: PageNumbers,
   offset: number,
   nr: number,
 ): number {
@@ -43,7 +43,7 @@ export function numPagesContiguous(
  * @returns 1 to end - from
  * @source include/linux/mm_inline.h num_pages_contiguous (the loop), 6.18
  */
-export function consecutiveRun(numbers: Float64Array, from: number, end: number): number {
+export function consecutiveRun(numbers: PageNumbers, from: number, end: number): number {
   let before = numbers[from];
   let i = from + 1;
   for (; i < end; i++) {
@@ -68,7 +68,7 @@ export function consecutiveRun(numbers: Float64Array, from: number, end: number)
  */
 export function numPfnsContiguous(
   memmap: MemMap,
-  pages: Float64Array,
+  pages: PageNumbers,
   offset: number,
   nr: number,
   pfn: Pfn,

@@ -10,7 +10,15 @@
  *
  * @source mm/gup.c __get_user_pages, follow_page_mask, __gup_longterm_locked, 6.16; reference mm.md §5
  */
-import { Errno, maskedRun, Slot, type Pfn, type TableArena, type Vpn } from '@pinfold/base';
+import {
+  Errno,
+  maskedRun,
+  Slot,
+  type Pfn,
+  type TableArena,
+  type Vpn,
+  type PageNumbers,
+} from '@pinfold/base';
 import { consecutiveRun } from './contiguity.ts';
 import { addToPositive, GUP_PIN_COUNTING_BIAS, tryGrabFolio } from './folio.ts';
 import { checkMigrateMovablePages } from './longterm.ts';
@@ -54,7 +62,7 @@ export function pinUserPagesRemote(
   start: Vpn,
   npage: number,
   gupFlags: number,
-  pages: Float64Array,
+  pages: PageNumbers,
 ): number {
   mm.memory.counters.add(Slot.gupCalls, 1);
   mm.hasPinned = true;
@@ -76,7 +84,7 @@ function getUserPages(
   start: Vpn,
   npage: number,
   gupFlags: number,
-  pages: Float64Array,
+  pages: PageNumbers,
 ): number {
   const { pageTable } = mm;
   const work = new GupWork();
@@ -150,7 +158,7 @@ function followPtes(
   mm: MmStruct,
   max: number,
   gupFlags: number,
-  pages: Float64Array,
+  pages: PageNumbers,
   at: number,
   work: GupWork,
 ): number {
@@ -188,10 +196,10 @@ function followable(
 
 /** Stores the pointers of frames of one section; where they are the frames, a long run is one copy. */
 function copyFrames(
-  frame: Float64Array,
+  frame: PageNumbers,
   index: number,
   npage: number,
-  pages: Float64Array,
+  pages: PageNumbers,
   at: number,
   toPage: number,
 ): void {
@@ -242,7 +250,7 @@ function followLargeLeaf(
   vpn: Vpn,
   want: number,
   gupFlags: number,
-  pages: Float64Array,
+  pages: PageNumbers,
   at: number,
   work: GupWork,
 ): number {
@@ -269,7 +277,7 @@ function grab(mm: MmStruct, pfn: Pfn, refs: number, work: GupWork): boolean {
 }
 
 /** Stores the pointers of consecutive frames; only a section border may break their sequence. */
-function fillPages(memmap: MemMap, pfn: Pfn, npage: number, pages: Float64Array, at: number): void {
+function fillPages(memmap: MemMap, pfn: Pfn, npage: number, pages: PageNumbers, at: number): void {
   for (let done = 0; done < npage;) {
     const first = memmap.pfnToPage(pfn + done);
     const n =
@@ -280,7 +288,7 @@ function fillPages(memmap: MemMap, pfn: Pfn, npage: number, pages: Float64Array,
 }
 
 /** Stores consecutive numbers; four a step, so that the sum is not what the loop waits for. */
-function storeSequence(pages: Float64Array, from: number, end: number, first: number): void {
+function storeSequence(pages: PageNumbers, from: number, end: number, first: number): void {
   let page = first;
   let i = from;
   for (; i < end - 3; i += 4) {

@@ -6,7 +6,7 @@
  *
  * @source mm/gup.c check_and_migrate_movable_pages, 6.16; reference mm.md §5.1
  */
-import { maskedRun, Slot, type Pfn } from '@pinfold/base';
+import { maskedRun, Slot, type Pfn, type PageNumbers } from '@pinfold/base';
 import { consecutiveRun } from './contiguity.ts';
 import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
 import type { Memory } from './memory.ts';
@@ -24,7 +24,7 @@ import type { Memory } from './memory.ts';
  */
 export function checkMigrateMovablePages(
   memory: Memory,
-  pages: Float64Array,
+  pages: PageNumbers,
   npage: number,
 ): number {
   const { memmap } = memory;
@@ -47,7 +47,7 @@ export function checkMigrateMovablePages(
  */
 function checkInSection(
   memmap: MemMap,
-  pages: Float64Array,
+  pages: PageNumbers,
   from: number,
   npage: number,
   pfn: Pfn,

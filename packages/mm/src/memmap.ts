@@ -23,8 +23,10 @@ import {
   KernelBug,
   maskedRun,
   ModelBug,
+  pageNumbers,
   type Page,
   type Pfn,
+  type PageNumbers,
 } from '@pinfold/base';
 
 /** How the kernel is configured to find a `struct page`. */
@@ -92,6 +94,8 @@ export class MemMap {
   readonly #zoneMovable: Uint8Array;
   readonly #slotOfSection: Int32Array;
   readonly #sectionOfSlot: Int32Array;
+  /** First number after all `struct page` pointers. */
+  readonly #pageEnd: number;
   #entries = 0;
   readonly #freeBlocks: number[][] = Array.from({ length: SECTION_ORDER + 1 }, () => []);
 
@@ -118,6 +122,7 @@ export class MemMap {
     this.#slotOfSection = new Int32Array(classic ? sections : 0);
     this.#sectionOfSlot = new Int32Array(slots).fill(ABSENT);
     if (classic) this.#placeMemmaps(slots, seed);
+    this.#pageEnd = (classic ? slots : sections) * PAGES_PER_SECTION;
   }
 
   /**
@@ -191,6 +196,16 @@ export class MemMap {
     if (section < 0)
       throw new KernelBug('page_to_pfn', `struct page ${page} lies in no section's memmap`);
     return section;
+  }
+
+  /**
+   * An array for `struct page` pointers of this machine, as a caller of GUP hands it in.
+   *
+   * @param length number of pointers
+   * @returns the array
+   */
+  pageArray(length: number): PageNumbers {
+    return pageNumbers(length, this.#pageEnd);
   }
 
   /**

@@ -84,6 +84,7 @@ export class PageTable {
   setLeaves(vpn: Vpn, pfn: Pfn, leaves: number, level: number, bits: number): void {
     const pages = 2 ** (9 * level);
     const arena = level === 0 ? this.ptes : this.dirs;
+    arena.admitFrames(pfn + leaves * pages);
     for (let done = 0; done < leaves;) {
       const at = vpn + done * pages;
       const table = this.#tableAt(at, level);

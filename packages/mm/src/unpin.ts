@@ -6,7 +6,7 @@
  * @source mm/gup.c unpin_user_page, unpin_user_pages, unpin_user_pages_dirty_lock,
  * unpin_user_page_range_dirty_lock, 6.16; reference mm.md §3.2
  */
-import { KernelBug, maskedRun, Slot, type Page, type Pfn } from '@pinfold/base';
+import { KernelBug, maskedRun, Slot, type Page, type Pfn, type PageNumbers } from '@pinfold/base';
 import { addToPositive, dirtyFolioLock, GUP_PIN_COUNTING_BIAS, gupPutFolio } from './folio.ts';
 import { PAGES_PER_SECTION, PG, type MemMap } from './memmap.ts';
 import type { Memory } from './memory.ts';
@@ -34,7 +34,7 @@ export function unpinUserPage(memory: Memory, page: Page): void {
  * @throws {KernelBug} when a page holds no pin
  * @source mm/gup.c unpin_user_pages, 6.16
  */
-export function unpinUserPages(memory: Memory, pages: Float64Array, npage: number, from = 0): void {
+export function unpinUserPages(memory: Memory, pages: PageNumbers, npage: number, from = 0): void {
   unpinUserPagesDirtyLock(memory, pages, npage, false, from);
 }
 
@@ -51,7 +51,7 @@ export function unpinUserPages(memory: Memory, pages: Float64Array, npage: numbe
  */
 export function unpinUserPagesDirtyLock(
   memory: Memory,
-  pages: Float64Array,
+  pages: PageNumbers,
   npage: number,
   makeDirty: boolean,
   from = 0,

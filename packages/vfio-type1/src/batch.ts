@@ -4,12 +4,12 @@
  *
  * @source drivers/vfio/vfio_iommu_type1.c struct vfio_batch, 6.16; reference type1.md §1
  */
-import type { Page, Pfn } from '@pinfold/base';
+import type { Page, PageNumbers, Pfn } from '@pinfold/base';
 
 /** Pinned pages on their way into a chunk. */
 export class VfioBatch {
   /** `struct page` of the entries. */
-  readonly pages: Float64Array;
+  readonly pages: PageNumbers;
   /** Entries that fit: 512, or 1 with disable_hugepages. */
   readonly capacity: number;
   /** Entries not yet consumed. */
@@ -19,10 +19,10 @@ export class VfioBatch {
   /** Page frame that the last refill began with; of a pfnmap too, for which `size` stays 0. */
   pfn: Pfn = 0;
 
-  /** @param capacity entries that fit */
-  constructor(capacity: number) {
-    this.capacity = capacity;
-    this.pages = new Float64Array(capacity);
+  /** @param pages an array from {@link MemMap.pageArray}; its length is the capacity */
+  constructor(pages: PageNumbers) {
+    this.capacity = pages.length;
+    this.pages = pages;
   }
 }
 

@@ -145,7 +145,8 @@ function checkPlace(iommu: VfioIommu, iovaPn: IovaPn, npage: number): number {
 function pinMapDma(iommu: VfioIommu, current: Task, dma: VfioDma, npage: number): number {
   const { rules, params } = iommu;
   const limit = current.memlockPages;
-  const batch = new VfioBatch(params.disableHugepages ? 1 : rules.batchCapacity);
+  const capacity = params.disableHugepages ? 1 : rules.batchCapacity;
+  const batch = new VfioBatch(iommu.memory.memmap.pageArray(capacity));
   const chunk = new PinnedChunk();
   let ret = 0;
   while (dma.npage < npage) {

@@ -24,6 +24,7 @@ import {
   TableArena,
   type Counters,
   type IovaPn,
+  type PageNumbers,
   type Pfn,
 } from '@pinfold/base';
 import type { IotlbGather } from '../iotlb-gather.ts';
@@ -218,6 +219,7 @@ class VtdSecondLevel implements IoPageTable {
     const n = Math.min(PTRS_PER_TABLE - slot, superpages);
     const arena = level === 0 ? this.#pts : this.#dirs;
     const first = this.#tableAt(iovaPn, level) * PTRS_PER_TABLE + slot;
+    arena.admitFrames(pfn + n * pages);
     if (level > 0) this.#switchToSuperPage(first, n, level);
     for (let i = 0; i < n; i++) {
       const index = first + i;
@@ -324,7 +326,7 @@ class VtdSecondLevel implements IoPageTable {
 }
 
 /** Clears last-level entries; for a few of them a loop beats the built-in fill. */
-function clearEntries(bits: Uint8Array, frame: Float64Array, from: number, to: number): void {
+function clearEntries(bits: Uint8Array, frame: PageNumbers, from: number, to: number): void {
   if (to - from > 64) {
     bits.fill(0, from, to);
     frame.fill(0, from, to);
@@ -345,7 +347,7 @@ function clearEntries(bits: Uint8Array, frame: Float64Array, from: number, to: n
 /** Counts pages that 4 KiB leaves translate to consecutive frames. */
 function walkPages(
   child: Int32Array,
-  frame: Float64Array,
+  frame: PageNumbers,
   root: number,
   high: number,
   low: number,
@@ -367,7 +369,7 @@ function walkPages(
 /** Counts pages that 2 MiB leaves translate to consecutive frames. */
 function walk2m(
   child: Int32Array,
-  frame: Float64Array,
+  frame: PageNumbers,
   root: number,
   high: number,
   low: number,
@@ -389,7 +391,7 @@ function walk2m(
 /** Counts pages that 1 GiB leaves translate to consecutive frames. */
 function walk1g(
   child: Int32Array,
-  frame: Float64Array,
+  frame: PageNumbers,
   root: number,
   high: number,
   low: number,
