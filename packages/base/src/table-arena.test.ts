@@ -37,7 +37,7 @@ test('a table that was given back is empty when it is used again', () => {
   const table = arena.alloc();
   for (const i of [0, 1, 511]) {
     arena.child[table * PTRS_PER_TABLE + i] = LEAF;
-    arena.frame[table * PTRS_PER_TABLE + i] = 2 ** 36;
+    arena.frame[table * PTRS_PER_TABLE + i] = 2 ** 30;
     arena.bits[table * PTRS_PER_TABLE + i] = 3;
   }
   arena.free(table);
@@ -51,6 +51,7 @@ describe('growing', () => {
     const tables = Array.from({ length: 1000 }, () => {
       const table = arena.alloc();
       arena.child[table * PTRS_PER_TABLE + 511] = table;
+      arena.admitFrames(2 ** 40 + table + 1);
       arena.frame[table * PTRS_PER_TABLE + 511] = 2 ** 40 + table;
       arena.bits[table * PTRS_PER_TABLE + 511] = table % 256;
       return table;
@@ -91,6 +92,33 @@ describe('growing', () => {
     const { bits } = arena;
     arena.reserve(20);
     expect(arena.bits).toBe(bits);
+  });
+});
+
+describe('frames', () => {
+  test('of any size can be stored once they are admitted, and those from before stay', () => {
+    const arena = new TableArena(false);
+    const first = arena.alloc() * PTRS_PER_TABLE;
+    arena.admitFrames(2 ** 31);
+    arena.frame[first] = 2 ** 31 - 1;
+    arena.admitFrames(2 ** 36 + 1);
+    arena.frame[first + 1] = 2 ** 36;
+    arena.admitFrames(5);
+    for (let i = 0; i < 100; i++) arena.alloc();
+    expect([arena.frame[first], arena.frame[first + 1], arena.frame[first + 2]]).toEqual([
+      2 ** 31 - 1,
+      2 ** 36,
+      0,
+    ]);
+  });
+
+  test('are kept in half the room while they fit', () => {
+    const arena = new TableArena(false);
+    arena.admitFrames(2 ** 31);
+    arena.reserve(1000);
+    expect(arena.frame.BYTES_PER_ELEMENT).toBe(4);
+    arena.admitFrames(2 ** 31 + 1);
+    expect(arena.frame.BYTES_PER_ELEMENT).toBe(8);
   });
 });
 

@@ -64,7 +64,7 @@ function measureCase(name: string): Figures {
 const mib = (bytes: number): string => (bytes / MIB).toFixed(0);
 const columns: readonly Column<Figures>[] = [
   { group: '', heading: 'case', words: true, cell: ({ name }) => name },
-  { group: 'MiB', heading: 'estimated', cell: ({ estimate }) => mib(estimate) },
+  { group: 'MiB', heading: 'estimate', cell: ({ estimate }) => mib(estimate) },
   { group: 'MiB', heading: 'heap', cell: ({ heap }) => mib(heap) },
   { group: 'MiB', heading: 'array buffers', cell: ({ arrayBuffers }) => mib(arrayBuffers) },
   { group: 'MiB', heading: 'heap + buffers', cell: ({ total }) => mib(total) },

@@ -1,8 +1,10 @@
 import { COUNTER_NAMES, InputError, type CounterValues } from '@pinfold/base';
+import { sum } from 'simple-statistics';
 import { describe, expect, it } from 'vitest';
 import { backing, backings } from './backings.ts';
 import { benchMemDmaMap, checkSize, type BenchRow, type BenchSpec } from './bench.ts';
-import type { LayoutTag } from './layouts.ts';
+import { footprint } from './footprint.ts';
+import { layoutOf, type LayoutTag } from './layouts.ts';
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
@@ -90,7 +92,7 @@ describe.each([
 
   it('gives a row per operation and kernel', () => {
     expect(rows).toMatchObject([
-      { op: 'map', kernel: '6.16', backing: name, bytes, layout, layoutTag: tag, repetitions: 2 },
+      { op: 'map', kernel: '6.16', backing: name, bytes, layout, layoutTag: tag },
       { op: 'map', kernel: '6.18', backing: name, bytes, layout, layoutTag: tag },
       { op: 'unmap', kernel: '6.16', backing: name, bytes, layout, layoutTag: tag },
       { op: 'unmap', kernel: '6.18', backing: name, bytes, layout, layoutTag: tag },
@@ -125,16 +127,33 @@ describe('benchMemDmaMap', () => {
     expect(seconds({ ...full, bytes: 8 * GIB })).toEqual(Array(4).fill(undefined));
   });
 
-  it('tells where it stands', () => {
-    const steps: [string, number][] = [];
-    const spec = { ...base, backings: [backing('thp'), backing('4k')] };
-    benchMemDmaMap(spec, {
-      clock,
-      onProgress: ({ backing: { name }, round }) => steps.push([name, round]),
-    });
-    expect(steps).toEqual(
-      [-1, 0, 1].map((i) => ['thp', i]).concat([-1, 0, 1].map((i) => ['4k', i])),
+  it('gives the rows by backing, operation and kernel', () => {
+    const { rows } = benchMemDmaMap(
+      { ...base, backings: [backing('4k'), backing('thp')] },
+      { clock },
     );
+    expect(rows.map(({ backing: name, op, kernel }) => `${name} ${op} ${kernel}`)).toEqual([
+      ...['4k map 6.16', '4k map 6.18', '4k unmap 6.16', '4k unmap 6.18'],
+      ...['thp map 6.16', 'thp map 6.18', 'thp unmap 6.16', 'thp unmap 6.18'],
+    ]);
+  });
+
+  it('gives the time of every repetition', () => {
+    let now = 0;
+    const { rows } = benchMemDmaMap({ ...base, repeat: 3 }, { clock: () => now++ });
+    for (const row of rows) {
+      expect(row.repetitionMs).toEqual([1, 1, 1]);
+      expect(row.modelMs).toEqual({ min: 1, median: 1 });
+    }
+  });
+
+  it('tells where it stands', () => {
+    const steps: string[] = [];
+    benchMemDmaMap(base, { clock, onProgress: (step) => steps.push(step) });
+    expect(steps).toEqual([
+      ...['thp, 6.16: populating memory', 'thp, 6.18: populating memory'],
+      ...['repetition 1 of 2', 'repetition 2 of 2'],
+    ]);
   });
 
   it('refuses kernels that are not modelled', () => {
@@ -149,10 +168,12 @@ describe('checkSize', () => {
     );
   });
 
-  it('counts the kernels, whose mappings exist side by side', () => {
-    expect(() => checkSize({ ...base, bytes: 16 * GIB, backings }, GIB)).not.toThrow();
-    expect(() => checkSize({ ...base, bytes: 16 * GIB, backings }, GIB / 8)).toThrow(
-      'size: expected what fits into 128 MiB',
+  it('adds up all mappings, which exist side by side', () => {
+    const spec = { ...base, bytes: GIB, backings, kernels: ['6.16'] };
+    const needed = sum(backings.map((each) => footprint(GIB, each, layoutOf(each, 'contiguous'))));
+    expect(() => checkSize(spec, needed)).not.toThrow();
+    expect(() => checkSize({ ...spec, kernels: ['6.16', '6.18'] }, needed)).toThrow(
+      /^size: expected what fits into .* got 1G of thp, 4k, hugetlb-2m, hugetlb-1g, for which/,
     );
   });
 });

@@ -1,17 +1,23 @@
 /**
- * `pinfold bench`: one mapping per backing and kernel, mapped and unmapped again and again. The
- * kernels of a backing are measured side by side, so that their ratio means something on a machine
- * whose speed drifts.
+ * `pinfold bench`: one mapping per backing and kernel, mapped and unmapped again and again. All of
+ * them take turns, so that comparing them means something on a machine whose speed drifts.
  */
-import type { CounterValues } from '@pinfold/base';
+import { formatSize, type CounterValues } from '@pinfold/base';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import { checkWholePages, type Backing } from './backings.ts';
-import { checkFits } from './footprint.ts';
+import { checkFits, checkLargest, footprint } from './footprint.ts';
 import { layoutOf, type LayoutName, type LayoutTag } from './layouts.ts';
-import { measure, ops, type Clock, type Op, type OpMeasurement } from './measure.ts';
+import {
+  measure,
+  ops,
+  type Clock,
+  type Measurement,
+  type Op,
+  type OpMeasurement,
+} from './measure.ts';
 import { publishedFigure } from './published/index.ts';
 import type { PublishedFigure } from './published/published-figure.ts';
-import { MemDmaMap } from './workloads/mem-dma-map.ts';
+import { MemDmaMap, type MemDmaMapOptions } from './workloads/mem-dma-map.ts';
 
 /** What to measure. */
 export interface BenchSpec {
@@ -27,20 +33,12 @@ export interface BenchSpec {
   readonly repeat: number;
 }
 
-/** Where a run stands. */
-export interface BenchProgress {
-  /** The backing at work. */
-  readonly backing: Backing;
-  /** Round of the measurement, from 0; -1 while memory is being populated. */
-  readonly round: number;
-}
-
 /** What a run needs from outside. */
 export interface BenchHost {
   /** The clock of the model time. */
   readonly clock: Clock;
-  /** Called before every step. */
-  readonly onProgress?: (progress: BenchProgress) => void;
+  /** Called before every step with a few words on what it is. */
+  readonly onProgress?: (step: string) => void;
 }
 
 /** One operation of one kernel on one backing. */
@@ -57,10 +55,10 @@ export interface BenchRow {
   readonly op: Op;
   /** Size of the mapping in bytes. */
   readonly bytes: number;
-  /** Repetitions behind the times. */
-  readonly repetitions: number;
   /** Time that the model took, in milliseconds: never that of a kernel. */
   readonly modelMs: OpMeasurement['modelMs'];
+  /** Milliseconds of every repetition; the first ones of all rows were made in turn, and so on. */
+  readonly repetitionMs: readonly number[];
   /**
    * All counters, of one operation. Every repetition counts the same; only `dirtyLocks`,
    * `iommuTableAllocs` and `iommuTableFrees` may be larger in the first one, when pages are clean
@@ -87,12 +85,15 @@ export interface BenchReport {
  *   need more memory
  */
 export function checkSize(spec: BenchSpec, availableBytes: number, place = 'size'): void {
-  const { bytes, kernels } = spec;
-  for (const backing of spec.backings) {
-    const layout = layoutOf(backing, spec.layout);
+  const { bytes, backings, kernels } = spec;
+  let needed = 0;
+  for (const backing of backings) {
     checkWholePages(bytes, backing, place);
-    checkFits(bytes, backing, layout, kernels.length, availableBytes, place);
+    needed += kernels.length * footprint(bytes, backing, layoutOf(backing, spec.layout));
   }
+  const names = backings.map(({ name }) => name).join(', ');
+  checkFits(needed, availableBytes, `${formatSize(bytes)} of ${names}`, place);
+  for (const backing of backings) checkLargest(bytes, backing, place);
 }
 
 /**
@@ -105,30 +106,52 @@ export function checkSize(spec: BenchSpec, availableBytes: number, place = 'size
  */
 export function benchMemDmaMap(spec: BenchSpec, host: BenchHost): BenchReport {
   checkSize(spec, Infinity);
-  return { rows: spec.backings.flatMap((backing) => benchBacking(spec, backing, host)) };
+  const { repeat } = spec;
+  const { clock, onProgress } = host;
+  const cases = casesOf(spec);
+  const workloads = cases.map(({ options, kernel }) => {
+    onProgress?.(`${options.backing.name}, ${kernel}: populating memory`);
+    return new MemDmaMap(options);
+  });
+  const onRound = (round: number): void => onProgress?.(`repetition ${round + 1} of ${repeat}`);
+  const measurements = measure(workloads, { repeat, clock, onRound });
+  const measured = cases.map((one, i) => ({ ...one, measurement: measurements[i] }));
+  const rows = spec.backings.flatMap((backing) => {
+    const ofBacking = measured.filter(({ options }) => options.backing === backing);
+    return ops.flatMap((op) => ofBacking.map((one) => benchRow(one, spec.layout, op)));
+  });
+  return { rows };
 }
 
-/** All kernels on one backing, side by side. */
-function benchBacking(spec: BenchSpec, backing: Backing, host: BenchHost): BenchRow[] {
-  const { bytes, repeat } = spec;
-  const { clock, onProgress } = host;
-  const layout = layoutOf(backing, spec.layout);
-  onProgress?.({ backing, round: -1 });
-  const versions = spec.kernels.map((name) => kernelVersion(name));
-  const workloads = versions.map((kernel) => new MemDmaMap({ kernel, backing, layout, bytes }));
-  const onRound = (round: number): void => onProgress?.({ backing, round });
-  const measurements = measure(workloads, { repeat, clock, onRound });
-  return ops.flatMap((op) =>
-    versions.map(({ series }, i) => ({
-      kernel: spec.kernels[i],
-      backing: backing.name,
-      layout: spec.layout,
-      layoutTag: layout.tag,
-      op,
-      bytes,
-      repetitions: repeat,
-      ...measurements[i][op],
-      published: publishedFigure({ series, backing: backing.name, layout: layout.tag, bytes, op }),
+/** One kernel on one backing. */
+interface BenchCase {
+  /** The kernel, as it was asked for. */
+  readonly kernel: string;
+  readonly options: MemDmaMapOptions;
+}
+
+/** What was measured of it. */
+interface MeasuredCase extends BenchCase {
+  readonly measurement: Measurement;
+}
+
+/** All cases: the kernels of a backing follow each other. */
+function casesOf({ bytes, backings, kernels, layout }: BenchSpec): BenchCase[] {
+  const versions = kernels.map((kernel) => ({ kernel, version: kernelVersion(kernel) }));
+  return backings.flatMap((backing) =>
+    versions.map(({ kernel, version }) => ({
+      kernel,
+      options: { kernel: version, backing, layout: layoutOf(backing, layout), bytes },
     })),
   );
+}
+
+function benchRow(measured: MeasuredCase, layout: LayoutName, op: Op): BenchRow {
+  const { kernel, options, measurement } = measured;
+  const { bytes } = options;
+  const backing = options.backing.name;
+  const { tag } = options.layout;
+  const { series } = options.kernel;
+  const published = publishedFigure({ series, backing, layout: tag, bytes, op });
+  return { kernel, backing, layout, layoutTag: tag, op, bytes, ...measurement[op], published };
 }

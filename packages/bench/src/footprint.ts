@@ -1,5 +1,5 @@
 /**
- * How much memory the model itself needs for a mapping: an estimate, made before anything is
+ * How much memory the model itself needs for a mapping: an upper estimate, made before anything is
  * allocated, from the typed arrays that grow with the mapping.
  */
 import { formatSize, InputError, PAGE_SIZE } from '@pinfold/base';
@@ -8,11 +8,11 @@ import type { Layout } from './layouts.ts';
 
 /** State of a folio in the memory map: two counts, flags, order. */
 const FOLIO_BYTES = 10;
-/** Entry of a last-level page table: frame and flags. */
+/** Entry of a last-level page table: frame (half as wide below 8 TiB) and flags. */
 const LAST_LEVEL_BYTES = 9;
 /** Entry of a directory, which a large leaf is: frame, flags and the number of a table. */
 const DIRECTORY_BYTES = 13;
-/** The IOMMU's tables grow by a quarter; while they are copied, both copies exist. */
+/** Arrays grow by a quarter; while they are copied, both copies exist. */
 const GROWTH = 2.25;
 /** Leaves of a page table whose place still fits a 32-bit integer. */
 const MAX_LEAVES = 2 ** 30;
@@ -25,44 +25,55 @@ const MAX_BYTES = 2 ** 46;
  * @param bytes size of the mapping
  * @param backing what the memory is
  * @param layout where its frames lie
- * @returns estimate in bytes, of the typed arrays only
+ * @returns upper estimate in bytes, of the typed arrays only
  */
 export function footprint(bytes: number, backing: Backing, layout: Layout): number {
   const npage = bytes / PAGE_SIZE;
-  const processTables = (npage / 2 ** backing.order) * leafBytes(backing.order);
-  const iommuTables = (npage / 2 ** layout.leafOrder) * leafBytes(layout.leafOrder);
-  return (npage / 2 ** backing.order) * FOLIO_BYTES + processTables + iommuTables * GROWTH;
+  const folios = npage / 2 ** backing.order;
+  // What is kept per 4 KiB page of the process is allocated at once.
+  const growth = backing.order === 0 ? 1 : GROWTH;
+  const processBytes = folios * (FOLIO_BYTES + leafBytes(backing.order)) * growth;
+  return processBytes + (npage / 2 ** layout.leafOrder) * leafBytes(layout.leafOrder) * GROWTH;
 }
 
 /**
- * Checks that the model can hold mappings.
+ * Checks that a mapping is no larger than the memory of a machine, and its page tables no larger
+ * than the model's tables can be.
  *
- * @param bytes size of each mapping
+ * @param bytes size of the mapping
  * @param backing what the memory is
- * @param layout where its frames lie
- * @param mappings mappings that exist at the same time
- * @param availableBytes memory that the model may take
  * @param place the flag or the place in a file, for the message
- * @throws {InputError} when the mapping is larger than the machine's memory can be, or the model
- *   would need more memory than is available
+ * @throws {InputError} when it is larger
+ */
+export function checkLargest(bytes: number, backing: Backing, place: string): void {
+  const max = Math.min(MAX_BYTES, MAX_LEAVES * PAGE_SIZE * 2 ** backing.order);
+  if (bytes <= max) return;
+  const got = `${formatSize(bytes)} of ${backing.name}`;
+  throw new InputError(place, `at most ${formatSize(max)} of ${backing.name}`, got);
+}
+
+/**
+ * Checks that the memory that the model needs is there.
+ *
+ * @param neededBytes sum of the footprints
+ * @param availableBytes memory that the model may take
+ * @param what the mappings, for the message
+ * @param place the flag or the place in a file, for the message
+ * @throws {InputError} when it is not
  */
 export function checkFits(
-  bytes: number,
-  backing: Backing,
-  layout: Layout,
-  mappings: number,
+  neededBytes: number,
   availableBytes: number,
+  what: string,
   place: string,
 ): void {
-  const need = mappings * footprint(bytes, backing, layout);
-  const got = `${formatSize(bytes)} of ${backing.name}`;
-  if (need > availableBytes) {
-    const expected = `what fits into ${formatBytes(availableBytes)} of available memory`;
-    throw new InputError(place, expected, `${got}, for which the model needs ${formatBytes(need)}`);
-  }
-  const max = Math.min(MAX_BYTES, MAX_LEAVES * PAGE_SIZE * 2 ** backing.order);
-  if (bytes > max)
-    throw new InputError(place, `at most ${formatSize(max)} of ${backing.name}`, got);
+  if (neededBytes <= availableBytes) return;
+  const expected = `what fits into ${formatBytes(availableBytes)} of available memory`;
+  throw new InputError(
+    place,
+    expected,
+    `${what}, for which the model needs ${formatBytes(neededBytes)}`,
+  );
 }
 
 function leafBytes(order: number): number {

@@ -13,7 +13,7 @@ export {
   type LayoutTag,
   type Placement,
 } from './layouts.ts';
-export { checkFits, footprint } from './footprint.ts';
+export { checkFits, checkLargest, footprint } from './footprint.ts';
 export { MemDmaMap, type MemDmaMapOptions } from './workloads/mem-dma-map.ts';
 export {
   measure,
@@ -29,7 +29,6 @@ export {
   benchMemDmaMap,
   checkSize,
   type BenchHost,
-  type BenchProgress,
   type BenchReport,
   type BenchRow,
   type BenchSpec,

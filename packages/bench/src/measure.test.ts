@@ -57,6 +57,7 @@ function measureOne(steps: readonly Step[]): ReturnType<typeof measure>[number] 
 describe('measure', () => {
   it('gives minimum and median of all repetitions', () => {
     const { map, unmap } = measureOne([{ ms: 30 }, { ms: 10 }, { ms: 12 }]);
+    expect(map.repetitionMs).toEqual([30, 10, 12]);
     expect(map.modelMs).toEqual({ min: 10, median: 12 });
     expect(unmap.modelMs).toEqual({ min: 1, median: 1 });
   });

@@ -34,13 +34,15 @@ export interface Workload {
 
 /** What was measured of one operation of one workload. */
 export interface OpMeasurement {
-  /** Time that the model took, in milliseconds, over all repetitions. */
+  /** Time that the model took, in milliseconds: never that of a kernel. */
   readonly modelMs: {
-    /** The fastest repetition. */
+    /** Of the fastest repetition. */
     readonly min: number;
-    /** The median repetition. */
+    /** Of the median repetition. */
     readonly median: number;
   };
+  /** Milliseconds of every repetition. Those of several workloads were made in turn. */
+  readonly repetitionMs: readonly number[];
   /** All counters, of the last repetition. */
   readonly counters: CounterValues;
 }
@@ -109,7 +111,8 @@ class OpSeries {
 
   result(): OpMeasurement {
     if (!this.#counters) throw new RangeError('a measurement needs at least one repetition');
-    return { modelMs: { min: min(this.#ms), median: median(this.#ms) }, counters: this.#counters };
+    const modelMs = { min: min(this.#ms), median: median(this.#ms) };
+    return { modelMs, repetitionMs: this.#ms, counters: this.#counters };
   }
 
   /** Every repetition must count the same; from the second on without exception. */

@@ -1,5 +1,6 @@
 /** The columns of a report's tables. */
 import type { CounterName } from '@pinfold/base';
+import { median } from 'simple-statistics';
 import type { BenchRow } from './bench.ts';
 import type { Op } from './measure.ts';
 import type { ReportLine } from './report.ts';
@@ -57,14 +58,17 @@ export function timeColumns(lines: readonly ReportLine[]): Column<ReportLine>[] 
     { group: MODEL, heading: 'min', cell: ({ row }) => row.modelMs.min.toFixed(digits) },
     { group: MODEL, heading: 'median', cell: ({ row }) => row.modelMs.median.toFixed(digits) },
   ];
-  if (compared) columns.push(ratioColumn(MODEL, lines, ({ modelMs }) => modelMs.min));
+  if (compared) columns.push(ratioColumn(MODEL, lines, ({ repetitionMs }) => repetitionMs));
   if (!published) return columns;
   columns.push({
     group: PUBLISHED,
     heading: 'mean',
     cell: ({ row }) => row.published?.seconds.toFixed(3) ?? '',
   });
-  if (compared) columns.push(ratioColumn(PUBLISHED, lines, (row) => row.published?.seconds));
+  if (compared) {
+    const seconds = ({ published }: BenchRow): number[] => (published ? [published.seconds] : []);
+    columns.push(ratioColumn(PUBLISHED, lines, seconds));
+  }
   columns.push({ group: PUBLISHED, heading: '', words: true, cell: ({ mark }) => mark });
   return columns;
 }
@@ -72,19 +76,19 @@ export function timeColumns(lines: readonly ReportLine[]): Column<ReportLine>[] 
 const MODEL = 'model time, ms';
 const PUBLISHED = 'published, s';
 
-/** A time divided by that of the first kernel. */
+/** Times divided by those of the first kernel, pair by pair; the median where there are several. */
 function ratioColumn(
   group: string,
   lines: readonly ReportLine[],
-  time: (row: BenchRow) => number | undefined,
+  times: (row: BenchRow) => readonly number[],
 ): Column<ReportLine> {
   return {
     group,
     heading: `/ ${lines[0].first.kernel}`,
     cell: ({ row, first }) => {
-      const own = time(row);
-      const base = time(first);
-      return row === first || own === undefined || !base ? '' : (own / base).toFixed(2);
+      const base = times(first);
+      const ratios = row === first ? [] : times(row).map((time, i) => time / base[i]);
+      return ratios.every(Number.isFinite) && ratios.length > 0 ? median(ratios).toFixed(2) : '';
     },
   };
 }

@@ -42,12 +42,15 @@ function memoryNotes(lines: readonly ReportLine[]): Note[] {
 
 function timeNotes(lines: readonly ReportLine[]): Note[] {
   const [{ row, first }] = lines;
-  const model = `of this model on this machine, not of a kernel; repetitions: ${row.repetitions}`;
-  if (lines.every((line) => line.row === line.first)) return [{ label: 'model time', text: model }];
-  const column = `the time divided by that of ${first.kernel} in the same column`;
+  const repetitions = `repetitions: ${row.repetitionMs.length}, all rows in turn`;
+  const model = `of this model on this machine, not of a kernel; ${repetitions}`;
+  const ratios =
+    `the time divided by that of ${first.kernel} (model: in the same repetition, median); ` +
+    'the model pays for no atomics';
+  const compared = lines.some((line) => line.row !== line.first);
   return [
-    { label: 'model time', text: `${model}, the kernels in turn` },
-    { label: `/ ${first.kernel}`, text: `${column} (model: min): compare these, not ms with s` },
+    { label: 'model time', text: model },
+    ...(compared ? [{ label: `/ ${first.kernel}`, text: ratios }] : []),
   ];
 }
 

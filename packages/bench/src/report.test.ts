@@ -31,8 +31,9 @@ function row(
     COUNTER_NAMES.map((name) => [name, 4202495]),
   ) as CounterValues;
   return {
-    ...{ kernel, backing, op, bytes, layout: 'contiguous', layoutTag, repetitions: 10, counters },
+    ...{ kernel, backing, op, bytes, layout: 'contiguous', layoutTag, counters },
     modelMs: { min: ms, median: ms + 0.25 },
+    repetitionMs: [2 * ms, ms, 3 * ms],
     published: publishedFigure({ series: kernel, backing, layout: layoutTag, bytes, op }),
   };
 }
@@ -59,8 +60,8 @@ describe('reportText', () => {
       'thp      6.18    4,202,495  4,202,495  4,202,495  4,202,495  4,202,495  30.0    30.3    0.75  0.045    0.33  [1]',
       '',
       'thp         private anonymous memory with MADV_HUGEPAGE, in folios of 2 MiB; no two neighbours adjacent (H2)',
-      'model time  of this model on this machine, not of a kernel; repetitions: 10, the kernels in turn',
-      '/ 6.16      the time divided by that of 6.16 in the same column (model: min): compare these, not ms with s',
+      'model time  of this model on this machine, not of a kernel; repetitions: 3, all rows in turn',
+      '/ 6.16      the time divided by that of 6.16 (model: in the same repetition, median); the model pays for no atomics',
       '[1]         published: 6.16-rc4, and 6.16-rc4 with the series; Li Zhe (ByteDance), 2025-06-30',
       '',
     ]);
@@ -96,6 +97,16 @@ describe('reportText', () => {
     const text = reportText(reportOf(['thp'], ['6.18']));
     expect(text).not.toContain('/ 6.18');
     expect(text).toContain('0.027');
+  });
+
+  it('takes the median of the ratios, repetition by repetition', () => {
+    const [first, second] = ['6.16', '6.18'].map((kernel) => row('thp', kernel, 'map', 2 ** 26, 1));
+    const drifting = [
+      { ...first, repetitionMs: [10, 20, 40] },
+      { ...second, repetitionMs: [5, 10, 40] },
+    ];
+    const text = reportText({ rows: [...drifting, row('thp', '6.16', 'unmap', 2 ** 26, 1)] });
+    expect(text).toMatch(/^thp +6\.18 .* 0\.50$/m);
   });
 
   it('shows times below a millisecond with more digits', () => {

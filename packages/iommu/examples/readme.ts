@@ -1,3 +1,25 @@
-import * as iommu from '@pinfold/iommu';
+import { Counters } from '@pinfold/base';
+import { intelVtd, IOMMU, iommuPagingDomainAlloc, type IommuRules } from '@pinfold/iommu';
 
-console.log(Object.keys(iommu).length > 0);
+const rules: IommuRules = {
+  series: '6.18',
+  formats: { 'intel-vtd': 'vtd-second-level' },
+  source: 'drivers/iommu/intel/iommu.c',
+};
+const counters = new Counters();
+const domain = iommuPagingDomainAlloc(intelVtd(), rules, counters);
+
+// 1,026 pages, of which iova and frame are aligned to 2 MiB from the second on.
+const ret = domain.map(0x3ff, 0x803ff, 1026, IOMMU.READ | IOMMU.WRITE);
+console.log(`map: ${ret}`);
+for (const { iovaPn, pfn, order } of domain.leaves()) {
+  console.log(`  iova ${iovaPn.toString(16)} -> pfn ${pfn.toString(16)}, ${2 ** order} pages`);
+}
+console.log(`iova_to_phys(500): ${domain.iovaToPhys(0x500).toString(16)}`);
+
+// VT-d takes a large leaf whole: one page is asked for, 512 go.
+console.log(`unmap of 1 page at 400: ${domain.unmap(0x400, 1)} pages`);
+console.log(`iova_to_phys(500): ${domain.iovaToPhys(0x500)}`);
+
+const { iommuLeaves4k, iommuLeaves2m, iovaToPhysLevels, cacheTagFlushes } = counters.snapshot();
+console.log({ iommuLeaves4k, iommuLeaves2m, iovaToPhysLevels, cacheTagFlushes });

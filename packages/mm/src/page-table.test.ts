@@ -37,6 +37,26 @@ describe.each([0, 2 ** 18, 2 ** 32, 2 ** 35 + 2 ** 27, MAX_VPN - 2 ** 18])(
   },
 );
 
+test('frames on both sides of 2^31, in either order', () => {
+  for (const order of [
+    [0, 1, 2],
+    [2, 1, 0],
+  ]) {
+    const table = new PageTable();
+    const frames = [7, 2 ** 31 - 1, 2 ** 36];
+    for (const i of order) {
+      table.setLeaves(i, frames[i], 1, 0, RW);
+      table.setLeaves((i + 1) * 512, i * 2 ** 32 + 512, 1, 1, RW);
+    }
+    expect([0, 1, 2].map((i) => table.pfnAt(i))).toEqual(frames);
+    expect([0, 1, 2].map((i) => table.pfnAt((i + 1) * 512))).toEqual([
+      512,
+      2 ** 32 + 512,
+      2 ** 33 + 512,
+    ]);
+  }
+});
+
 test('leaves go on from one table to the next', () => {
   const table = new PageTable();
   table.setLeaves(500, 10_000, 1200, 0, RW);

@@ -113,7 +113,7 @@ function updateVaddr(iommu: VfioIommu, current: Task, args: MapArgs): number {
     });
   }
   const ret = vfioChangeDmaOwner(dma, current);
-  if (ret) return iommu.fail(-ret, 'vfio_change_dma_owner', { lockedVm: dma.lockedVm });
+  if (ret) return iommu.fail(-ret, 'vfio_change_dma_owner', { lockedVmPages: dma.lockedVm });
   dma.vaddr = pageNumber(args.vaddr);
   dma.vaddrInvalid = false;
   iommu.vaddrInvalidCount--;

@@ -131,9 +131,9 @@ export function overLimit(
   limit: number,
 ): number {
   return iommu.fail(Errno.ENOMEM, 'vfio_pin_pages_remote', {
-    lockedVm: dma.mm.lockedVm,
-    chunk: lockAcct,
-    more,
+    lockedVmPages: dma.mm.lockedVm,
+    chunkPages: lockAcct,
+    morePages: more,
     limitPages: limit,
   });
 }
@@ -163,8 +163,8 @@ function chargeChunk(iommu: VfioIommu, dma: VfioDma, chunk: PinnedChunk): number
   const ret = vfioLockAcct(dma, chunk.lockAcct, false);
   if (ret === 0) return 0;
   return iommu.fail(-ret, 'vfio_lock_acct', {
-    lockedVm: dma.mm.lockedVm,
-    chunk: chunk.lockAcct,
+    lockedVmPages: dma.mm.lockedVm,
+    chunkPages: chunk.lockAcct,
     limitPages: dma.task.memlockPages,
   });
 }

@@ -10,7 +10,7 @@ import {
   reportJson,
   reportText,
   type Backing,
-  type BenchProgress,
+  type BenchReport,
   type BenchSpec,
   type LayoutName,
 } from '@pinfold/bench';
@@ -107,16 +107,21 @@ function bench(flags: BenchFlags): void {
   const { size: bytes, backing: backings, kernel: kernels, layout, repeat } = flags;
   const spec: BenchSpec = { bytes, backings, kernels, layout, repeat };
   checkSize(spec, process.availableMemory(), '--size');
-  const status = new StatusLine(process.stderr);
-  const report = benchMemDmaMap(spec, {
-    clock: () => performance.now(),
-    onProgress: (progress) => status.show(progressText(progress, repeat)),
-  });
-  status.clear();
-  const text = flags.json ? reportJson(report) : reportText(report, process.stdout.columns);
-  process.stdout.write(text);
+  const report = run(spec);
+  process.stdout.write(
+    flags.json ? reportJson(report) : reportText(report, process.stdout.columns),
+  );
 }
 
-function progressText({ backing: { name }, round }: BenchProgress, repeat: number): string {
-  return round < 0 ? `${name}: populating memory` : `${name}: repetition ${round + 1} of ${repeat}`;
+/** Runs a bench, with its progress on stderr. */
+function run(spec: BenchSpec): BenchReport {
+  const status = new StatusLine(process.stderr);
+  try {
+    return benchMemDmaMap(spec, {
+      clock: () => performance.now(),
+      onProgress: (step) => status.show(step),
+    });
+  } finally {
+    status.clear();
+  }
 }

@@ -37,7 +37,8 @@ export class MemDmaMap {
   readonly #size: bigint;
 
   /** @param options what is mapped, and on which kernel */
-  constructor({ kernel, backing, layout, bytes }: MemDmaMapOptions) {
+  constructor(options: MemDmaMapOptions) {
+    const { kernel, backing, layout, bytes } = options;
     const npage = bytes / PAGE_SIZE;
     const placement = layout.place(VADDR, npage);
     const memmap = new MemMap([placement.memory]);
@@ -57,7 +58,7 @@ export class MemDmaMap {
     this.#container.setIommu(VFIO_TYPE1v2_IOMMU);
   }
 
-  /** @returns the machine's operation counters */
+  /** The machine's operation counters. */
   get counters(): Counters {
     return this.#memory.counters;
   }

@@ -103,6 +103,7 @@ class VtdSecondLevel implements IoPageTable {
   }
 
   unmapPages(iovaPn: IovaPn, order: number, count: number, gather: IotlbGather): number {
+    if (iovaPn >= this.aperturePages) return 0;
     const npage = Math.max(count * pagesOf(order), ENTRY_PAGES[this.#levelAt(iovaPn)]);
     this.#clear(this.#root, this.#top, iovaPn, iovaPn + npage - 1, gather);
     if (gather.mustSyncBefore(iovaPn, npage)) {
@@ -150,7 +151,7 @@ class VtdSecondLevel implements IoPageTable {
     while (out.npage > 0 && out.npage < npage) {
       const at = iovaPn + out.npage;
       // The tight loop takes what has leaves of one size; a walk of any kind decides at its end.
-      const level = at < this.aperturePages ? this.#levelAt(at) : this.#top;
+      const level = at < this.aperturePages ? this.#levelAt(at) : this.#top + 1;
       const run = this.#consecutive(at, npage - out.npage, first + out.npage, level);
       walks += run > 0 ? run : 1;
       levels += (run > 0 ? run : 1) * (this.#top - level + 1);

@@ -52,7 +52,8 @@ function chargeEach(
   chunk: PinnedChunk,
 ): number {
   const tree = dma.pfnList;
-  const room = dma.lockCap ? npage : Math.min(npage, limit - dma.mm.lockedVm - chunk.lockAcct) | 0;
+  const left = dma.lockCap ? npage : limit - dma.mm.lockedVm - chunk.lockAcct;
+  const room = Math.max(0, Math.min(npage, left)) | 0;
   let charged = 0;
   tree.nodesVisited = 0;
   // In an empty tree, the common case, a look-up is the test of its root.

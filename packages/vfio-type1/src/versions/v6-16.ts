@@ -1,4 +1,4 @@
-/** Linux 6.16 (and 6.17): before the large-folio series. */
+/** Linux 6.16: before the large-folio series. */
 import { Errno } from '@pinfold/base';
 import { batched } from '../algorithms/batched.ts';
 import type { KernelVersion } from './kernel-version.ts';

@@ -1,0 +1,181 @@
+import { Counters, Errno, InputError } from '@pinfold/base';
+import { describe, expect, test } from 'vitest';
+import { FakeTable } from '../test/fake-table.ts';
+import { IommuDomain, intelVtd, iommuPagingDomainAlloc } from './domain.ts';
+import { IOMMU, PhysRun } from './formats/format.ts';
+import { IotlbGather } from './iotlb-gather.ts';
+import type { IommuRules } from './rules.ts';
+
+const RW = IOMMU.READ | IOMMU.WRITE;
+const RULES: IommuRules = {
+  series: '6.16',
+  formats: { 'intel-vtd': 'vtd-second-level' },
+  source: 'test',
+};
+
+/** A domain on a fake page table. */
+function fake(pageOrders?: readonly number[]): {
+  domain: IommuDomain;
+  table: FakeTable;
+  counters: Counters;
+} {
+  const table = new FakeTable(pageOrders);
+  const counters = new Counters();
+  return { domain: new IommuDomain(intelVtd(), table, counters), table, counters };
+}
+
+function vtd(addressWidth = 48): { domain: IommuDomain; counters: Counters } {
+  const counters = new Counters();
+  return { domain: iommuPagingDomainAlloc(intelVtd(addressWidth), RULES, counters), counters };
+}
+
+describe('iommu_map', () => {
+  test('hands the driver one piece per page size', () => {
+    const { domain, table, counters } = fake();
+    expect(domain.map(511, 1023, 1025, RW | IOMMU.CACHE)).toBe(0);
+    expect(table.calls).toEqual(['map 511 1023 0 1 7', 'map 512 1024 9 2 7']);
+    expect(counters.snapshot()).toMatchObject({ iommuMapCalls: 1, iommuMapPagesCalls: 2 });
+  });
+
+  test('goes on where the driver stopped', () => {
+    const { domain, table } = fake();
+    table.mapAnswers.push([0, 3], [0, 5]);
+    expect(domain.map(0, 1, 10, RW)).toBe(0);
+    expect(table.calls).toEqual(['map 0 1 0 10 3', 'map 3 4 0 7 3', 'map 8 9 0 2 3']);
+  });
+
+  test.each([
+    ['the first piece, nothing mapped', [[-Errno.ENOMEM, 0]], []],
+    [
+      'the first piece, half of it mapped',
+      [[-Errno.ENOMEM, 512]],
+      ['unmap 512 9 1', 'sync 512 1023'],
+    ],
+    [
+      'the second piece, nothing of it mapped',
+      [undefined, [-Errno.ENOMEM, 0]],
+      ['unmap 512 9 2', 'sync 512 1535'],
+    ],
+    [
+      'the second piece, some of it mapped',
+      [undefined, [-Errno.ENOMEM, 7]],
+      ['unmap 512 9 2', 'unmap 1536 0 7', 'sync 512 1542'],
+    ],
+  ] as const)('undoes what was mapped when the driver fails: %s', (_, answers, undone) => {
+    const { domain, table, counters } = fake();
+    table.mapAnswers.push(...answers);
+    expect(domain.map(512, 1024, 1024 + 20, RW)).toBe(-Errno.ENOMEM);
+    expect(table.calls.filter((call) => !call.startsWith('map'))).toEqual(undone);
+    expect(counters.snapshot().iommuMapPagesCalls).toBe(answers.length);
+  });
+
+  test('refuses what is not aligned to the smallest page', () => {
+    for (const [iova, pfn, npage] of [
+      [2, 4, 4],
+      [4, 2, 4],
+      [4, 4, 2],
+    ]) {
+      const { domain, table } = fake([2, 13]);
+      expect(domain.map(iova, pfn, npage, RW)).toBe(-Errno.EINVAL);
+      expect(table.calls).toEqual([]);
+    }
+  });
+});
+
+describe('iommu_unmap', () => {
+  test('is an unmap and one sync', () => {
+    const { domain, table, counters } = fake();
+    expect(domain.unmap(511, 1025)).toBe(1025);
+    expect(table.calls).toEqual(['unmap 511 0 1', 'unmap 512 9 2', 'sync 511 1535']);
+    expect(counters.snapshot()).toMatchObject({
+      iommuUnmapCalls: 1,
+      iommuUnmapPagesCalls: 2,
+      iotlbSyncs: 1,
+    });
+  });
+
+  test('can return more than asked', () => {
+    const { domain, table } = fake();
+    table.unmapAnswers.push(512);
+    expect(domain.unmap(512, 3)).toBe(512);
+    expect(table.calls).toEqual(['unmap 512 0 3', 'sync 512 1023']);
+  });
+
+  test('ends where the driver unmaps nothing, and returns what was done', () => {
+    const { domain, table } = fake();
+    table.unmapAnswers.push(undefined, 0);
+    expect(domain.unmap(511, 1025)).toBe(1);
+  });
+
+  test('syncs also if nothing was unmapped', () => {
+    const { domain, table, counters } = fake();
+    table.unmapAnswers.push(0);
+    expect(domain.unmap(512, 3)).toBe(0);
+    expect(counters.snapshot().iotlbSyncs).toBe(1);
+  });
+
+  test('of what is not aligned to the smallest page does nothing', () => {
+    const { domain, table } = fake([2, 13]);
+    expect([domain.unmap(2, 4), domain.unmap(4, 2)]).toEqual([0, 0]);
+    expect(table.calls.filter((call) => call.startsWith('unmap'))).toEqual([]);
+  });
+});
+
+test('iommu_unmap_fast leaves the sync to the caller', () => {
+  const { domain, table, counters } = fake();
+  const gather = new IotlbGather();
+  domain.unmapFast(0, 5, gather);
+  domain.unmapFast(5, 5, gather);
+  expect(counters.snapshot()).toMatchObject({ iommuUnmapCalls: 2, iotlbSyncs: 0 });
+  domain.iotlbSync(gather);
+  expect(table.calls).toEqual(['unmap 0 0 5', 'unmap 5 0 5', 'sync 0 9']);
+  expect(counters.snapshot().iotlbSyncs).toBe(1);
+});
+
+describe('a domain of a VT-d unit', () => {
+  test.each([
+    [39, 2 ** 27],
+    [48, 2 ** 36],
+    [57, 2 ** 45],
+  ])('of %i bits translates %i pages', (width, pages) => {
+    const { domain } = vtd(width);
+    expect(domain.apertureLast).toBe(pages - 1);
+    expect(domain.map(pages - 1, 77, 1, RW)).toBe(0);
+    expect(domain.iovaToPhys(pages - 1)).toBe(77);
+    expect(domain.map(pages, 78, 1, RW)).toBe(-Errno.EINVAL);
+    expect(domain.map(pages - 2, 78, 3, RW)).toBe(-Errno.EINVAL);
+    expect([...domain.leaves()]).toEqual([{ iovaPn: pages - 1, pfn: 77, order: 0, prot: RW }]);
+  });
+
+  test('of another width does not exist', () => {
+    for (const width of [0, 32, 40, 64]) expect(() => vtd(width)).toThrow(InputError);
+  });
+
+  test('reads back what was mapped, page by page and as a run', () => {
+    const { domain } = vtd();
+    domain.map(512, 2 ** 36, 1024 + 3, RW);
+    expect(domain.iovaToPhys(511)).toBe(0);
+    expect(domain.iovaToPhys(1538)).toBe(2 ** 36 + 1026);
+    const run = new PhysRun();
+    domain.iovaToPhysRun(600, 5000, run);
+    expect(run).toEqual({ pfn: 2 ** 36 + 88, npage: 939 });
+  });
+
+  test('cannot say that a page translates to frame 0', () => {
+    const { domain } = vtd();
+    domain.map(5, 0, 2, RW);
+    expect([domain.iovaToPhys(5), domain.iovaToPhys(6)]).toEqual([0, 1]);
+    const run = new PhysRun();
+    domain.iovaToPhysRun(5, 2, run);
+    expect(run).toEqual({ pfn: 0, npage: 0 });
+  });
+
+  test('has 2 MiB and 1 GiB pages and the interrupt window', () => {
+    expect(intelVtd()).toMatchObject({
+      addressWidth: 48,
+      superpageOrders: [9, 18],
+      snoopControl: false,
+    });
+    expect(intelVtd().resvRegions.map(({ type }) => type)).toEqual(['msi']);
+  });
+});
