@@ -35,12 +35,17 @@ export interface IommuGroup {
  * @param iommu the container's state
  * @param rules IOMMU rules of the kernel
  * @param group the group
- * @returns 0; -EINVAL if a mapping lies in a region that is reserved for the group, or no usable
- *   address is left
+ * @returns 0; -EBUSY while the vaddr of a mapping is invalid; -EINVAL if a mapping lies in a region
+ *   that is reserved for the group, or no usable address is left
  * @throws {InputError} when the group would need a second domain
  * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_attach_group, 6.16
  */
 export function attachGroup(iommu: VfioIommu, rules: IommuRules, group: IommuGroup): number {
+  // Attaching may have to pin, which an invalid vaddr would not allow.
+  if (iommu.vaddrInvalidCount > 0) {
+    const detail = { group: group.name, vaddrInvalidCount: iommu.vaddrInvalidCount };
+    return iommu.fail(Errno.EBUSY, 'vfio_iommu_type1_attach_group', detail);
+  }
   const existing = iommu.domainList.at(0);
   if (existing && !sameIommu(existing, group.unit)) {
     throw new InputError(

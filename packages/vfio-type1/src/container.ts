@@ -60,10 +60,20 @@ export class VfioContainer {
    * Adds a group (VFIO_GROUP_SET_CONTAINER); before VFIO_SET_IOMMU it only waits for it.
    *
    * @param group the group
-   * @throws {KernelError} EINVAL when a mapping lies in a region that is reserved for the group
+   * @throws {KernelError} EINVAL when the group is in a container, or a mapping lies in a region
+   *   that is reserved for the group; EBUSY while the vaddr of a mapping is invalid
    * @source drivers/vfio/container.c vfio_container_attach_group, 6.16
    */
   addGroup(group: IommuGroup): void {
+    if (this.#groups.includes(group)) {
+      const detail = { group: group.name };
+      throw new KernelError(
+        'VFIO_GROUP_SET_CONTAINER',
+        Errno.EINVAL,
+        'vfio_group_ioctl_set_container',
+        detail,
+      );
+    }
     if (this.#iommu) {
       const ret = attachGroup(this.#iommu, this.#options.kernel.iommu, group);
       throwUnless(ret, 'VFIO_GROUP_SET_CONTAINER', this.#iommu.failure);

@@ -52,7 +52,7 @@ function refused(
 ): { got: string; at: string } {
   const made = guest({ series });
   const before = made.state();
-  const request: VfioIommuType1DmaUnmap = Object.assign({ ...GOOD }, ...faults);
+  const request = Object.assign({ ...GOOD }, ...faults) as VfioIommuType1DmaUnmap;
   const result = made.container.tryUnmapDma(request);
   expect(made.state()).toBe(before);
   // The structure goes back to the user as it came.

@@ -219,14 +219,22 @@ class Builder {
 
   place(what: Region): void {
     switch (what.kind) {
-      case 'small pages':
-        { this.#smallPages(what.npage, what.pattern, what.prot); return; }
-      case 'slices of folios':
-        { this.#slices(what); return; }
-      case 'a slice of a folio mapped before':
-        { this.#sliceAgain(what); return; }
-      case '2 MiB folios':
-        { this.#hugeFolios(what); return; }
+      case 'small pages': {
+        this.#smallPages(what.npage, what.pattern, what.prot);
+        return;
+      }
+      case 'slices of folios': {
+        this.#slices(what);
+        return;
+      }
+      case 'a slice of a folio mapped before': {
+        this.#sliceAgain(what);
+        return;
+      }
+      case '2 MiB folios': {
+        this.#hugeFolios(what);
+        return;
+      }
       case 'a 1 GiB folio':
         if (this.#isFirst(what.kind)) {
           this.vpn = Math.ceil(this.vpn / GIB) * GIB;
@@ -249,8 +257,10 @@ class Builder {
           this.#memory([[6 * SECTION - 512, 1024]], 9, RW);
         }
         return;
-      case 'corners of two sections':
-        { this.#corners(what); return; }
+      case 'corners of two sections': {
+        this.#corners(what);
+        return;
+      }
       case 'the end of memory, then device memory that follows it':
         if (this.#isFirst(what.kind)) {
           this.#memory([[7 * SECTION - what.before, what.before]], 0, RW);
@@ -268,14 +278,18 @@ class Builder {
           });
         this.vpn += what.npage;
         return;
-      case 'device memory':
-        { this.#bars(what); return; }
+      case 'device memory': {
+        this.#bars(what);
+        return;
+      }
       case 'reserved pages, mapped by a driver':
         this.#device(what.npage, this.#reserved, 0, RW);
         this.#reserved += what.npage;
         return;
-      case 'ordinary pages, mapped by a driver':
-        { this.#device(what.npage, 10 * SECTION + 20_000, 0, RW, true); return; }
+      case 'ordinary pages, mapped by a driver': {
+        this.#device(what.npage, 10 * SECTION + 20_000, 0, RW, true);
+        return;
+      }
       case 'movable pages':
         this.#memory([[this.#movable, what.npage]], 0, RW);
         this.#movable += what.npage;

@@ -1,0 +1,96 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { Guest } from '../test/guest.ts';
+import { DmaList, VfioDma } from './dma.ts';
+
+const { task } = new Guest();
+
+/** Mappings of [first page, pages]. */
+function listOf(...ranges: readonly (readonly [number, number])[]): DmaList {
+  const list = new DmaList();
+  for (const [iovaPn, npage] of ranges) {
+    const dma = new VfioDma(iovaPn, 0, 3, task);
+    dma.npage = npage;
+    list.insert(dma);
+  }
+  return list;
+}
+
+test('a new mapping is empty, valid, unmapped and uncharged', () => {
+  expect(new VfioDma(5, 7, 3, task)).toMatchObject({
+    iovaPn: 5,
+    vaddr: 7,
+    npage: 0,
+    prot: 3,
+    task,
+    mm: task.mm,
+    lockCap: false,
+    vaddrInvalid: false,
+    iommuMapped: false,
+    hasRsvd: false,
+    lockedVm: 0,
+  });
+});
+
+test('a mapping that is still empty overlaps nothing', () => {
+  const list = listOf([10, 0]);
+  expect([list.find(10, 1), list.find(0, 100), list.findFirst(0, 100)?.npage]).toEqual([
+    null,
+    null,
+    undefined,
+  ]);
+});
+
+describe('vfio_find_dma', () => {
+  const list = listOf([10, 10], [20, 1], [2 ** 52 - 5, 5]);
+
+  test.each([
+    [9, 1, null],
+    [9, 2, 10],
+    [10, 1, 10],
+    [19, 1, 10],
+    [20, 1, 20],
+    [21, 1, null],
+    [0, 10, null],
+    [21, 2 ** 52 - 26, null],
+    [21, 2 ** 52 - 25, 2 ** 52 - 5],
+    [2 ** 52 - 1, 1, 2 ** 52 - 5],
+  ])('from page %d, %d pages', (start, npage, found) => {
+    expect(list.find(start, npage)?.iovaPn ?? null).toBe(found);
+    expect(list.findFirst(start, npage)?.iovaPn ?? null).toBe(found);
+  });
+});
+
+test('look-ups agree with a list of ranges; the first one is the lowest', () => {
+  const gaps = fc.array(
+    fc.record({ gap: fc.nat({ max: 3 }), npage: fc.integer({ min: 1, max: 4 }) }),
+    { maxLength: 15 },
+  );
+  fc.assert(
+    fc.property(gaps, fc.infiniteStream(fc.nat()), (spec, order) => {
+      let at = 0;
+      const ranges = spec.map(({ gap, npage }) => {
+        const start = at + gap;
+        at = start + npage;
+        return [start, npage] as const;
+      });
+      const inserted = ranges
+        .map((range) => ({ range, key: order.next().value as number }))
+        .sort((a, b) => a.key - b.key);
+      const list = listOf(...inserted.map(({ range }) => range));
+      for (let start = 0; start <= at + 1; start++) {
+        for (const npage of [1, 3, 50]) {
+          const hits = ranges
+            .filter(([first, n]) => first < start + npage && start < first + n)
+            .map(([first]) => first);
+          expect(list.findFirst(start, npage)?.iovaPn ?? null).toBe(hits[0] ?? null);
+          const found = list.find(start, npage);
+          expect(found === null ? hits : hits.includes(found.iovaPn)).toEqual(
+            found === null ? [] : true,
+          );
+        }
+      }
+    }),
+    { seed: 31, numRuns: 100 },
+  );
+});

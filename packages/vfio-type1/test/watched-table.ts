@@ -1,0 +1,97 @@
+/**
+ * A page table in front of another one: it notes the calls that change something, and can be told
+ * to fail or to return other lengths than asked.
+ */
+import type { Counters } from '@pinfold/base';
+import {
+  IommuDomain,
+  type IoLeaf,
+  type IotlbGather,
+  type IoPageTable,
+  type PhysRun,
+} from '@pinfold/iommu';
+import type { VfioIommu } from '../src/index.ts';
+
+/** What a watched table may be told. */
+export interface Orders {
+  /** Called before every map_pages; an errno below 0 makes it fail, with `mapped` pages done. */
+  readonly map?: () => { readonly error: number; readonly mapped: number } | null;
+  /** Called before every unmap_pages: what it does and returns instead, null to do as asked. */
+  readonly unmap?: (iovaPn: number, npage: number) => number | null;
+  /** Called at every change. */
+  readonly note?: (what: string) => void;
+}
+
+class WatchedTable implements IoPageTable {
+  readonly #inner: IoPageTable;
+  readonly #orders: Orders;
+  mapped = 0;
+
+  constructor(inner: IoPageTable, orders: Orders) {
+    this.#inner = inner;
+    this.#orders = orders;
+  }
+
+  get pageOrders(): readonly number[] {
+    return this.#inner.pageOrders;
+  }
+
+  get aperturePages(): number {
+    return this.#inner.aperturePages;
+  }
+
+  get tablePages(): number {
+    return this.#inner.tablePages;
+  }
+
+  mapPages(iovaPn: number, pfn: number, order: number, count: number, prot: number): number {
+    this.#orders.note?.(`map ${iovaPn}+${count * 2 ** order}`);
+    const refused = this.#orders.map?.() ?? null;
+    const whole = count * 2 ** order;
+    const leaves = refused ? Math.floor(Math.min(refused.mapped, whole) / 2 ** order) : count;
+    const ret = leaves > 0 ? this.#inner.mapPages(iovaPn, pfn, order, leaves, prot) : 0;
+    this.mapped = leaves > 0 ? this.#inner.mapped : 0;
+    return refused ? refused.error : ret;
+  }
+
+  unmapPages(iovaPn: number, order: number, count: number, gather: IotlbGather): number {
+    const npage = count * 2 ** order;
+    const instead = this.#orders.unmap?.(iovaPn, npage) ?? null;
+    this.#orders.note?.(`unmap ${iovaPn}+${npage}`);
+    if (instead === 0) return 0;
+    if (instead === null) return this.#inner.unmapPages(iovaPn, order, count, gather);
+    this.#inner.unmapPages(iovaPn, 0, instead, gather);
+    return instead;
+  }
+
+  iotlbSync(gather: IotlbGather): void {
+    this.#orders.note?.('sync');
+    this.#inner.iotlbSync(gather);
+  }
+
+  iovaToPhys(iovaPn: number): number {
+    return this.#inner.iovaToPhys(iovaPn);
+  }
+
+  iovaToPhysRun(iovaPn: number, npage: number, out: PhysRun): void {
+    this.#inner.iovaToPhysRun(iovaPn, npage, out);
+  }
+
+  leaves(): Iterable<IoLeaf> {
+    return this.#inner.leaves();
+  }
+}
+
+/** Puts a watched table in front of that of a container's domain. */
+export function watch(iommu: VfioIommu, orders: Orders, which = 0): void {
+  const { unit, table } = iommu.domainList[which];
+  iommu.domainList[which] = new IommuDomain(
+    unit,
+    new WatchedTable(table, orders),
+    countersOf(iommu),
+  );
+}
+
+function countersOf(iommu: VfioIommu): Counters {
+  return iommu.counters;
+}
