@@ -35,7 +35,13 @@ function spread(byte: number): number {
 }
 
 /** Goes on from word to word, four a step, and returns the first that differs or lies at the end. */
-function wordRun(words: Uint32Array, from: number, end: number, mask: number, want: number): number {
+function wordRun(
+  words: Uint32Array,
+  from: number,
+  end: number,
+  mask: number,
+  want: number,
+): number {
   let i = from;
   for (; i < end - 3; i += 4) {
     const first = words[i] ^ want;

@@ -32,15 +32,6 @@ test('a new mapping is empty, valid, unmapped and uncharged', () => {
   });
 });
 
-test('a mapping that is still empty overlaps nothing', () => {
-  const list = listOf([10, 0]);
-  expect([list.find(10, 1), list.find(0, 100), list.findFirst(0, 100)?.npage]).toEqual([
-    null,
-    null,
-    undefined,
-  ]);
-});
-
 describe('vfio_find_dma', () => {
   const list = listOf([10, 10], [20, 1], [2 ** 52 - 5, 5]);
 

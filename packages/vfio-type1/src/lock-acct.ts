@@ -35,9 +35,10 @@ export function vfioLockAcct(dma: VfioDma, npage: number, async: boolean): numbe
  */
 export function vfioChangeDmaOwner(dma: VfioDma, current: Task): number {
   if (dma.mm === current.mm) return 0;
-  const ret = accountLockedVm(current.mm, dma.lockedVm, true, current, current.capIpcLock);
+  const npage = dma.lockedVm;
+  const ret = accountLockedVm(current.mm, npage, npage > 0, current, current.capIpcLock);
   if (ret !== 0) return ret;
-  if (dma.mm.mmUsers > 0) accountLockedVm(dma.mm, dma.lockedVm, false, dma.task, dma.lockCap);
+  if (dma.mm.mmUsers > 0) accountLockedVm(dma.mm, npage, false, dma.task, dma.lockCap);
   dma.task = current;
   dma.mm = current.mm;
   dma.lockCap = current.capIpcLock;

@@ -79,7 +79,7 @@ describe('device memory leaves the batch empty; the result is the rest of the le
   });
 
   test('that is read-only: EFAULT to write', () => {
-    const guest = new Guest().mmapBar({ npage: 10, prot: { read: true, write: false } });
+    const guest = new Guest().mmapBar({ npage: 512, prot: { read: true, write: false } });
     expect([1, 2, 3].map((prot) => refill(guest, VPN, 10, { prot }).ret)).toEqual([
       10,
       minus('EFAULT'),
