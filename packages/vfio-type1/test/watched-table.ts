@@ -2,7 +2,6 @@
  * A page table in front of another one: it notes the calls that change something, and can be told
  * to fail or to return other lengths than asked.
  */
-import type { Counters } from '@pinfold/base';
 import {
   IommuDomain,
   type IoLeaf,
@@ -85,13 +84,5 @@ class WatchedTable implements IoPageTable {
 /** Puts a watched table in front of that of a container's domain. */
 export function watch(iommu: VfioIommu, orders: Orders, which = 0): void {
   const { unit, table } = iommu.domainList[which];
-  iommu.domainList[which] = new IommuDomain(
-    unit,
-    new WatchedTable(table, orders),
-    countersOf(iommu),
-  );
-}
-
-function countersOf(iommu: VfioIommu): Counters {
-  return iommu.counters;
+  iommu.domainList[which] = new IommuDomain(unit, new WatchedTable(table, orders), iommu.counters);
 }

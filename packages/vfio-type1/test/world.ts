@@ -66,7 +66,7 @@ const RANGES = [
 const RW: Prot = { read: true, write: true };
 const RO: Prot = { read: true, write: false };
 const prot = fc.oneof(
-  { weight: 8, arbitrary: fc.constant(RW) },
+  { weight: 16, arbitrary: fc.constant(RW) },
   { weight: 2, arbitrary: fc.constant(RO) },
   { weight: 1, arbitrary: fc.constant<Prot>({ read: false, write: true }) },
   { weight: 1, arbitrary: fc.constant<Prot>({ read: false, write: false }) },
@@ -76,7 +76,7 @@ const upTo = (max: number): fc.Arbitrary<number> => fc.integer({ min: 1, max });
 /** A region of the address space. */
 const region = fc.oneof(
   {
-    weight: 4,
+    weight: 12,
     arbitrary: fc.record({
       kind: fc.constant('small pages'),
       npage: upTo(60),
@@ -85,7 +85,7 @@ const region = fc.oneof(
     }),
   },
   {
-    weight: 4,
+    weight: 12,
     arbitrary: fc.record({
       kind: fc.constant('slices of folios'),
       order: fc.integer({ min: 2, max: 8 }),
@@ -97,7 +97,7 @@ const region = fc.oneof(
     }),
   },
   {
-    weight: 1,
+    weight: 3,
     arbitrary: fc.record({
       kind: fc.constant('a slice of a folio mapped before'),
       which: fc.nat(),
@@ -107,7 +107,7 @@ const region = fc.oneof(
     }),
   },
   {
-    weight: 3,
+    weight: 9,
     arbitrary: fc.record({
       kind: fc.constant('2 MiB folios'),
       folios: upTo(2),
@@ -119,7 +119,7 @@ const region = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('a 1 GiB folio') }) },
   {
-    weight: 2,
+    weight: 6,
     arbitrary: fc.record({
       kind: fc.constant('small pages over a section border'),
       before: upTo(12),
@@ -127,9 +127,9 @@ const region = fc.oneof(
       prot,
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('2 MiB folios over a section border') }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('2 MiB folios over a section border') }) },
   {
-    weight: 2,
+    weight: 6,
     arbitrary: fc.record({
       kind: fc.constant('corners of two sections'),
       from: fc.nat({ max: 9 }),
@@ -138,7 +138,7 @@ const region = fc.oneof(
     }),
   },
   {
-    weight: 1,
+    weight: 3,
     arbitrary: fc.record({
       kind: fc.constant('the end of memory, then device memory that follows it'),
       before: upTo(9),
@@ -146,11 +146,11 @@ const region = fc.oneof(
     }),
   },
   {
-    weight: 2,
+    weight: 6,
     arbitrary: fc.record({ kind: fc.constant('a gap'), npage: upTo(3), vma: fc.boolean() }),
   },
   {
-    weight: 3,
+    weight: 9,
     arbitrary: fc.record({
       kind: fc.constant('device memory'),
       npage: fc.oneof(upTo(30), upTo(1100)),
@@ -160,20 +160,20 @@ const region = fc.oneof(
     }),
   },
   {
-    weight: 1,
+    weight: 3,
     arbitrary: fc.record({
       kind: fc.constant('reserved pages, mapped by a driver'),
       npage: upTo(9),
     }),
   },
   {
-    weight: 1,
+    weight: 3,
     arbitrary: fc.record({
       kind: fc.constant('ordinary pages, mapped by a driver'),
       npage: upTo(3),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('movable pages'), npage: upTo(5) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('movable pages'), npage: upTo(5) }) },
 );
 type Region = typeof region extends fc.Arbitrary<infer T> ? T : never;
 
@@ -192,7 +192,7 @@ export const world: fc.Arbitrary<World> = fc.record({
   base: fc.constantFrom(GIB, 2 ** 32, 2 ** 36 - 64 * GIB),
   model: fc.constantFrom<MemoryModel>('sparsemem-vmemmap', 'sparsemem'),
   seed: fc.nat({ max: 30 }),
-  regions: fc.array(region, { minLength: 1, maxLength: 7 }),
+  regions: fc.array(region, { minLength: 2, maxLength: 7 }),
 });
 
 /** Places regions one after the other. */
@@ -205,7 +205,6 @@ class Builder {
   #folio = 3 * SECTION + 512;
   #huge = 4 * SECTION + 512;
   #border = 2;
-  #corner = 64;
   #reserved = RESERVED;
   #movable = MOVABLE * SECTION;
   #bar = BAR;
@@ -219,82 +218,67 @@ class Builder {
 
   place(what: Region): void {
     switch (what.kind) {
-      case 'small pages': {
+      case 'small pages':
         this.#smallPages(what.npage, what.pattern, what.prot);
-        return;
-      }
-      case 'slices of folios': {
+        break;
+      case 'slices of folios':
         this.#slices(what);
-        return;
-      }
-      case 'a slice of a folio mapped before': {
+        break;
+      case 'a slice of a folio mapped before':
         this.#sliceAgain(what);
-        return;
-      }
-      case '2 MiB folios': {
+        break;
+      case '2 MiB folios':
         this.#hugeFolios(what);
-        return;
-      }
+        break;
       case 'a 1 GiB folio':
-        if (this.#isFirst(what.kind)) {
-          this.vpn = Math.ceil(this.vpn / GIB) * GIB;
-          this.#memory([[16 * SECTION, GIB]], 18, RW, 'hugetlb');
-        }
-        return;
+        if (!this.#isFirst(what.kind)) break;
+        this.#alignTo(GIB);
+        this.#memory([[16 * SECTION, GIB]], 18, RW, 'hugetlb');
+        break;
       case 'small pages over a section border':
         // Borders 1|2, 2|3, 3|4, 4|5.
-        if (this.#border <= 5) {
-          this.#memory(
-            [[this.#border++ * SECTION - what.before, what.before + what.after]],
-            0,
-            what.prot,
-          );
-        }
-        return;
+        if (this.#border > 5) break;
+        this.#memory(
+          [[this.#border++ * SECTION - what.before, what.before + what.after]],
+          0,
+          what.prot,
+        );
+        break;
       case '2 MiB folios over a section border':
-        if (this.#isFirst(what.kind)) {
-          this.vpn = Math.ceil(this.vpn / 512) * 512;
-          this.#memory([[6 * SECTION - 512, 1024]], 9, RW);
-        }
-        return;
-      case 'corners of two sections': {
+        if (!this.#isFirst(what.kind)) break;
+        this.#alignTo(512);
+        this.#memory([[6 * SECTION - 512, 1024]], 9, RW);
+        break;
+      case 'corners of two sections':
         this.#corners(what);
-        return;
-      }
+        break;
       case 'the end of memory, then device memory that follows it':
-        if (this.#isFirst(what.kind)) {
-          this.#memory([[7 * SECTION - what.before, what.before]], 0, RW);
-          this.#device(what.after, 7 * SECTION, 0, RW);
-        }
-        return;
+        if (!this.#isFirst(what.kind)) break;
+        this.#memory([[7 * SECTION - what.before, what.before]], 0, RW);
+        this.#device(what.after, 7 * SECTION, 0, RW);
+        break;
       case 'a gap':
-        if (what.vma)
-          mmapMemory(this.mm, {
-            vpn: this.vpn,
-            npage: what.npage,
-            kind: 'anon',
-            order: 0,
-            frames: NO_FRAMES,
-          });
-        this.vpn += what.npage;
-        return;
-      case 'device memory': {
+        this.#gap(what);
+        break;
+      case 'device memory':
         this.#bars(what);
-        return;
-      }
+        break;
       case 'reserved pages, mapped by a driver':
         this.#device(what.npage, this.#reserved, 0, RW);
         this.#reserved += what.npage;
-        return;
-      case 'ordinary pages, mapped by a driver': {
+        break;
+      case 'ordinary pages, mapped by a driver':
         this.#device(what.npage, 10 * SECTION + 20_000, 0, RW, true);
-        return;
-      }
+        break;
       case 'movable pages':
         this.#memory([[this.#movable, what.npage]], 0, RW);
         this.#movable += what.npage;
-        return;
+        break;
     }
+  }
+
+  #alignTo(pages: number): void {
+    this.vpn = Math.ceil(this.vpn / pages) * pages;
   }
 
   #isFirst(kind: string): boolean {
@@ -356,7 +340,7 @@ class Builder {
   }: Region & { kind: '2 MiB folios' }): void {
     const first = this.#huge;
     this.#huge += (folios + 1) * 512;
-    if (aligned) this.vpn = Math.ceil(this.vpn / 512) * 512;
+    if (aligned) this.#alignTo(512);
     const runs = Array.from({ length: folios }, (_, i): [number, number] => [
       first + (swapped ? folios - 1 - i : i) * 512,
       512,
@@ -366,28 +350,32 @@ class Builder {
 
   /** The last pages of one section and, next to them in the address space, the first of another. */
   #corners({ from, to, npage }: Region & { kind: 'corners of two sections' }): void {
-    const sections = [1, 2, 3, 4, 6, 10, 16, 17, 18, 19, 20, 21, 22, 23].filter(
-      (s) => s < 16 || !this.#once.has('a 1 GiB folio'),
-    );
+    const sections = this.#once.has('a 1 GiB folio')
+      ? [10, 11]
+      : [10, 11, 16, 17, 18, 19, 20, 21, 22, 23];
     const [last, first] = [sections[from % sections.length], sections[to % sections.length]];
-    // Each use of a corner takes other pages; those next to the border go first.
-    if (!this.#isFirst(`end ${last}`) || !this.#isFirst(`start ${first}`)) return;
-    if (last >= 16 || first >= 16) this.#once.add('a 1 GiB folio');
-    // The pages at the borders of sections 1 to 5 belong to another kind of region.
-    const away = last < 5 ? this.#corner : 0;
-    const start = first < 6 ? this.#corner : 0;
+    if (!this.#isFirst(`end of ${last}`) || !this.#isFirst(`start of ${first}`)) return;
+    // What a 1 GiB folio would lie in is taken now.
+    if (Math.max(last, first) >= 16) this.#once.add('a 1 GiB folio');
     this.#memory(
       [
-        [(last + 1) * SECTION - npage - away, npage],
-        [first * SECTION + start, npage],
+        [(last + 1) * SECTION - npage, npage],
+        [first * SECTION, npage],
       ],
       0,
       RW,
     );
   }
 
+  /** Pages without a VMA, or with one and nothing in it. */
+  #gap({ npage, vma }: Region & { kind: 'a gap' }): void {
+    if (vma)
+      mmapMemory(this.mm, { vpn: this.vpn, npage, kind: 'anon', order: 0, frames: NO_FRAMES });
+    this.vpn += npage;
+  }
+
   #bars({ npage, shift, maxLeafOrder, prot: access }: Region & { kind: 'device memory' }): void {
-    if (shift !== 'one page off') this.vpn = Math.ceil(this.vpn / 512) * 512;
+    if (shift !== 'one page off') this.#alignTo(512);
     if (shift === 'one page before 2 MiB') this.vpn += 511;
     const pfn = this.#bar + (this.vpn % GIB) + (shift === 'one page off' ? 1 : 0);
     this.#bar += 2 * GIB;

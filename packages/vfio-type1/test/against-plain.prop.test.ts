@@ -1,0 +1,117 @@
+/**
+ * Random ioctls on random memory, against a plain model of type1: every return value, and after
+ * every step every mapping, translation, pin and charge; on every release, with every algorithm.
+ *
+ * PINFOLD_RUNS=5000 does 5000 sequences per kernel and algorithm instead of the default.
+ */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { COUNTER_NAMES, type CounterName } from '@pinfold/base';
+import {
+  kernelVersions,
+  pinAlgorithms,
+  VFIO_DMA_UNMAP_FLAG_ALL,
+  type KernelVersion,
+} from '../src/index.ts';
+import { folioCounts } from './audit.ts';
+import { setup, step, type Setup, type Step } from './ioctls.ts';
+import { Process } from './process.ts';
+import { world, type World } from './world.ts';
+
+const numRuns = Number(process.env.PINFOLD_RUNS ?? 60);
+const TIMEOUT = 60_000 + 1000 * numRuns;
+
+const sequence = fc.tuple(
+  world,
+  setup,
+  fc.array(step, { minLength: 2, maxLength: 12, size: 'max' }),
+  fc.boolean(),
+);
+type Sequence = readonly [World, Setup, readonly Step[], boolean];
+
+describe.each(kernelVersions)('kernel $series', (kernel) => {
+  test.each(pinAlgorithms)(
+    'with $name',
+    (algorithm) => {
+      const check = ([memory, options, steps, unmapAll]: Sequence): void => {
+        const made = new Process(memory, options, kernel, algorithm);
+        made.audit();
+        for (const what of steps) {
+          const ioctl = made.ioctl(what);
+          const before = made.state();
+          const returned = made.run(ioctl);
+          expect(returned).toEqual(made.expected(ioctl));
+          if (returned.ret < 0) expect(made.state(), 'a failed ioctl changes nothing').toBe(before);
+          made.audit();
+        }
+        if (unmapAll) {
+          const all = { argsz: 24, flags: VFIO_DMA_UNMAP_FLAG_ALL, iova: 0n, size: 0n };
+          const ioctl = { op: 'unmap', args: all } as const;
+          expect(made.run(ioctl)).toEqual(made.expected(ioctl));
+          made.audit();
+        }
+        const { iommu } = made;
+        made.container.close();
+        expect(folioCounts(made.memory.memmap).join(' '), 'after close').toBe(
+          made.before.join(' '),
+        );
+        expect([made.memory.vmstat.pinsHeld, ...made.tasks.map(({ mm }) => mm.lockedVm)]).toEqual([
+          0, 0, 0,
+        ]);
+        expect([iommu.dmaList.size, iommu.dmaAvail]).toEqual([0, options.dmaEntryLimit]);
+        expect([...made.memory.warnings]).toEqual([]);
+      };
+      fc.assert(fc.property(sequence, check), { numRuns, seed: 1 });
+    },
+    TIMEOUT,
+  );
+});
+
+/** What is pinned and mapped in which calls does not depend on the algorithm; how it is checked does. */
+const ALGORITHMS_OWN: readonly CounterName[] = [
+  'pfnCompares',
+  'pageCompares',
+  'reservedTests',
+  'vpfnLookups',
+  'vpfnNodes',
+  'limitTests',
+  'unpinCalls',
+  'putCalls',
+  'putAtomics',
+  'dirtyTests',
+  'dirtyLocks',
+];
+
+/** Everything in which two algorithms must end alike. */
+function outcomeOf(made: Process, returned: unknown): string {
+  const counted = made.memory.counters.snapshot();
+  const calls = COUNTER_NAMES.filter((name) => !ALGORITHMS_OWN.includes(name)).map((name) => [
+    name,
+    counted[name],
+  ]);
+  const dirty = [...made.memory.memmap.foliosInUse()].map(({ pfn, flags }) => [pfn, flags]);
+  const text = (_: string, value: unknown): unknown =>
+    typeof value === 'bigint' ? String(value) : value;
+  return `${made.state()}\n${JSON.stringify([returned, calls, dirty], text)}`;
+}
+
+describe.each(kernelVersions)('under the mm rules of $series', (kernel: KernelVersion) => {
+  test(
+    'the algorithms return, map, pin, charge and dirty alike, in the same calls',
+    () => {
+      const check = ([memory, options, steps]: Sequence): void => {
+        const [first, ...others] = pinAlgorithms.map(
+          (algorithm) => new Process(memory, options, kernel, algorithm),
+        );
+        for (const what of steps) {
+          const ioctl = first.ioctl(what);
+          first.expected(ioctl);
+          const expected = outcomeOf(first, first.run(ioctl));
+          for (const other of others) expect(outcomeOf(other, other.run(ioctl))).toBe(expected);
+        }
+      };
+      fc.assert(fc.property(sequence, check), { numRuns, seed: 2 });
+    },
+    TIMEOUT,
+  );
+});

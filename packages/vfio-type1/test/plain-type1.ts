@@ -1,0 +1,223 @@
+/**
+ * type1 in the plainest form: a list of mappings with one frame per page, and the checks of the
+ * reference (type1.md §2 and §7) one after the other. It knows what every ioctl must return and
+ * what must be mapped, pinned and charged afterwards, and nothing of chunks, batches or trees.
+ */
+import { Errno } from '@pinfold/base';
+import type { Task } from '@pinfold/mm';
+import type { VfioIommuType1DmaMap, VfioIommuType1DmaUnmap, Type1Rules } from '../src/index.ts';
+import type { Setup } from './ioctls.ts';
+import type { WorldPage } from './world.ts';
+
+/** A mapping. */
+export interface PlainDma {
+  readonly iovaPn: number;
+  readonly npage: number;
+  readonly prot: number;
+  /** Frame of every page, at the time of the mapping. */
+  readonly pfns: readonly number[];
+  /** Frames of those pages that are memory: pinned, and charged. */
+  readonly pinned: readonly number[];
+  vaddr: number;
+  vaddrInvalid: boolean;
+  /** Process that is charged. */
+  owner: Task;
+}
+
+/** The part of a request that decides an errno: name of the errno, or null. */
+type Refusal = keyof typeof Errno | null;
+
+const U64 = 2n ** 64n;
+const MSI = { start: 0xfee00, last: 0xfeeff };
+
+/** The expected state of a container, and the expected result of every ioctl. */
+export class PlainType1 {
+  dmas: PlainDma[] = [];
+  /** Pages that each process is charged with. */
+  readonly lockedVm = new Map<Task, number>();
+  readonly #setup: Setup;
+  readonly #rules: Type1Rules;
+  readonly #pages: ReadonlyMap<number, WorldPage>;
+  readonly #movable: (pfn: number) => boolean;
+
+  constructor(
+    options: Setup,
+    rules: Type1Rules,
+    pages: ReadonlyMap<number, WorldPage>,
+    movable: (pfn: number) => boolean,
+  ) {
+    this.#setup = options;
+    this.#rules = rules;
+    this.#pages = pages;
+    this.#movable = movable;
+  }
+
+  get dmaAvail(): number {
+    return this.#setup.dmaEntryLimit - this.dmas.length;
+  }
+
+  /** Pages that are pinned, over all mappings. */
+  get pinned(): number {
+    return this.dmas.reduce((sum, { pinned }) => sum + pinned.length, 0);
+  }
+
+  /** VFIO_IOMMU_MAP_DMA; returns 0 or a negative errno. */
+  map(task: Task, args: Required<VfioIommuType1DmaMap>): number {
+    const refusal = this.#checkMap(args);
+    if (refusal) return -Errno[refusal];
+    const [iovaPn, npage, vaddr] = [args.iova, args.size, args.vaddr].map((value) =>
+      Number(value >> 12n),
+    );
+    if (args.flags & 4) return this.#newVaddr(task, iovaPn, npage, vaddr);
+    const pages = this.#pin(task, vaddr, npage, args.flags & 3);
+    if (typeof pages === 'string') return -Errno[pages];
+    const pinned = pages.filter(({ leafEnd }) => leafEnd === undefined).map(({ pfn }) => pfn);
+    const pfns = pages.map(({ pfn }) => pfn);
+    this.dmas.push({
+      iovaPn,
+      npage,
+      prot: args.flags & 3,
+      pfns,
+      pinned,
+      vaddr,
+      vaddrInvalid: false,
+      owner: task,
+    });
+    this.dmas.sort((a, b) => a.iovaPn - b.iovaPn);
+    this.#charge(task, pinned.length);
+    return 0;
+  }
+
+  /** VFIO_IOMMU_UNMAP_DMA; returns [0 or a negative errno, size afterwards]. */
+  unmap(args: Required<Omit<VfioIommuType1DmaUnmap, 'bitmap'>>): [number, bigint] {
+    const refusal = this.#checkUnmap(args);
+    if (refusal) return [-Errno[refusal], args.size];
+    const all = (args.flags & 2) !== 0;
+    const first = all ? 0 : Number(args.iova >> 12n);
+    const last = all ? Infinity : Number((args.iova + args.size) >> 12n) - 1;
+    const inRange = this.dmas.filter((dma) => dma.iovaPn <= last && dma.iovaPn + dma.npage > first);
+    const taken = !this.#setup.v2 && inRange.some(({ iovaPn }) => iovaPn < first) ? [] : inRange;
+    if (args.flags & 4) {
+      if (taken.some(({ vaddrInvalid }) => vaddrInvalid)) return [-Errno.EINVAL, args.size];
+      for (const dma of taken) dma.vaddrInvalid = true;
+    } else {
+      for (const dma of taken) this.#charge(dma.owner, -dma.pinned.length);
+      this.dmas = this.dmas.filter((dma) => !taken.includes(dma));
+    }
+    return [0, BigInt(taken.reduce((sum, { npage }) => sum + npage, 0)) * 4096n];
+  }
+
+  /** The checks of MAP_DMA up to 12, in the order of the release. */
+  #checkMap({ argsz, flags, iova, vaddr, size }: Required<VfioIommuType1DmaMap>): Refusal {
+    const wraps = iova + size > U64 || vaddr + size > U64;
+    const late = this.#rules.wrapErrno === Errno.EINVAL;
+    if (argsz < 32 || flags > 7) return 'EINVAL';
+    if (!late && size === 0n) return 'EINVAL';
+    if (!late && wraps) return 'EOVERFLOW';
+    if (((flags & 3) !== 0) === ((flags & 4) !== 0)) return 'EINVAL';
+    if (size === 0n || (iova | vaddr | size) % 4096n !== 0n) return 'EINVAL';
+    if (wraps) return 'EINVAL';
+    const [start, npage] = [Number(iova >> 12n), Number(size >> 12n)];
+    const hit = this.dmas.find(
+      (dma) => dma.iovaPn < start + npage && start < dma.iovaPn + dma.npage,
+    );
+    if (flags & 4) {
+      if (!hit) return 'ENOENT';
+      return hit.vaddrInvalid && hit.iovaPn === start && hit.npage === npage ? null : 'EINVAL';
+    }
+    if (hit) return 'EEXIST';
+    if (this.dmaAvail === 0) return 'ENOSPC';
+    const last = start + npage - 1;
+    const usable =
+      last < 2 ** (this.#setup.addressWidth - 12) && (last < MSI.start || start > MSI.last);
+    return usable ? null : 'EINVAL';
+  }
+
+  #checkUnmap({
+    argsz,
+    flags,
+    iova,
+    size,
+  }: Required<Omit<VfioIommuType1DmaUnmap, 'bitmap'>>): Refusal {
+    const all = (flags & 2) !== 0;
+    // A dirty bitmap (flag 1) needs a longer structure than any of these.
+    if (argsz < 24 || flags > 7 || flags & 1) return 'EINVAL';
+    if (iova % 4096n !== 0n || (all && (iova !== 0n || size !== 0n))) return 'EINVAL';
+    if (all) return null;
+    if (size === 0n || size % 4096n !== 0n) return 'EINVAL';
+    if (iova + size > U64) return this.#rules.wrapErrno === Errno.EINVAL ? 'EINVAL' : 'EOVERFLOW';
+    if (!this.#setup.v2) return null;
+    const [first, last] = [Number(iova >> 12n), Number((iova + size) >> 12n) - 1];
+    const cut = this.dmas.some((dma) => {
+      const end = dma.iovaPn + dma.npage - 1;
+      return (dma.iovaPn < first && first <= end) || (dma.iovaPn <= last && last < end);
+    });
+    return cut ? 'EINVAL' : null;
+  }
+
+  #newVaddr(task: Task, iovaPn: number, npage: number, vaddr: number): number {
+    const dma = this.dmas.find(
+      (candidate) => candidate.iovaPn === iovaPn && candidate.npage === npage,
+    );
+    if (!dma) throw new Error('the checks found a mapping that is not there');
+    const charge = dma.pinned.length;
+    if (dma.owner !== task) {
+      const locked = this.lockedVm.get(task) ?? 0;
+      if (charge > 0 && !task.capIpcLock && locked + charge > task.memlockPages)
+        return -Errno.ENOMEM;
+      this.#charge(dma.owner, -charge);
+      this.#charge(task, charge);
+      dma.owner = task;
+    }
+    dma.vaddr = vaddr;
+    dma.vaddrInvalid = false;
+    return 0;
+  }
+
+  /**
+   * The pages of a range, or why they cannot be had: GUP by batches, device memory by leaves, and
+   * the limit page by page.
+   */
+  #pin(task: Task, vaddr: number, npage: number, prot: number): WorldPage[] | keyof typeof Errno {
+    const capacity = this.#setup.disableHugepages ? 1 : this.#rules.batchCapacity;
+    const pages: WorldPage[] = [];
+    let charged = 0;
+    while (pages.length < npage) {
+      const vpn = vaddr + pages.length;
+      const wanted = Math.min(capacity, npage - pages.length);
+      const batch = this.#gup(vpn, wanted, prot);
+      if (batch.length === 0) {
+        const device = this.#pages.get(vpn);
+        if (device?.leafEnd === undefined || device.ordinary) return 'EFAULT';
+        if (prot & 2 && !device.prot.write) return 'EFAULT';
+        const end = this.#setup.disableHugepages
+          ? vpn + 1
+          : Math.min(device.leafEnd, vaddr + npage);
+        for (let at = vpn; at < end; at++) pages.push(this.#pages.get(at) ?? device);
+        continue;
+      }
+      if (batch.some(({ pfn }) => this.#movable(pfn))) return 'ENOMEM';
+      charged += batch.length;
+      const locked = this.lockedVm.get(task) ?? 0;
+      if (!task.capIpcLock && locked + charged > task.memlockPages) return 'ENOMEM';
+      for (const page of batch) pages.push(page);
+    }
+    return pages;
+  }
+
+  /** Pages of memory from one on that the process may use like this. */
+  #gup(vpn: number, npage: number, prot: number): WorldPage[] {
+    const batch: WorldPage[] = [];
+    for (let at = vpn; at < vpn + npage; at++) {
+      const page = this.#pages.get(at);
+      if (page?.leafEnd !== undefined || !page) break;
+      if (!(prot & 2 ? page.prot.write : page.prot.read)) break;
+      batch.push(page);
+    }
+    return batch;
+  }
+
+  #charge(task: Task, npage: number): void {
+    this.lockedVm.set(task, (this.lockedVm.get(task) ?? 0) + npage);
+  }
+}
