@@ -36,6 +36,7 @@ import {
   type IoPageTableOptions,
   type PhysRun,
 } from './format.ts';
+import { walk1g, walk2m, walkPages } from './four-level-walk.ts';
 
 /** Pages of one entry per level. */
 const ENTRY_PAGES = [1, 2 ** 9, 2 ** 18, 2 ** 27, 2 ** 36] as const;
@@ -337,76 +338,6 @@ function clearEntries(bits: Uint8Array, frame: PageNumbers, from: number, to: nu
     bits[i] = 0;
     frame[i] = 0;
   }
-}
-
-/*
- * The three loops of the contiguous scan, one per leaf size: a walk from the root for every page,
- * nothing remembered from the page before. They are functions of their own, without a call inside,
- * because that is worth a factor of two. A large leaf on the way is a negative table number.
- */
-
-/** Counts pages that 4 KiB leaves translate to consecutive frames. */
-function walkPages(
-  child: Int32Array,
-  frame: PageNumbers,
-  root: number,
-  high: number,
-  low: number,
-  end: number,
-  expected: Pfn,
-): number {
-  let n = 0;
-  for (; n < end; n++) {
-    const at = low + n;
-    const upper = high + (at >>> 18);
-    const pd = child[(child[root + ((upper >>> 9) & 511)] << 9) + (upper & 511)];
-    if (pd <= 0) break;
-    const pt = child[(pd << 9) + ((at >>> 9) & 511)];
-    if (pt <= 0 || frame[(pt << 9) + (at & 511)] !== expected + n) break;
-  }
-  return n;
-}
-
-/** Counts pages that 2 MiB leaves translate to consecutive frames. */
-function walk2m(
-  child: Int32Array,
-  frame: PageNumbers,
-  root: number,
-  high: number,
-  low: number,
-  end: number,
-  expected: Pfn,
-): number {
-  let n = 0;
-  for (; n < end; n++) {
-    const at = low + n;
-    const upper = high + (at >>> 18);
-    const pd = child[(child[root + ((upper >>> 9) & 511)] << 9) + (upper & 511)];
-    if (pd <= 0) break;
-    const entry = (pd << 9) + ((at >>> 9) & 511);
-    if (child[entry] !== LEAF || frame[entry] + ((at & 511) - n) !== expected) break;
-  }
-  return n;
-}
-
-/** Counts pages that 1 GiB leaves translate to consecutive frames. */
-function walk1g(
-  child: Int32Array,
-  frame: PageNumbers,
-  root: number,
-  high: number,
-  low: number,
-  end: number,
-  expected: Pfn,
-): number {
-  let n = 0;
-  for (; n < end; n++) {
-    const at = low + n;
-    const upper = high + (at >>> 18);
-    const entry = (child[root + ((upper >>> 9) & 511)] << 9) + (upper & 511);
-    if (child[entry] !== LEAF || frame[entry] + ((at & LOW_MASK) - n) !== expected) break;
-  }
-  return n;
 }
 
 /** The format's entry in the registry. */
