@@ -99,7 +99,7 @@ const SUFFIXES: Readonly<Record<string, number>> = {
  *
  * @param text the size as written
  * @param place the flag or the place in a file, for the message
- * @returns size in bytes, a whole number of at most 2^53
+ * @returns size in bytes, a whole number of at most 2^53 - 1
  * @throws {InputError} when the text is no such size
  */
 export function parseSize(text: string, place: string): number {

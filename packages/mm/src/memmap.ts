@@ -66,8 +66,8 @@ export interface MemoryRange {
 const ABSENT = -1;
 /** `sectionBase` of a section whose pages were never touched: all free, none reserved. */
 const UNTOUCHED = -2;
-/** Highest pfn that can have a memory map: 52 physical address bits. */
-const MAX_PFN = 2 ** 40;
+/** First pfn that cannot exist: 52 physical address bits. */
+export const MAX_PFN: number = 2 ** 40;
 
 /** Sections, `struct page` arithmetic and per-page state of one machine. */
 export class MemMap {

@@ -218,3 +218,13 @@ describe('device memory', () => {
     expect(() => mmapPfnmap(mm, device)).toThrow(InputError);
   });
 });
+
+test('device memory beyond 52 physical address bits is refused, and nothing is mapped', () => {
+  const mm = spaceWith([]);
+  expect(() => {
+    mmapPfnmap(mm, { vpn: 0x1000, npage: 2, pfn: 2 ** 40 - 1 });
+  }).toThrow(
+    'device memory: expected frames below 2^52 bytes, got frames 1099511627775 to 1099511627776',
+  );
+  expect([...mm.vmas]).toEqual([]);
+});

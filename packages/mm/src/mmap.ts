@@ -10,7 +10,7 @@
  */
 import { InputError, isAligned, PMD_ORDER, PUD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
 import { FrameRun, type FrameSource } from './frame-source.ts';
-import { PG } from './memmap.ts';
+import { MAX_PFN, PG } from './memmap.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { MAX_VPN, PTE } from './page-table.ts';
 import { VM } from './vma.ts';
@@ -82,11 +82,16 @@ export function mmapMemory(mm: MmStruct, memory: MmapMemory): void {
  *
  * @param mm address space
  * @param device range in pages, first page frame, largest leaf
- * @throws {InputError} when the range overlaps a mapping or ends above 48 address bits
+ * @throws {InputError} when the range overlaps a mapping or ends above 48 address bits, or the
+ *   frames above 52
  * @source drivers/vfio/pci/vfio_pci_core.c vfio_pci_mmap_huge_fault, 6.16
  */
 export function mmapPfnmap(mm: MmStruct, device: MmapPfnmap): void {
   const prot = device.prot ?? READ_WRITE;
+  if (device.pfn + device.npage > MAX_PFN) {
+    const got = `frames ${device.pfn} to ${device.pfn + device.npage - 1}`;
+    throw new InputError('device memory', 'frames below 2^52 bytes', got);
+  }
   insertVma(mm, device, VM.PFNMAP | VM.IO);
   const bits = PTE.present | PTE.special | (prot.write ? PTE.write : 0);
   const max = device.maxLeafOrder ?? PUD_ORDER;
