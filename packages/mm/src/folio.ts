@@ -6,7 +6,7 @@
  *
  * @source mm/gup.c try_grab_folio, gup_put_folio, 6.16; reference mm.md §3
  */
-import { KernelBug, type Pfn } from '@pinfold/base';
+import { KernelBug, maskedRun, type Pfn } from '@pinfold/base';
 import { PG, type MemMap } from './memmap.ts';
 
 /** What a pin adds to the reference count of a small folio. */
@@ -106,4 +106,24 @@ export function addToPositive(counts: Int32Array, from: number, end: number, add
     counts[i] = count + add;
   }
   return i - from;
+}
+
+/**
+ * Takes or drops a pin of every small folio of consecutive pages, one after the other.
+ *
+ * @param memmap memory map
+ * @param first state entry of the first page, in a section with an entry per page
+ * @param npage number of pages
+ * @param add what to add to each reference count
+ * @returns folios changed; it ends before a large folio, a refused grab or a last reference
+ * @source mm/gup.c try_grab_folio and gup_put_folio of order-0 folios, 6.16
+ */
+export function addToSmallFolios(
+  memmap: MemMap,
+  first: number,
+  npage: number,
+  add: number,
+): number {
+  const small = maskedRun(memmap.order, memmap.orderWords, first, first + npage, 0xff, 0);
+  return addToPositive(memmap.refcount, first, first + small, add);
 }

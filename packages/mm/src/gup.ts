@@ -20,7 +20,7 @@ import {
   type PageNumbers,
 } from '@pinfold/base';
 import { consecutiveRun } from './contiguity.ts';
-import { addToPositive, GUP_PIN_COUNTING_BIAS, tryGrabFolio } from './folio.ts';
+import { addToSmallFolios, GUP_PIN_COUNTING_BIAS, tryGrabFolio } from './folio.ts';
 import { checkMigrateMovablePages } from './longterm.ts';
 import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
 import type { MmStruct } from './mm-struct.ts';
@@ -231,8 +231,7 @@ function grabSmallFolios(memmap: MemMap, pfn: Pfn, npage: number): number {
   // Small folios exist only where every page has a state entry of its own.
   const first = memmap.entryOf(pfn);
   if (memmap.strideOf(pfn) !== 0) return 0;
-  const small = maskedRun(memmap.order, memmap.orderWords, first, first + npage, 0xff, 0);
-  return addToPositive(memmap.refcount, first, first + small, GUP_PIN_COUNTING_BIAS);
+  return addToSmallFolios(memmap, first, npage, GUP_PIN_COUNTING_BIAS);
 }
 
 /** Bits that an entry must have; a read-only longterm pin takes exclusive pages only (gup_must_unshare). */

@@ -7,7 +7,7 @@
  * unpin_user_page_range_dirty_lock, 6.16; reference mm.md §3.2
  */
 import { KernelBug, maskedRun, Slot, type Page, type Pfn, type PageNumbers } from '@pinfold/base';
-import { addToPositive, dirtyFolioLock, GUP_PIN_COUNTING_BIAS, gupPutFolio } from './folio.ts';
+import { addToSmallFolios, dirtyFolioLock, GUP_PIN_COUNTING_BIAS, gupPutFolio } from './folio.ts';
 import { PAGES_PER_SECTION, PG, type MemMap } from './memmap.ts';
 import type { Memory } from './memory.ts';
 
@@ -159,7 +159,8 @@ function putInSection(
   let at = offset;
   while (at < end) {
     // Small folios exist only where every page has a state entry of its own.
-    const n = stride === 0 ? putSmallPages(memmap, base + at, end - at) : 0;
+    const n =
+      stride === 0 ? addToSmallFolios(memmap, base + at, end - at, -GUP_PIN_COUNTING_BIAS) : 0;
     if (n > 0) {
       work.puts += n;
       if (makeDirty) work.locks += dirtySmallPages(memmap, base + at, n);
@@ -170,12 +171,6 @@ function putInSection(
     at += putSpecial(memmap, from, npage - (at - offset), dirty, oneByOne, work);
   }
   return at - offset;
-}
-
-/** Drops a pin of every small page from an entry on; ends before a large folio or a last reference. */
-function putSmallPages(memmap: MemMap, first: number, npage: number): number {
-  const small = maskedRun(memmap.order, memmap.orderWords, first, first + npage, 0xff, 0);
-  return addToPositive(memmap.refcount, first, first + small, -GUP_PIN_COUNTING_BIAS);
 }
 
 /** The dirty test of every small page from an entry on; returns how many were clean. */
