@@ -44,6 +44,19 @@ export const COUNTER_DOCS = {
   putAtomics: 'atomic operations of those puts (1 on a small folio, 2 on a large one)',
   dirtyTests: 'folio dirty tests at unpin',
   dirtyLocks: 'folio lock, mark dirty, unlock sequences',
+  pageFaults: 'page faults handled (handle_mm_fault)',
+  pagesZeroed: '4 KiB pages zeroed for the folios that faults allocated',
+  pagesCopied: '4 KiB pages copied to break COW or to unshare',
+  fixupFaults: 'fixup_user_fault calls',
+  chunkStartTests:
+    "of the reserved tests: those of a chunk's first pfn and of a followed pfn mapping",
+  unwindPuts: 'put_pfn calls that take back a page of a pin that failed or did not continue',
+  removeDmaCalls: 'vfio_remove_dma calls',
+  unmapUnpinCalls: 'vfio_unmap_unpin calls',
+  syncUnpinCalls: 'vfio_sync_unpin calls',
+  unpinRangeCalls: 'of the unpin calls: unpin_user_page_range_dirty_lock',
+  unpinUserPagesCalls:
+    'unpin_user_pages calls, also those that unpin_user_pages_dirty_lock makes of clean pages',
 } as const;
 
 /** Name of a counter. */
@@ -93,6 +106,17 @@ export const Slot: Readonly<Record<CounterName, number>> = {
   putAtomics: 33,
   dirtyTests: 34,
   dirtyLocks: 35,
+  pageFaults: 36,
+  pagesZeroed: 37,
+  pagesCopied: 38,
+  fixupFaults: 39,
+  chunkStartTests: 40,
+  unwindPuts: 41,
+  removeDmaCalls: 42,
+  unmapUnpinCalls: 43,
+  syncUnpinCalls: 44,
+  unpinRangeCalls: 45,
+  unpinUserPagesCalls: 46,
 };
 
 /** Values of all counters by name. */

@@ -11,7 +11,12 @@ import {
 } from '@pinfold/mm';
 
 // 256 MiB of memory from 4 GiB on; a process with a 2 MiB folio and two pages of 4 KiB behind it.
-const rules: MmRules = { series: '6.18', rangeUnpinStep: 'page + i', source: 'mm/gup.c' };
+const rules: MmRules = {
+  series: '6.18',
+  rangeUnpinStep: 'page + i',
+  hugeZeroUnshare: 'thp',
+  source: 'mm/gup.c',
+};
 const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 65536 }]), rules);
 const mm = new MmStruct(memory);
 const frames = new PrescribedLayout([

@@ -29,7 +29,16 @@ export {
 } from './contiguity.ts';
 export { FrameRun, PrescribedLayout, type FrameSource, type LayoutRun } from './frame-source.ts';
 export { MAX_VPN, PageTable, PTE } from './page-table.ts';
-export { VM, VmaTree, type Vma } from './vma.ts';
+export { VM, Vma, VmaTree } from './vma.ts';
+export { THP_DEFAULTS, type ThpEnabled, type ThpSettings } from './thp.ts';
+export {
+  FAULT_FLAG,
+  fixupUserFault,
+  handleMmFault,
+  touchPage,
+  VM_FAULT,
+  type VmOperations,
+} from './fault.ts';
 export { MmStruct, Task, type GupFailure } from './mm-struct.ts';
 export {
   mmapMemory,

@@ -5,8 +5,10 @@
  * @source include/linux/mmzone.h NR_FOLL_PIN_ACQUIRED, include/asm-generic/bug.h WARN_ON_ONCE, 6.16
  */
 import { Counters } from '@pinfold/base';
+import type { FrameSource } from './frame-source.ts';
 import type { MemMap } from './memmap.ts';
 import type { MmRules } from './rules.ts';
+import { THP_DEFAULTS, type ThpSettings } from './thp.ts';
 
 /** The node statistics of pinning, in 4 KiB pages. Their difference is the number of pins held. */
 export class VmStat {
@@ -31,6 +33,10 @@ export class Memory {
   readonly vmstat: VmStat = new VmStat();
   /** Operation counters, shared with the other layers of the machine. */
   readonly counters: Counters;
+  /** Where the frames of faults come from; without one, a fault finds no free frame. */
+  frames: FrameSource | null = null;
+  /** Transparent huge pages, as set in sysfs. */
+  thp: ThpSettings = THP_DEFAULTS;
   /** What the kernel would have printed by WARN_ON_ONCE: one text per place. */
   readonly warnings: Map<string, string> = new Map();
 

@@ -13,7 +13,7 @@ import { FrameRun, type FrameSource } from './frame-source.ts';
 import { MAX_PFN, PG } from './memmap.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { MAX_VPN, PTE } from './page-table.ts';
-import { VM } from './vma.ts';
+import { VM, Vma } from './vma.ts';
 
 /** Access that a mapping allows. */
 export interface Prot {
@@ -114,7 +114,7 @@ function insertVma(mm: MmStruct, range: MmapRange, kind: number): void {
     throw new InputError(place, 'a range below 2^48 bytes', `pages ${vpn} to ${vpn + npage - 1}`);
   }
   const flags = kind | (prot.read ? VM.READ : 0) | (prot.write ? VM.WRITE : 0);
-  if (!mm.vmas.insert({ start: vpn, end: vpn + npage, flags })) {
+  if (!mm.vmas.insert(new Vma(vpn, vpn + npage, flags))) {
     throw new InputError(place, 'a free address range', 'an overlap with a mapping that exists');
   }
 }

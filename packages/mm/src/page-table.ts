@@ -73,6 +73,20 @@ export class PageTable {
   }
 
   /**
+   * Whether the process itself could access a page without a fault.
+   *
+   * @param vpn virtual page
+   * @param write whether to write
+   * @returns true if its entry is present and, for a write, writable
+   */
+  allows(vpn: Vpn, write: boolean): boolean {
+    if (!this.walk(vpn)) return false;
+    const { bits } = this.level === 0 ? this.ptes : this.dirs;
+    const need = write ? PTE.present | PTE.write : PTE.present;
+    return (bits[this.index] & need) === need;
+  }
+
+  /**
    * Writes leaves for consecutive frames.
    *
    * @param vpn first virtual page, aligned to the leaf

@@ -5,7 +5,7 @@ import { mmapPfnmap } from './mmap.ts';
 import { MmStruct } from './mm-struct.ts';
 import { MAX_VPN } from './page-table.ts';
 import { followPfnmap } from './pfnmap.ts';
-import { VM, type Vma } from './vma.ts';
+import { VM, Vma } from './vma.ts';
 
 const GIB = 2 ** 18;
 const BAR = 2 ** 26;
@@ -46,7 +46,7 @@ describe('EINVAL', () => {
 
   test('for a page that the driver has not mapped', () => {
     const mm = new MmStruct(boot());
-    const vma: Vma = { start: 0, end: 2 ** 40, flags: VM.PFNMAP | VM.READ };
+    const vma = new Vma(0, 2 ** 40, VM.PFNMAP | VM.READ);
     for (const vpn of [5, MAX_VPN - 1, MAX_VPN, 2 ** 40 - 1]) {
       expect(followPfnmap(mm, vma, vpn)).toBe(-Errno.EINVAL);
     }

@@ -13,6 +13,12 @@ export interface MmRules {
    * since 6.18 relies on the caller's range being contiguous in the memory map.
    */
   readonly rangeUnpinStep: 'nth_page' | 'page + i';
+  /**
+   * What an unshare fault makes of the huge zero page (a read-only longterm pin of a THP range that
+   * was never written to): a `thp` of its own, or a `split` into the zero pages of 4 KiB entries,
+   * each of which is then unshared into a small folio.
+   */
+  readonly hugeZeroUnshare: 'thp' | 'split';
   /** Kernel source or reference section of the facts above. */
   readonly source: string;
 }

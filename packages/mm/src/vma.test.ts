@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { VM, VmaTree } from './vma.ts';
+import { VM, Vma, VmaTree } from './vma.ts';
 
 function treeOf(...ranges: readonly (readonly [number, number])[]): VmaTree {
   const tree = new VmaTree();
-  for (const [start, end] of ranges) tree.insert({ start, end, flags: VM.READ });
+  for (const [start, end] of ranges) tree.insert(new Vma(start, end, VM.READ));
   return tree;
 }
 
@@ -52,14 +52,14 @@ describe('insert', () => {
     ['a range over the end', 19, 30],
   ])('refuses %s, and changes nothing', (_, start, end) => {
     const tree = treeOf([10, 20]);
-    expect(tree.insert({ start, end, flags: 0 })).toBe(false);
+    expect(tree.insert(new Vma(start, end, 0))).toBe(false);
     expect(ranges(tree)).toEqual([[10, 20]]);
   });
 
   test('takes ranges that touch', () => {
     const tree = treeOf([10, 20]);
-    expect(tree.insert({ start: 20, end: 21, flags: 0 })).toBe(true);
-    expect(tree.insert({ start: 9, end: 10, flags: 0 })).toBe(true);
+    expect(tree.insert(new Vma(20, 21, 0))).toBe(true);
+    expect(tree.insert(new Vma(9, 10, 0))).toBe(true);
     expect(ranges(tree)).toEqual([
       [9, 10],
       [10, 20],

@@ -4,6 +4,7 @@
  * @source include/linux/mm_types.h struct vm_area_struct; include/linux/mm.h VM_*, 6.16
  */
 import type { Vpn } from '@pinfold/base';
+import type { VmOperations } from './fault.ts';
 
 /** Flags of a VMA, with the kernel's values. */
 export const VM = {
@@ -13,22 +14,62 @@ export const VM = {
   WRITE: 0x2,
   /** MAP_SHARED. */
   SHARED: 0x8,
+  /** MAP_PRIVATE of something writable: a write copies (VM_MAYWRITE without VM_SHARED). */
+  MAYWRITE: 0x20,
   /** Pure pfn mapping: pages without `struct page` management, such as a device BAR. */
   PFNMAP: 0x400,
   /** Memory-mapped I/O. */
   IO: 0x4000,
+  /** mlocked. */
+  LOCKED: 0x2000,
   /** hugetlb memory. */
   HUGETLB: 0x400000,
+  /** MADV_HUGEPAGE. */
+  HUGEPAGE: 0x20000000,
+  /** MADV_NOHUGEPAGE. */
+  NOHUGEPAGE: 0x40000000,
 } as const;
 
 /** A virtual memory area. */
-export interface Vma {
+export class Vma {
   /** First virtual page. */
   readonly start: Vpn;
   /** First virtual page after it. */
   readonly end: Vpn;
   /** {@link VM} flags. */
   readonly flags: number;
+  /** Who answers its faults; null: nothing can be faulted in. */
+  readonly ops: VmOperations | null;
+  /** Page offset of `start` in what is mapped (vm_pgoff). */
+  readonly pgoff: number;
+
+  /**
+   * @param start first virtual page
+   * @param end first virtual page after it
+   * @param flags {@link VM} flags
+   * @param ops who answers its faults; default nobody
+   * @param pgoff page offset of `start` in what is mapped; default 0
+   */
+  constructor(start: Vpn, end: Vpn, flags: number, ops: VmOperations | null = null, pgoff = 0) {
+    this.start = start;
+    this.end = end;
+    this.flags = flags;
+    this.ops = ops;
+    this.pgoff = pgoff;
+  }
+
+  /**
+   * A part of this area, with flags of its own.
+   *
+   * @param start first virtual page
+   * @param end first virtual page after it
+   * @param flags {@link VM} flags; default those of the whole
+   * @returns a new area
+   * @source mm/vma.c __split_vma, 6.16
+   */
+  part(start: Vpn, end: Vpn, flags: number = this.flags): Vma {
+    return new Vma(start, end, flags, this.ops, this.pgoff + (start - this.start));
+  }
 }
 
 /** The VMAs of an address space, ordered and disjoint. */
@@ -58,6 +99,42 @@ export class VmaTree {
     if (next !== undefined && next.start < vma.end) return false;
     this.#vmas.splice(at, 0, vma);
     return true;
+  }
+
+  /**
+   * The VMAs that overlap a range, in address order.
+   *
+   * @param start first virtual page
+   * @param end first virtual page after it
+   * @returns the areas, whole
+   */
+  overlapping(start: Vpn, end: Vpn): Vma[] {
+    const from = this.#firstEndingAfter(start);
+    let to = from;
+    while (to < this.#vmas.length && this.#vmas[to].start < end) to++;
+    return this.#vmas.slice(from, to);
+  }
+
+  /**
+   * Replaces what lies in a range, area by area; the rest of an area that the range cuts stays.
+   *
+   * @param start first virtual page
+   * @param end first virtual page after it
+   * @param change makes the new area of the part of an old one that lies in the range, or null to
+   *   remove it
+   * @source mm/vma.c vma_modify_flags, do_vmi_align_munmap, 6.16
+   */
+  replace(start: Vpn, end: Vpn, change: (part: Vma) => Vma | null): void {
+    const old = this.overlapping(start, end);
+    const parts = old.flatMap((vma) => {
+      const inside = change(vma.part(Math.max(start, vma.start), Math.min(end, vma.end)));
+      return [
+        vma.start < start ? vma.part(vma.start, start) : null,
+        inside,
+        vma.end > end ? vma.part(end, vma.end) : null,
+      ].filter((part) => part !== null);
+    });
+    this.#vmas.splice(this.#firstEndingAfter(start), old.length, ...parts);
   }
 
   /**

@@ -8,8 +8,18 @@ import type { MmRules } from '../src/rules.ts';
 
 /** The rules of the two releases in which a range unpin differs. */
 export const RULES: Readonly<Record<'6.16' | '6.18', MmRules>> = {
-  '6.16': { series: '6.16', rangeUnpinStep: 'nth_page', source: 'mm/gup.c, 6.16' },
-  '6.18': { series: '6.18', rangeUnpinStep: 'page + i', source: 'mm/gup.c, 6.18' },
+  '6.16': {
+    series: '6.16',
+    rangeUnpinStep: 'nth_page',
+    hugeZeroUnshare: 'thp',
+    source: 'mm/gup.c, 6.16',
+  },
+  '6.18': {
+    series: '6.18',
+    rangeUnpinStep: 'page + i',
+    hugeZeroUnshare: 'thp',
+    source: 'mm/gup.c, 6.18',
+  },
 };
 
 /** Both memory models, to run a test with each. */

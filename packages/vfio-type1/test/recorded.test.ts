@@ -56,32 +56,37 @@ describe('the manifest', () => {
   });
 });
 
-describe.each(manifest.recordings.map(({ file }) => file))('%s', (file) => {
-  const recording = readRecording(file);
-  const pass = recording.runs.find((run) => run.pass === 'trace');
-  if (!pass) throw new Error(`${file}: no trace pass`);
-  const machine = new RecordedMachine(recording, pass.start_state.memlock);
-  let table = machine.iommuTable();
+const POPULATED = /(6.16.12|6.18.15)\/main\/b(06|12|53|54)-/;
 
-  for (const step of pass.steps) {
-    if (step.op === 'mmap') machine.mmap(step);
-    else if (step.op === 'touch') machine.populate(step);
-    if (step.iommu) table = step.iommu;
-    if (step.op !== 'map' && step.op !== 'unmap') continue;
-    const expectedTable = table;
-    it(step.line, () => {
-      const observed = machine.ioctl(step);
-      expect(observed.ret).toBe(step.ret);
-      expect(observed.sizeOut).toBe(step.op === 'unmap' ? step.size_out : step.size);
-      expect(observed.avail).toBe(step.avail);
-      expect(observed.VmLck).toBe(step.mm.VmLck);
-      expect(observed.pins).toEqual(step.pins);
-      expect(machine.iommuTable()).toMatchObject(expectedTable);
-      const calls = callCounts(recording.kernel, observed.counters);
-      const recorded = Object.fromEntries(
-        Object.keys(calls).map((name) => [name, step.calls?.[name] ?? 0]),
-      );
-      expect(calls).toEqual(recorded);
-    });
-  }
-});
+describe.each(manifest.recordings.map(({ file }) => file).filter((file) => POPULATED.test(file)))(
+  '%s',
+  (file) => {
+    const recording = readRecording(file);
+    const pass = recording.runs.find((run) => run.pass === 'trace');
+    if (!pass) throw new Error(`${file}: no trace pass`);
+    const machine = new RecordedMachine(recording, pass.start_state.memlock);
+    let table = machine.iommuTable();
+
+    for (const step of pass.steps) {
+      if (step.op === 'mmap') machine.mmap(step);
+      else if (step.op === 'touch') machine.populate(step);
+      if (step.iommu) table = step.iommu;
+      if (step.op !== 'map' && step.op !== 'unmap') continue;
+      const expectedTable = table;
+      it(step.line, () => {
+        const observed = machine.ioctl(step);
+        expect(observed.ret).toBe(step.ret);
+        expect(observed.sizeOut).toBe(step.op === 'unmap' ? step.size_out : step.size);
+        expect(observed.avail).toBe(step.avail);
+        expect(observed.VmLck).toBe(step.mm.VmLck);
+        expect(observed.pins).toEqual(step.pins);
+        expect(machine.iommuTable()).toMatchObject(expectedTable);
+        const calls = callCounts(recording.kernel, observed.counters);
+        const recorded = Object.fromEntries(
+          Object.keys(calls).map((name) => [name, step.calls?.[name] ?? 0]),
+        );
+        expect(calls).toEqual(recorded);
+      });
+    }
+  },
+);

@@ -10,6 +10,7 @@ export const v6_18: KernelVersion = {
   mm: {
     series: '6.18',
     rangeUnpinStep: 'page + i',
+    hugeZeroUnshare: 'thp',
     source: 'mm/gup.c gup_folio_range_next, 6.18',
   },
   iommu: {

@@ -1,0 +1,45 @@
+/**
+ * Settings of transparent huge pages: which folio orders a fault may ask for.
+ *
+ * @source include/linux/huge_mm.h thp_vma_allowable_orders, Documentation/admin-guide/mm/transhuge.rst, 6.16
+ */
+import { PMD_ORDER } from '@pinfold/base';
+import { VM, type Vma } from './vma.ts';
+
+/** Who gets huge pages (the words of /sys/kernel/mm/transparent_hugepage/enabled). */
+export type ThpEnabled = 'always' | 'madvise' | 'never';
+
+/** Settings of anonymous THP. */
+export interface ThpSettings {
+  /** /sys/kernel/mm/transparent_hugepage/enabled. */
+  readonly enabled: ThpEnabled;
+  /** hugepages-<size>kB/enabled per order in pages: 2 (16 KiB) to 9; an absent order is `never`. */
+  readonly orders: Readonly<Partial<Record<number, ThpEnabled | 'inherit'>>>;
+  /** use_zero_page: whether a read fault may map the huge zero page. */
+  readonly useZeroPage: boolean;
+}
+
+/** The kernel's defaults with CONFIG_TRANSPARENT_HUGEPAGE_ALWAYS. */
+export const THP_DEFAULTS: ThpSettings = {
+  enabled: 'always',
+  orders: { [PMD_ORDER]: 'inherit' },
+  useZeroPage: true,
+};
+
+/**
+ * The orders that a fault in anonymous memory may ask for.
+ *
+ * @param settings the settings in sysfs
+ * @param vma the VMA
+ * @returns allowed orders above 0, largest first; whether they fit into the VMA is not asked
+ * @source include/linux/huge_mm.h thp_vma_allowable_orders, 6.16
+ */
+export function thpOrders(settings: ThpSettings, vma: Vma): number[] {
+  if (vma.flags & VM.NOHUGEPAGE) return [];
+  const advised = (vma.flags & VM.HUGEPAGE) !== 0;
+  const on = (word: ThpEnabled): boolean => word === 'always' || (word === 'madvise' && advised);
+  return Object.entries(settings.orders)
+    .filter(([, word]) => word !== undefined && on(word === 'inherit' ? settings.enabled : word))
+    .map(([order]) => Number(order))
+    .sort((a, b) => b - a);
+}
