@@ -26,12 +26,15 @@ function asInputError(error: CommanderError, command: Command): InputError {
       const option = command.options.find(({ flags }) => flags === quoted);
       return new InputError(option?.long ?? quoted, option?.description ?? 'a value', 'nothing');
     }
-    case 'commander.excessArguments':
-      return new InputError(
-        command.name(),
-        `only ${flagsOf(command)}`,
-        `'${command.args[0] ?? ''}'`,
-      );
+    case 'commander.missingArgument': {
+      const argument = command.registeredArguments.find(({ required }) => required);
+      return new InputError(command.name(), argument?.description ?? 'an argument', 'nothing');
+    }
+    case 'commander.excessArguments': {
+      const places = command.registeredArguments;
+      const accepted = [...places.map((place) => place.name()), flagsOf(command)].join(', ');
+      return new InputError(command.name(), `only ${accepted}`, `'${command.args[places.length]}'`);
+    }
     case 'commander.unknownCommand': {
       const names = command.commands.map((sub) => sub.name());
       return new InputError('command', `one of ${names.join(', ')}`, `'${quoted}'`);

@@ -57,6 +57,7 @@ export const COUNTER_DOCS = {
   unpinRangeCalls: 'of the unpin calls: unpin_user_page_range_dirty_lock',
   unpinUserPagesCalls:
     'unpin_user_pages calls, also those that unpin_user_pages_dirty_lock makes of clean pages',
+  iommuUnmapSyncCalls: 'of the IOMMU unmap calls: iommu_unmap, which syncs the IOTLB itself',
 } as const;
 
 /** Name of a counter. */
@@ -117,6 +118,7 @@ export const Slot: Readonly<Record<CounterName, number>> = {
   syncUnpinCalls: 44,
   unpinRangeCalls: 45,
   unpinUserPagesCalls: 46,
+  iommuUnmapSyncCalls: 47,
 };
 
 /** Values of all counters by name. */

@@ -16,6 +16,8 @@ export const Errno = {
   EINTR: 4,
   /** Argument list too long; here: more pages than one call may pin. */
   E2BIG: 7,
+  /** Bad file descriptor: it is not open. */
+  EBADF: 9,
   /** Try again. */
   EAGAIN: 11,
   /** Out of memory, or over RLIMIT_MEMLOCK. */

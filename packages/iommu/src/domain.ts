@@ -4,7 +4,15 @@
  *
  * @source drivers/iommu/iommu.c, 6.16; reference iommu.md §1 to §6
  */
-import { Errno, isAligned, Slot, type Counters, type IovaPn, type Pfn } from '@pinfold/base';
+import {
+  Errno,
+  isAligned,
+  pagesOf,
+  Slot,
+  type Counters,
+  type IovaPn,
+  type Pfn,
+} from '@pinfold/base';
 import { ioPageTableFormat } from './formats/index.ts';
 import type { IoLeaf, IoPageTable, PhysRun } from './formats/format.ts';
 import { IotlbGather } from './iotlb-gather.ts';
@@ -50,7 +58,10 @@ export class IommuDomain {
   /** Its page table. */
   readonly table: IoPageTable;
   readonly #counters: Counters;
+  readonly #smallest: number;
   readonly #pgsize = new Pgsize();
+  /** Pages that the map under way has mapped. */
+  #mapped = 0;
 
   /**
    * @param unit the IOMMU
@@ -61,6 +72,7 @@ export class IommuDomain {
     this.unit = unit;
     this.table = table;
     this.#counters = counters;
+    this.#smallest = table.pageOrders[0];
   }
 
   /** Last page of the aperture, inclusive; the first is 0. */
@@ -69,36 +81,24 @@ export class IommuDomain {
   }
 
   /**
-   * Maps a physically contiguous range. What was done is undone when a part of it fails.
+   * Maps a physically contiguous range. What was done is undone when a part of it fails, by an
+   * unmap with its own IOTLB flush, which the core makes even if nothing was done.
    *
    * @param iovaPn first I/O virtual page
    * @param pfn first page frame
    * @param npage length in pages
    * @param prot {@link IOMMU} access bits
-   * @returns 0; or -EINVAL (misaligned to the smallest page size, no access, outside the address
-   *   width), or what else the format refuses with
-   * @source drivers/iommu/iommu.c iommu_map, iommu_map_nosync, 6.16
+   * @returns 0; or -EINVAL (misaligned to the smallest page size, no access; in a driver's format
+   *   also outside the address width), or what else the format refuses with
+   * @source drivers/iommu/iommu.c iommu_map, iommu_map_nosync, 6.16 and 7.2
    */
   map(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
     this.#counters.add(Slot.iommuMapCalls, 1);
     if (this.#misaligned(iovaPn, npage) || this.#misaligned(pfn, npage)) return -Errno.EINVAL;
-    let done = 0;
-    let calls = 0;
-    let error = 0;
-    while (done < npage && error === 0) {
-      iommuPgsize(this.table.pageOrders, iovaPn + done, pfn + done, npage - done, this.#pgsize);
-      error = this.table.mapPages(
-        iovaPn + done,
-        pfn + done,
-        this.#pgsize.order,
-        this.#pgsize.count,
-        prot,
-      );
-      done += this.table.mapped;
-      calls++;
-    }
-    this.#counters.add(Slot.iommuMapPagesCalls, calls);
-    if (error !== 0 && done > 0) this.unmap(iovaPn, done);
+    const error = this.table.isIommupt
+      ? this.#mapRange(iovaPn, pfn, npage, prot)
+      : this.#mapBySize(iovaPn, pfn, npage, prot);
+    if (error !== 0) this.unmap(iovaPn, this.#mapped);
     return error;
   }
 
@@ -124,27 +124,14 @@ export class IommuDomain {
    * @param npage length in pages
    * @param gather the caller's gather
    * @returns pages unmapped, which can be less or more than asked; 0 if misaligned
-   * @source drivers/iommu/iommu.c iommu_unmap_fast, __iommu_unmap, 6.16
+   * @source drivers/iommu/iommu.c iommu_unmap_fast, __iommu_unmap, 6.16 and 7.2
    */
   unmapFast(iovaPn: IovaPn, npage: number, gather: IotlbGather): number {
     this.#counters.add(Slot.iommuUnmapCalls, 1);
     if (this.#misaligned(iovaPn, npage)) return 0;
-    let done = 0;
-    let calls = 0;
-    while (done < npage) {
-      iommuPgsize(this.table.pageOrders, iovaPn + done, iovaPn + done, npage - done, this.#pgsize);
-      const unmapped = this.table.unmapPages(
-        iovaPn + done,
-        this.#pgsize.order,
-        this.#pgsize.count,
-        gather,
-      );
-      calls++;
-      if (unmapped === 0) break;
-      done += unmapped;
-    }
-    this.#counters.add(Slot.iommuUnmapPagesCalls, calls);
-    return done;
+    return this.table.isIommupt
+      ? this.table.unmapPages(iovaPn, this.#smallest, npage / pagesOf(this.#smallest), gather)
+      : this.#unmapBySize(iovaPn, npage, gather);
   }
 
   /**
@@ -190,9 +177,51 @@ export class IommuDomain {
     return this.table.leaves();
   }
 
+  /** The whole range in one call of the generic page table code; `#mapped` says how far it came. */
+  #mapRange(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
+    const count = npage / pagesOf(this.#smallest);
+    const error = this.table.mapPages(iovaPn, pfn, this.#smallest, count, prot);
+    this.#mapped = this.table.mapped;
+    return error;
+  }
+
+  /** One map_pages call per page size; `#mapped` says how far it came. */
+  #mapBySize(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
+    const { table } = this;
+    let done = 0;
+    let calls = 0;
+    let error = 0;
+    while (done < npage && error === 0) {
+      iommuPgsize(table.pageOrders, iovaPn + done, pfn + done, npage - done, this.#pgsize);
+      const { order, count } = this.#pgsize;
+      error = table.mapPages(iovaPn + done, pfn + done, order, count, prot);
+      done += table.mapped;
+      calls++;
+    }
+    this.#counters.add(Slot.iommuMapPagesCalls, calls);
+    this.#mapped = done;
+    return error;
+  }
+
+  /** One unmap_pages call per page size, until one unmaps nothing; returns the pages unmapped. */
+  #unmapBySize(iovaPn: IovaPn, npage: number, gather: IotlbGather): number {
+    const { table } = this;
+    let done = 0;
+    let calls = 0;
+    while (done < npage) {
+      iommuPgsize(table.pageOrders, iovaPn + done, iovaPn + done, npage - done, this.#pgsize);
+      const { order, count } = this.#pgsize;
+      const unmapped = table.unmapPages(iovaPn + done, order, count, gather);
+      calls++;
+      if (unmapped === 0) break;
+      done += unmapped;
+    }
+    this.#counters.add(Slot.iommuUnmapPagesCalls, calls);
+    return done;
+  }
+
   #misaligned(pn: number, npage: number): boolean {
-    const smallest = this.table.pageOrders[0];
-    return !isAligned(pn, smallest) || !isAligned(npage, smallest);
+    return !isAligned(pn, this.#smallest) || !isAligned(npage, this.#smallest);
   }
 }
 

@@ -39,14 +39,25 @@ export class IotlbGather {
   }
 
   /**
-   * Extends the range by a piece.
+   * Extends the range by a piece, and remembers its size for {@link mustSyncBefore}.
    *
    * @param start first page of the piece
    * @param npage size of the piece in pages
-   * @source include/linux/iommu.h iommu_iotlb_gather_add_range, 6.16
+   * @source include/linux/iommu.h iommu_iotlb_gather_add_page, 6.16
    */
   add(start: IovaPn, npage: number): void {
     this.pieceSize = npage;
+    this.addRange(start, npage);
+  }
+
+  /**
+   * Extends the range, whatever it holds: also over a gap, also by pieces of other sizes.
+   *
+   * @param start first page
+   * @param npage length in pages
+   * @source include/linux/iommu.h iommu_iotlb_gather_add_range, 6.16
+   */
+  addRange(start: IovaPn, npage: number): void {
     this.start = Math.min(this.start, start);
     this.end = Math.max(this.end, start + npage - 1);
   }

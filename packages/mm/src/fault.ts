@@ -33,6 +33,8 @@ export const VM_FAULT = {
 export interface VmOperations {
   /** Kind of memory, for messages. */
   readonly name: string;
+  /** log2 of the pages that mmap calls may not cut: the page size of hugetlb, 0 else. */
+  readonly order: number;
 
   /**
    * Makes an access possible, or says why not.

@@ -58,6 +58,35 @@ export function gupPutFolio(memmap: MemMap, pfn: Pfn, refs: number): number {
 }
 
 /**
+ * Takes plain references of a folio (folio_ref_add).
+ *
+ * @param memmap memory map
+ * @param pfn any page of the folio
+ * @param refs references to take
+ * @source include/linux/page_ref.h folio_ref_add, 6.16
+ */
+export function folioRefAdd(memmap: MemMap, pfn: Pfn, refs: number): void {
+  memmap.refcount[memmap.headEntryOf(pfn)] += refs;
+}
+
+/**
+ * Drops plain references of a folio, and frees it with the last one.
+ *
+ * @param memmap memory map
+ * @param pfn any page of the folio
+ * @param refs references to drop
+ * @throws {KernelBug} when the folio has fewer
+ * @source include/linux/mm.h folio_put_refs, 6.16
+ */
+export function folioPutRefs(memmap: MemMap, pfn: Pfn, refs: number): void {
+  const head = memmap.headEntryOf(pfn);
+  if (memmap.refcount[head] < refs)
+    throw new KernelBug('folio_put_refs', `pfn ${pfn} has fewer than ${refs} references`);
+  memmap.refcount[head] -= refs;
+  if (memmap.refcount[head] === 0) memmap.freeFolio(pfn);
+}
+
+/**
  * Whether a folio may be pinned for DMA: exact for large folios, for small ones a count of at
  * least one bias, which plain references can reach too.
  *

@@ -5,14 +5,15 @@
  * page and, on a large leaf, a second one for the rest, then one pointer store per 4 KiB page. The
  * model does the entries of one last-level table in one inner loop; each of them is one step.
  *
- * Left out: faults. A page that is not there ends the call with EFAULT, as it does in the kernel
- * when the fault cannot be served.
+ * An entry that is absent or does not allow the access is faulted in, and the step is made again.
+ * Memory that nobody answers for (populated by {@link mmapMemory} alone) ends the call with EFAULT.
  *
  * @source mm/gup.c __get_user_pages, follow_page_mask, __gup_longterm_locked, 6.16; reference mm.md §5
  */
 import {
   Errno,
   maskedRun,
+  ModelBug,
   Slot,
   type Pfn,
   type TableArena,
@@ -20,6 +21,7 @@ import {
   type PageNumbers,
 } from '@pinfold/base';
 import { consecutiveRun } from './contiguity.ts';
+import { FAULT_FLAG, faultErrno, handleMmFault, VM_FAULT } from './fault.ts';
 import { addToSmallFolios, GUP_PIN_COUNTING_BIAS, tryGrabFolio } from './folio.ts';
 import { checkMigrateMovablePages } from './longterm.ts';
 import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
@@ -91,6 +93,7 @@ function getUserPages(
   let vma: Vma | null = null;
   let done = 0;
   let error = 0;
+  let faults = 0;
   while (done < npage) {
     const vpn = start + done;
     if (!vma || vpn >= vma.end) {
@@ -103,8 +106,10 @@ function getUserPages(
     if (vpn < MAX_VPN && pageTable.walk(vpn)) {
       if (pageTable.level === 0) {
         const max = Math.min(want, 512 - (pageTable.index & 511), (vma as Vma).end - vpn) | 0;
-        got = followPtes(mm, max, gupFlags, pages, done, work);
-      } else got = followLargeLeaf(mm, vpn, want, gupFlags, pages, done, work);
+        got = followPtes(mm, max, needBits(vma as Vma, gupFlags), pages, done, work);
+      } else {
+        got = followLargeLeaf(mm, vpn, want, needBits(vma as Vma, gupFlags), pages, done, work);
+      }
     }
     if (got < 0) {
       mm.gupFailure = { vpn, why: 'the reference count of the folio would overflow' };
@@ -113,10 +118,10 @@ function getUserPages(
     }
     done += got;
     if (got === 0) {
-      mm.gupFailure = { vpn: start + done, why: 'no page is mapped there with this access' };
-      error = -Errno.EFAULT;
-      break;
-    }
+      work.steps += vma?.ops ? 1 : 0;
+      error = faultinPage(mm, vma as Vma, vpn, gupFlags, faults++);
+      if (error) break;
+    } else faults = 0;
   }
   countGup(mm, work, done);
   return done > 0 ? done : error;
@@ -157,14 +162,14 @@ function checkVmaFlags(mm: MmStruct, vma: Vma | null, vpn: Vpn, gupFlags: number
 function followPtes(
   mm: MmStruct,
   max: number,
-  gupFlags: number,
+  need: number,
   pages: PageNumbers,
   at: number,
   work: GupWork,
 ): number {
   const { ptes, index } = mm.pageTable;
   const { memmap } = mm.memory;
-  const present = followable(ptes, index, max, gupFlags);
+  const present = followable(ptes, index, max, need);
   let done = 0;
   while (done < present) {
     const pfn = ptes.frame[index + done];
@@ -184,13 +189,7 @@ function followPtes(
 }
 
 /** How many entries, from one on, GUP may follow with this access. */
-function followable(
-  { bits, words }: TableArena,
-  index: number,
-  max: number,
-  gupFlags: number,
-): number {
-  const need = needBits(gupFlags);
+function followable({ bits, words }: TableArena, index: number, max: number, need: number): number {
   return maskedRun(bits, words, index, index + max, need | PTE.special, need);
 }
 
@@ -234,9 +233,41 @@ function grabSmallFolios(memmap: MemMap, pfn: Pfn, npage: number): number {
   return addToSmallFolios(memmap, first, npage, GUP_PIN_COUNTING_BIAS);
 }
 
-/** Bits that an entry must have; a read-only longterm pin takes exclusive pages only (gup_must_unshare). */
-function needBits(gupFlags: number): number {
-  return gupFlags & FOLL.WRITE ? PTE.present | PTE.write : PTE.present | PTE.anonExclusive;
+/**
+ * Bits that an entry must have. A read-only longterm pin of a private mapping takes only pages that
+ * belong to the process alone; it has the others unshared first (gup_must_unshare).
+ */
+function needBits(vma: Vma, gupFlags: number): number {
+  if (gupFlags & FOLL.WRITE) return PTE.present | PTE.write;
+  const cow = (vma.flags & (VM.SHARED | VM.MAYWRITE)) === VM.MAYWRITE;
+  return cow ? PTE.present | PTE.anonExclusive : PTE.present;
+}
+
+/**
+ * Makes the entry of a page one that GUP can follow.
+ *
+ * @param again how often the page has been faulted in already, without being followed since
+ * @returns 0 to try again, or -EFAULT, -ENOMEM
+ */
+function faultinPage(mm: MmStruct, vma: Vma, vpn: Vpn, gupFlags: number, again: number): number {
+  if (vma.ops === null || vpn >= MAX_VPN) {
+    mm.gupFailure = { vpn, why: 'no page is mapped there with this access' };
+    return -Errno.EFAULT;
+  }
+  // Read, unshare and write: no page needs more.
+  if (again > 3) throw new ModelBug(`virtual page ${vpn} (${vma.ops.name}) faults again and again`);
+  const unshare = mm.pageTable.allows(vpn, false) ? FAULT_FLAG.UNSHARE : 0;
+  const flags = gupFlags & FOLL.WRITE ? FAULT_FLAG.WRITE : unshare;
+  const code = handleMmFault(mm, vma, vpn, flags);
+  if (code !== 0) mm.gupFailure = { vpn, why: `the fault ended with ${faultName(code)}` };
+  return faultErrno(code);
+}
+
+function faultName(code: number): string {
+  if (code === VM_FAULT.OOM) return 'VM_FAULT_OOM: no free frame';
+  return code === VM_FAULT.SIGBUS
+    ? 'VM_FAULT_SIGBUS: nothing is behind the page'
+    : 'VM_FAULT_SIGSEGV: the VMA does not allow it';
 }
 
 /**
@@ -248,13 +279,12 @@ function followLargeLeaf(
   mm: MmStruct,
   vpn: Vpn,
   want: number,
-  gupFlags: number,
+  need: number,
   pages: PageNumbers,
   at: number,
   work: GupWork,
 ): number {
   const { dirs, index, level } = mm.pageTable;
-  const need = needBits(gupFlags);
   if ((dirs.bits[index] & (need | PTE.special)) !== need) return 0;
   const leafPages = level === 1 ? 2 ** 9 : 2 ** 18;
   const offset = vpn & (leafPages - 1);

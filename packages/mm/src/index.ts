@@ -49,6 +49,24 @@ export {
   type MmapRange,
   type Prot,
 } from './mmap.ts';
+export { anonymousMemory } from './anon.ts';
+export { HugetlbPool } from './hugetlb-pool.ts';
+export { HugetlbMemory } from './hugetlb.ts';
+export { MappedFile, type FileKind } from './page-cache.ts';
+export { PciBar } from './pci-bar.ts';
+export { walkSmaps } from './smaps.ts';
+export { zapRange } from './zap.ts';
+export {
+  adviseDontneed,
+  adviseHugepage,
+  doMmap,
+  exitMmap,
+  mlock,
+  mmPopulate,
+  mprotect,
+  munmap,
+  type MmapCall,
+} from './syscalls.ts';
 export { accountLockedVm } from './accounting.ts';
 export { FOLL, pinUserPagesRemote } from './gup.ts';
 export { checkMigrateMovablePages } from './longterm.ts';

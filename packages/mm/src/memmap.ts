@@ -91,6 +91,8 @@ export class MemMap {
   sectionBase: Int32Array;
   /** Per section: log2 of the pages that one state entry stands for. */
   sectionStride: Uint8Array;
+  /** Told the order of every hugetlb folio that is freed, so that its pool gets the page back. */
+  hugetlbFreed: ((order: number) => void) | null = null;
   readonly #zoneMovable: Uint8Array;
   readonly #slotOfSection: Int32Array;
   readonly #sectionOfSlot: Int32Array;
@@ -331,7 +333,9 @@ export class MemMap {
    * @param pfn any page of the folio
    */
   freeFolio(pfn: Pfn): void {
-    const order = this.order[this.headEntryOf(pfn)];
+    const entry = this.headEntryOf(pfn);
+    const order = this.order[entry];
+    if (this.flags[entry] & PG.hugetlb) this.hugetlbFreed?.(order);
     const head = pfn - (pfn % 2 ** order);
     for (let at = head; at < head + 2 ** order; at += PAGES_PER_SECTION) {
       const from = this.entryOf(at);

@@ -4,8 +4,9 @@
  *
  * @source include/linux/mmzone.h NR_FOLL_PIN_ACQUIRED, include/asm-generic/bug.h WARN_ON_ONCE, 6.16
  */
-import { Counters } from '@pinfold/base';
+import { Counters, type Pfn } from '@pinfold/base';
 import type { FrameSource } from './frame-source.ts';
+import type { HugetlbPool } from './hugetlb-pool.ts';
 import type { MemMap } from './memmap.ts';
 import type { MmRules } from './rules.ts';
 import { THP_DEFAULTS, type ThpSettings } from './thp.ts';
@@ -35,10 +36,16 @@ export class Memory {
   readonly counters: Counters;
   /** Where the frames of faults come from; without one, a fault finds no free frame. */
   frames: FrameSource | null = null;
+  /** The shared zero page: mapped where anonymous memory was only read, never pinned. */
+  zeroPfn: Pfn = 1;
+  /** First frame of the huge zero page (2 MiB). */
+  hugeZeroPfn: Pfn = 512;
   /** Transparent huge pages, as set in sysfs. */
   thp: ThpSettings = THP_DEFAULTS;
   /** What the kernel would have printed by WARN_ON_ONCE: one text per place. */
   readonly warnings: Map<string, string> = new Map();
+
+  readonly #hugetlb: HugetlbPool[] = [];
 
   /**
    * @param memmap memory map
@@ -49,6 +56,26 @@ export class Memory {
     this.memmap = memmap;
     this.rules = rules;
     this.counters = counters;
+  }
+
+  /**
+   * Sets huge pages aside; their folios come from {@link frames} when they are faulted in.
+   *
+   * @param pool a pool of a page size that the machine has none of yet
+   */
+  addHugetlbPool(pool: HugetlbPool): void {
+    this.#hugetlb.push(pool);
+    this.memmap.hugetlbFreed = (order) => this.hugetlbPool(order)?.free();
+  }
+
+  /**
+   * The pool of a huge page size.
+   *
+   * @param order folio order
+   * @returns the pool, or null if none was added: then every free frame will do
+   */
+  hugetlbPool(order: number): HugetlbPool | null {
+    return this.#hugetlb.find((pool) => pool.order === order) ?? null;
   }
 
   /**

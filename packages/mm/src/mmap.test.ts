@@ -88,7 +88,9 @@ describe('the VMA', () => {
     ['inaccessible', undefined, { read: false, write: false }, 0],
   ] as const)('of %s memory', (_, kind, prot, flags) => {
     const run = { vpn: 10, pfn: SECTION, npage: 5, ...(kind && { kind }), ...(prot && { prot }) };
-    expect([...spaceWith([run]).vmas]).toEqual([{ start: 10, end: 15, flags }]);
+    expect([...spaceWith([run]).vmas]).toMatchObject([
+      { start: 10, end: 15, flags: flags | VM.MAYWRITE },
+    ]);
   });
 
   test('read-only memory has entries without the write bit, exclusive to the process', () => {
@@ -203,7 +205,8 @@ describe('device memory', () => {
   test('has a VMA for pure pfns, special entries, and no page state', () => {
     const mm = new MmStruct(boot());
     mmapPfnmap(mm, { vpn: 0, npage: 1, pfn: 2 ** 26, prot: { read: true, write: false } });
-    expect([...mm.vmas]).toMatchObject([{ start: 0, end: 1, flags: VM.PFNMAP | VM.IO | VM.READ }]);
+    const flags = VM.PFNMAP | VM.IO | VM.READ | VM.MAYWRITE;
+    expect([...mm.vmas]).toMatchObject([{ start: 0, end: 1, flags }]);
     mm.pageTable.walk(0);
     expect(mm.pageTable.ptes.bits[mm.pageTable.index]).toBe(PTE.present | PTE.special);
     expect([...mm.memory.memmap.foliosInUse()]).toEqual([]);
@@ -226,5 +229,5 @@ test('device memory beyond 52 physical address bits is refused, and nothing is m
   }).toThrow(
     'device memory: expected frames below 2^52 bytes, got frames 1099511627775 to 1099511627776',
   );
-  expect([...mm.vmas]).toMatchObject([]);
+  expect([...mm.vmas]).toEqual([]);
 });

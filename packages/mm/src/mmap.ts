@@ -113,7 +113,7 @@ function insertVma(mm: MmStruct, range: MmapRange, kind: number): void {
   if (vpn < 0 || vpn + npage > MAX_VPN) {
     throw new InputError(place, 'a range below 2^48 bytes', `pages ${vpn} to ${vpn + npage - 1}`);
   }
-  const flags = kind | (prot.read ? VM.READ : 0) | (prot.write ? VM.WRITE : 0);
+  const flags = kind | VM.MAYWRITE | (prot.read ? VM.READ : 0) | (prot.write ? VM.WRITE : 0);
   if (!mm.vmas.insert(new Vma(vpn, vpn + npage, flags))) {
     throw new InputError(place, 'a free address range', 'an overlap with a mapping that exists');
   }

@@ -7,7 +7,16 @@
  *
  * @source reference mm.md §1; arch/x86/include/asm/pgtable_types.h, 6.16
  */
-import { LEAF, ModelBug, TableArena, type Pfn, type Vpn } from '@pinfold/base';
+import {
+  LEAF,
+  ModelBug,
+  offsetIn,
+  pagesOf,
+  PTRS_PER_TABLE,
+  TableArena,
+  type Pfn,
+  type Vpn,
+} from '@pinfold/base';
 
 /** Bits of a leaf entry. A present entry always has `present`. */
 export const PTE = {
@@ -114,6 +123,111 @@ export class PageTable {
       }
       done += n;
     }
+  }
+
+  /**
+   * Writes one entry, over what was there: an absent entry or a leaf of the same level.
+   *
+   * @param vpn virtual page, aligned to the leaf
+   * @param pfn first page frame of the leaf
+   * @param level level of the leaf: 0 (4 KiB), 1 (2 MiB), 2 (1 GiB)
+   * @param bits {@link PTE} bits; 0 makes the entry absent
+   */
+  setEntry(vpn: Vpn, pfn: Pfn, level: number, bits: number): void {
+    const arena = level === 0 ? this.ptes : this.dirs;
+    arena.admitFrames(pfn + pagesOf(9 * level));
+    const index = this.#tableAt(vpn, level) * PTRS_PER_TABLE + this.#slotOf(vpn, level);
+    if (level > 0) {
+      if (arena.child[index] > 0) throw new ModelBug(`virtual page ${vpn}: a leaf over a table`);
+      arena.child[index] = bits === 0 ? 0 : LEAF;
+    }
+    arena.frame[index] = bits === 0 ? 0 : pfn;
+    arena.bits[index] = bits;
+  }
+
+  /**
+   * Whether a directory entry is empty, so that a large leaf may be put there (pmd_none, pud_none).
+   *
+   * @param vpn virtual page
+   * @param level 1 (PMD) or 2 (PUD)
+   * @returns true if nothing is mapped below it and no table hangs there
+   */
+  none(vpn: Vpn, level: number): boolean {
+    let table = this.#pgd;
+    for (let above = 3; above > level; above--) {
+      table = this.dirs.child[table * PTRS_PER_TABLE + this.#slotOf(vpn, above)];
+      if (table <= 0) return table === 0;
+    }
+    return this.dirs.child[table * PTRS_PER_TABLE + this.#slotOf(vpn, level)] === 0;
+  }
+
+  /**
+   * Visits the present leaves that overlap a range, in address order.
+   *
+   * @param start first virtual page
+   * @param end first virtual page after it
+   * @param visit gets the first page of each leaf, its frame, level and {@link PTE} bits; it may
+   *   change or clear that leaf
+   */
+  forEachLeaf(
+    start: Vpn,
+    end: Vpn,
+    visit: (vpn: Vpn, pfn: Pfn, level: number, bits: number) => void,
+  ): void {
+    for (let vpn = start; vpn < Math.min(end, MAX_VPN);) {
+      const walked = this.walk(vpn);
+      const level = walked ? this.level : this.#absentLevel(vpn);
+      const first = vpn - offsetIn(vpn, 9 * level);
+      if (walked) {
+        const { frame, bits } = level === 0 ? this.ptes : this.dirs;
+        if (bits[this.index] !== 0) visit(first, frame[this.index], level, bits[this.index]);
+      }
+      vpn = first + pagesOf(9 * level);
+    }
+  }
+
+  /**
+   * Replaces the large leaf that covers a page by leaves of the next smaller size, with the same
+   * frames and bits (__split_huge_pmd).
+   *
+   * @param vpn virtual page under a large leaf
+   */
+  splitLeaf(vpn: Vpn): void {
+    if (!this.walk(vpn) || this.level === 0) throw new ModelBug(`no large leaf at page ${vpn}`);
+    const { level, index } = this;
+    const pfn = this.dirs.frame[index];
+    const bits = this.dirs.bits[index];
+    this.dirs.child[index] = this.dirs.frame[index] = this.dirs.bits[index] = 0;
+    const first = vpn - offsetIn(vpn, 9 * level);
+    this.setLeaves(first, pfn, PTRS_PER_TABLE, level - 1, bits);
+  }
+
+  /**
+   * Frees the last-level table of an aligned 2 MiB range, as when no VMA is left there.
+   *
+   * @param vpn a virtual page of the range, none of whose pages is mapped
+   * @source mm/memory.c free_pgtables, 6.16
+   */
+  freePteTable(vpn: Vpn): void {
+    if (!this.walk(vpn) || this.level !== 0) return;
+    const table = Math.floor(this.index / PTRS_PER_TABLE);
+    const pmd = this.#tableAt(vpn, 1) * PTRS_PER_TABLE + this.#slotOf(vpn, 1);
+    this.dirs.child[pmd] = 0;
+    this.ptes.free(table);
+  }
+
+  /** Level of the absent entry that ends a walk. */
+  #absentLevel(vpn: Vpn): number {
+    let table = this.#pgd;
+    for (let level = 3; level > 0; level--) {
+      table = this.dirs.child[table * PTRS_PER_TABLE + this.#slotOf(vpn, level)];
+      if (table <= 0) return level;
+    }
+    return 0;
+  }
+
+  #slotOf(vpn: Vpn, level: number): number {
+    return Math.floor(vpn / pagesOf(9 * level)) % PTRS_PER_TABLE;
   }
 
   #found(level: number, index: number): boolean {

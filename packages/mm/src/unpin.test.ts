@@ -73,7 +73,8 @@ describe('unpin_user_pages: one put for consecutive entries of one folio', () =>
     unpinUserPages(memory, pagesOf(memory.memmap, pfns), pfns.length);
     expect(memory.vmstat.nrFollPinReleased).toBe(pfns.length);
     expect(memory.counters.snapshot()).toMatchObject({
-      unpinCalls: 1,
+      unpinCalls: 0,
+      unpinUserPagesCalls: 1,
       putCalls: puts,
       putAtomics: atomics,
       dirtyTests: 0,

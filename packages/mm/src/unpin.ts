@@ -21,7 +21,8 @@ import type { Memory } from './memory.ts';
  */
 export function unpinUserPage(memory: Memory, page: Page): void {
   const atomics = gupPutFolio(memory.memmap, memory.memmap.pageToPfn(page), 1);
-  countUnpin(memory, 1, 1, 1, atomics);
+  memory.counters.add(Slot.unpinCalls, 1);
+  countUnpin(memory, 1, 1, atomics);
 }
 
 /**
@@ -35,7 +36,8 @@ export function unpinUserPage(memory: Memory, page: Page): void {
  * @source mm/gup.c unpin_user_pages, 6.16
  */
 export function unpinUserPages(memory: Memory, pages: PageNumbers, npage: number, from = 0): void {
-  unpinUserPagesDirtyLock(memory, pages, npage, false, from);
+  memory.counters.add(Slot.unpinUserPagesCalls, 1);
+  putPageArray(memory, pages, npage, false, from);
 }
 
 /**
@@ -56,6 +58,19 @@ export function unpinUserPagesDirtyLock(
   makeDirty: boolean,
   from = 0,
 ): void {
+  memory.counters.add(Slot.unpinCalls, 1);
+  if (!makeDirty) memory.counters.add(Slot.unpinUserPagesCalls, 1);
+  putPageArray(memory, pages, npage, makeDirty, from);
+}
+
+/** Puts the pages of an array, consecutive entries of one folio at once. */
+function putPageArray(
+  memory: Memory,
+  pages: PageNumbers,
+  npage: number,
+  makeDirty: boolean,
+  from: number,
+): void {
   const { memmap } = memory;
   let puts = 0;
   let atomics = 0;
@@ -70,7 +85,7 @@ export function unpinUserPagesDirtyLock(
     atomics += gupPutFolio(memmap, pfn, nr);
     i += nr;
   }
-  countUnpin(memory, npage, 1, puts, atomics);
+  countUnpin(memory, npage, puts, atomics);
   if (makeDirty) countDirty(memory, puts, locks);
 }
 
@@ -99,7 +114,9 @@ export function unpinUserPageRangeDirtyLock(
     const pfn = byPfn ? start + done : memmap.pageToPfn(page + done);
     done += putInSection(memmap, pfn, npage - done, makeDirty, false, work);
   }
-  countUnpin(memory, npage, 1, work.puts, work.puts + work.large);
+  memory.counters.add(Slot.unpinCalls, 1);
+  memory.counters.add(Slot.unpinRangeCalls, 1);
+  countUnpin(memory, npage, work.puts, work.puts + work.large);
   if (makeDirty) countDirty(memory, work.puts, work.locks);
 }
 
@@ -125,7 +142,9 @@ export function unpinUserPagesOneByOne(
   for (let done = 0; done < npage;) {
     done += putInSection(memory.memmap, pfn + done, npage - done, makeDirty, true, work);
   }
-  countUnpin(memory, npage, npage, work.puts, work.puts + work.large);
+  memory.counters.add(Slot.unpinCalls, npage);
+  if (!makeDirty) memory.counters.add(Slot.unpinUserPagesCalls, npage);
+  countUnpin(memory, npage, work.puts, work.puts + work.large);
   if (makeDirty) countDirty(memory, work.puts, work.locks);
 }
 
@@ -245,15 +264,8 @@ function folioPagesLeft(pfn: Pfn, order: number): number {
   return (1 << order) - (pfn & ((1 << order) - 1));
 }
 
-function countUnpin(
-  memory: Memory,
-  npage: number,
-  calls: number,
-  puts: number,
-  atomics: number,
-): void {
+function countUnpin(memory: Memory, npage: number, puts: number, atomics: number): void {
   memory.vmstat.nrFollPinReleased += npage;
-  memory.counters.add(Slot.unpinCalls, calls);
   memory.counters.add(Slot.putCalls, puts);
   memory.counters.add(Slot.putAtomics, atomics);
 }

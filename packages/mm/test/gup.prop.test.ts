@@ -147,7 +147,8 @@ const WAYS: readonly [string, Unpin, (memmap: MemMap, pfns: readonly number[]) =
   ],
 ];
 
-test.each(WAYS)('unpinning as %s', (_, unpin, callsOf) => {
+test.each(WAYS)('unpinning as %s', (way, unpin, callsOf) => {
+  const byRange = way.includes('range');
   fc.assert(
     fc.property(space, call, fc.boolean(), ({ mm, npage }, { at, npage: wanted, flags }, dirty) => {
       const { memory } = mm;
@@ -168,6 +169,8 @@ test.each(WAYS)('unpinning as %s', (_, unpin, callsOf) => {
       expect(counted(counters.since(snapshot))).toEqual(
         nonZero({
           unpinCalls: calls.length,
+          unpinRangeCalls: byRange ? calls.length : 0,
+          unpinUserPagesCalls: byRange || dirty ? 0 : calls.length,
           putCalls: heads.length,
           putAtomics: parts.reduce((sum, { atomics }) => sum + atomics, 0),
           dirtyTests: dirty ? heads.length : 0,

@@ -2,7 +2,36 @@
  * Scenarios and recordings: the scenario language, the machine that runs it, what its steps show,
  * and the comparison with what real kernels did.
  */
+export { RegionAddresses } from './addresses.ts';
+export { END_OF_PROCESS, verifyRecording } from './conformance.ts';
+export { familyOf } from './family.ts';
+export { parseScenario } from './language.ts';
+export { levels } from './levels/index.ts';
+export { DEFAULT_FACTS, factsOfRecording, guestMemory } from './machine-facts.ts';
+export { modelMachineForPass } from './model-machine-for-pass.ts';
+export { ModelMachine } from './model-machine.ts';
+export { checkKernel, parseRecording, recordedScenario } from './parse-recording.ts';
+export { readRecording } from './read-recording.ts';
+export { RECORDING_FORMAT } from './recording.ts';
+export { runScenario, StepRunner } from './runner.ts';
+export { SeededFrames } from './seeded-frames.ts';
+export { StateTracker, walkPass } from './step-state.ts';
+export { summarize } from './summary.ts';
+
+export type {
+  RecordedMachine,
+  RecordedMachineFactory,
+  RecordingResult,
+  StepResult,
+  Verdict,
+} from './conformance.ts';
+export type { Difference } from './differences.ts';
+export type { Region, Regions } from './expression.ts';
+export type { Scenario, Step } from './language.ts';
+export type { ComparedStep, Exclusion, Level } from './levels/level.ts';
+export type { BarFacts, MachineFacts } from './machine-facts.ts';
 export type { Machine } from './machine.ts';
+export type { ModelMachineOptions } from './model-machine.ts';
 export type {
   DirtyBitmap,
   InfoCap,
@@ -20,3 +49,16 @@ export type {
   Operation,
   TouchOperation,
 } from './operation.ts';
+export type { ByteReader } from './read-recording.ts';
+export type {
+  Probe,
+  RecordedBench,
+  RecordedGuest,
+  RecordedPass,
+  RecordedStep,
+  Recording,
+  StartState,
+} from './recording.ts';
+export type { DoneStep, RunOptions, ScenarioRun } from './runner.ts';
+export type { StepState } from './step-state.ts';
+export type { FailedRecording, Summary, SummaryRow, VerdictCounts } from './summary.ts';

@@ -67,7 +67,12 @@ export interface TouchOperation {
 /** One step of a scenario, ready to be done. */
 export type Operation =
   | { readonly op: 'open'; readonly type: IommuType; readonly dev: string }
-  | { readonly op: 'opencontainer' | 'close' | 'fork' | 'reap' | 'info' | 'dropcap' }
+  | { readonly op: 'opencontainer' }
+  | { readonly op: 'close' }
+  | { readonly op: 'fork' }
+  | { readonly op: 'reap' }
+  | { readonly op: 'info' }
+  | { readonly op: 'dropcap' }
   | { readonly op: 'setiommu'; readonly type: number }
   | { readonly op: 'addgroup' | 'delgroup' | 'device'; readonly dev: string }
   | { readonly op: 'pcicmd'; readonly dev: string; readonly val: number }

@@ -2,7 +2,7 @@ import { InputError, KernelError } from '@pinfold/base';
 import { intelVtd, type ResvRegion } from '@pinfold/iommu';
 import { describe, expect, test } from 'vitest';
 import { Guest, outcome } from '../test/guest.ts';
-import type { IommuGroup } from './attach.ts';
+import type { IommuGroup } from './vfio-domain.ts';
 
 /** A group with reserved pages of its own. */
 function group(...resvRegions: readonly ResvRegion[]): IommuGroup {

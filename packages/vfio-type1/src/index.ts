@@ -3,21 +3,33 @@
  * management and IOMMU packages.
  */
 export { VfioContainer, type ContainerOptions } from './container.ts';
-export type { IommuGroup } from './attach.ts';
+export { VfioDomain, type IommuGroup } from './vfio-domain.ts';
 export {
+  VFIO_DMA_CC_IOMMU,
   VFIO_DMA_MAP_FLAG_READ,
   VFIO_DMA_MAP_FLAG_VADDR,
   VFIO_DMA_MAP_FLAG_WRITE,
   VFIO_DMA_UNMAP_FLAG_ALL,
   VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
   VFIO_DMA_UNMAP_FLAG_VADDR,
+  VFIO_IOMMU_INFO_CAPS,
+  VFIO_IOMMU_INFO_PGSIZES,
   VFIO_TYPE1_IOMMU,
+  VFIO_TYPE1_NESTING_IOMMU,
   VFIO_TYPE1v2_IOMMU,
+  VFIO_UNMAP_ALL,
+  VFIO_UPDATE_VADDR,
+  type DmaAvailCap,
+  type InfoResult,
   type IoctlResult,
+  type IovaRangeCap,
+  type MigrationCap,
   type UnmapResult,
   type VfioBitmap,
   type VfioIommuType1DmaMap,
   type VfioIommuType1DmaUnmap,
+  type VfioIommuType1Info,
+  type VfioIommuType1InfoCap,
 } from './uapi.ts';
 export { DEFAULT_MODULE_PARAMS, VfioIommu, type ModuleParams } from './vfio-iommu.ts';
 export { DmaList, VfioDma } from './dma.ts';

@@ -3,10 +3,14 @@
  * reserved regions of its groups.
  *
  * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_aper_resize, vfio_iommu_resv_exclude,
- * vfio_iommu_iova_dma_valid, 6.16; reference type1.md §11
+ * vfio_iommu_aper_expand, vfio_iommu_resv_refresh, vfio_iommu_iova_dma_valid, 6.16; reference
+ * type1.md §11
  */
 import type { IovaPn } from '@pinfold/base';
 import type { ResvRegion } from '@pinfold/iommu';
+
+/** Last page of the 64-bit address space. */
+const LAST_PN = 2 ** 52 - 1;
 
 /** A usable range (struct vfio_iova). */
 export interface IovaRange {
@@ -57,6 +61,45 @@ export function excludeReserved(
     );
   }
   return ranges;
+}
+
+/**
+ * Widens the list to the apertures of the domains that are left; what lies between its ends stays.
+ *
+ * @param list usable ranges; empty means no restriction
+ * @param apertures apertures of the domains; none leaves the whole 64-bit address space
+ * @returns the list with its first start and its last end moved
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_aper_expand, 6.16
+ */
+export function expandAperture(
+  list: readonly IovaRange[],
+  apertures: readonly IovaRange[],
+): readonly IovaRange[] {
+  if (list.length === 0) return list;
+  const start = Math.max(0, ...apertures.map((aperture) => aperture.start));
+  const last = Math.min(LAST_PN, ...apertures.map((aperture) => aperture.last));
+  return list.map((range, i) => ({
+    start: i === 0 ? start : range.start,
+    last: i === list.length - 1 ? last : range.last,
+  }));
+}
+
+/**
+ * The list anew, between its own ends, with other reserved regions cut out.
+ *
+ * @param list usable ranges; empty means no restriction
+ * @param regions reserved regions of the groups that are left
+ * @returns the new list, or null if nothing would be left of it
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_resv_refresh, 6.16
+ */
+export function refreshReserved(
+  list: readonly IovaRange[],
+  regions: readonly ResvRegion[],
+): readonly IovaRange[] | null {
+  if (list.length === 0) return list;
+  const whole = { start: list[0].start, last: list[list.length - 1].last };
+  const refreshed = excludeReserved([whole], regions);
+  return refreshed.length > 0 ? refreshed : null;
 }
 
 /**

@@ -192,7 +192,9 @@ describe('access', () => {
   ])('flags %i give a device access %i', (flags, prot) => {
     const made = guest();
     expect(outcome(made.map(1024, 1, VPN, flags))).toBe('ok');
-    const leaf = [...made.iommu.domainList[0].leaves()].find(({ iovaPn }) => iovaPn === 1024);
+    const leaf = [...made.iommu.domainList[0].domain.leaves()].find(
+      ({ iovaPn }) => iovaPn === 1024,
+    );
     expect(leaf?.prot).toBe(prot);
   });
 

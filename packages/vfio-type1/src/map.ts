@@ -78,7 +78,7 @@ function checkArguments(iommu: VfioIommu, { argsz, flags, iova, vaddr, size }: M
 
 /** Checks 7 and 8: alignment, and wrapping where it was not checked before. */
 function checkRange(iommu: VfioIommu, { iova, vaddr, size }: MapArgs): number {
-  const pgsize = 4096n << BigInt(iommu.pgsizeOrder);
+  const { pgsize } = iommu;
   if (size === 0n || (iova | vaddr | size) % pgsize !== 0n) {
     return iommu.fail(Errno.EINVAL, 'vfio_dma_do_map', { iova, vaddr, size, pgsize });
   }
@@ -133,7 +133,8 @@ function checkPlace(iommu: VfioIommu, iovaPn: IovaPn, npage: number): number {
     });
   }
   if (iommu.dmaAvail === 0) {
-    return iommu.fail(Errno.ENOSPC, at, { dmaEntryLimit: iommu.params.dmaEntryLimit });
+    // The limit is that of VFIO_SET_IOMMU; the module's parameter may have changed since.
+    return iommu.fail(Errno.ENOSPC, at, { dmaEntryLimit: iommu.dmaList.size });
   }
   const last = iovaPn + npage - 1;
   if (iovaDmaValid(iommu.iovaList, iovaPn, last)) return 0;
@@ -182,9 +183,9 @@ function vfioIommuMap(
 ): number {
   const { domainList } = iommu;
   for (let i = 0; i < domainList.length; i++) {
-    const ret = domainList[i].map(iovaPn, pfn, npage, prot | IOMMU.CACHE);
+    const ret = domainList[i].domain.map(iovaPn, pfn, npage, prot | IOMMU.CACHE);
     if (ret === 0) continue;
-    for (let done = i - 1; done >= 0; done--) domainList[done].unmap(iovaPn, npage);
+    for (let done = i - 1; done >= 0; done--) domainList[done].domain.unmap(iovaPn, npage);
     return iommu.fail(-ret, 'iommu_map', { iovaPn, pfn, npage });
   }
   return 0;

@@ -92,10 +92,44 @@ export function pinPagesRemote(
     if (ret < 0 || batch.size > 0) break;
   }
   if (ret === 0) ret = chargeChunk(iommu, dma, chunk);
-  if (ret === 0) return chunk.pinned;
-  if (chunk.pinned > 0 && !chunk.rsvd) putPfns(iommu, chunk.pfnBase, chunk.pinned, dma.prot);
+  return ret === 0 ? chunk.pinned : unwindChunk(iommu, dma, batch, chunk, ret);
+}
+
+/**
+ * Releases a chunk that failed, and what is left in the batch.
+ *
+ * @param iommu the container's state
+ * @param dma the mapping
+ * @param batch the batch, empty afterwards
+ * @param chunk the chunk, not charged
+ * @param ret why it failed
+ * @returns `ret`
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote (its error path), 6.16
+ */
+export function unwindChunk(
+  iommu: VfioIommu,
+  dma: VfioDma,
+  batch: VfioBatch,
+  chunk: PinnedChunk,
+  ret: number,
+): number {
+  if (chunk.pinned > 0 && !chunk.rsvd) unwindPfns(iommu, dma, chunk.pfnBase, chunk.pinned);
   batchUnpin(iommu, dma, batch);
   return ret;
+}
+
+/**
+ * Puts pages that will not be part of a mapping, page by page.
+ *
+ * @param iommu the container's state
+ * @param dma the mapping
+ * @param pfn first page frame
+ * @param npage number of pages
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, 6.12 and 6.16
+ */
+export function unwindPfns(iommu: VfioIommu, dma: VfioDma, pfn: Pfn, npage: number): void {
+  iommu.counters.add(Slot.unwindPuts, npage);
+  putPfns(iommu, pfn, npage, dma.prot);
 }
 
 /**
@@ -138,7 +172,15 @@ export function overLimit(
   });
 }
 
-function startChunk(iommu: VfioIommu, batch: VfioBatch, chunk: PinnedChunk): void {
+/**
+ * Begins a chunk: with the entry that the chunk before has left over, or with nothing known.
+ *
+ * @param iommu the container's state
+ * @param batch the batch
+ * @param chunk gets the beginning
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, 6.16
+ */
+export function startChunk(iommu: VfioIommu, batch: VfioBatch, chunk: PinnedChunk): void {
   iommu.counters.add(Slot.pinPagesRemoteCalls, 1);
   chunk.pfnBase = 0;
   chunk.pinned = 0;
@@ -147,10 +189,19 @@ function startChunk(iommu: VfioIommu, batch: VfioBatch, chunk: PinnedChunk): voi
   if (batch.size > 0) setBase(iommu, chunk, iommu.memory.memmap.pageToPfn(nextPage(batch)));
 }
 
-function setBase(iommu: VfioIommu, chunk: PinnedChunk, pfn: Pfn): void {
+/**
+ * Sets the first frame of a chunk, and with it whether the chunk is reserved.
+ *
+ * @param iommu the container's state
+ * @param chunk the chunk
+ * @param pfn first page frame
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, 6.16
+ */
+export function setBase(iommu: VfioIommu, chunk: PinnedChunk, pfn: Pfn): void {
   chunk.pfnBase = pfn;
   chunk.rsvd = isInvalidReservedPfn(iommu.memory.memmap, pfn);
   iommu.counters.add(Slot.reservedTests, 1);
+  iommu.counters.add(Slot.chunkStartTests, 1);
 }
 
 /** Whether frames of device memory continue the chunk; they hold no pin and are not charged. */
@@ -159,7 +210,16 @@ function joinsChunk(iommu: VfioIommu, chunk: PinnedChunk, pfn: Pfn): boolean {
   return pfn === chunk.pfnBase + chunk.pinned && chunk.rsvd;
 }
 
-function chargeChunk(iommu: VfioIommu, dma: VfioDma, chunk: PinnedChunk): number {
+/**
+ * Charges a chunk to the owner of the mapping.
+ *
+ * @param iommu the container's state
+ * @param dma the mapping
+ * @param chunk the chunk
+ * @returns 0; -ENOMEM over RLIMIT_MEMLOCK
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, 6.16
+ */
+export function chargeChunk(iommu: VfioIommu, dma: VfioDma, chunk: PinnedChunk): number {
   const ret = vfioLockAcct(dma, chunk.lockAcct, false);
   if (ret === 0) return 0;
   return iommu.fail(-ret, 'vfio_lock_acct', {
@@ -169,7 +229,15 @@ function chargeChunk(iommu: VfioIommu, dma: VfioDma, chunk: PinnedChunk): number
   });
 }
 
-function refusedByGup(iommu: VfioIommu, dma: VfioDma, ret: number): number {
+/**
+ * Fails a pin whose pages could not be had.
+ *
+ * @param iommu the container's state
+ * @param dma the mapping
+ * @param ret what {@link vaddrGetPfns} returned
+ * @returns `ret`
+ */
+export function refusedByGup(iommu: VfioIommu, dma: VfioDma, ret: number): number {
   const failure = dma.mm.gupFailure;
   return iommu.fail(-ret, 'vaddr_get_pfns', failure ? { vpn: failure.vpn, why: failure.why } : {});
 }

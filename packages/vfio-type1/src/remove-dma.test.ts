@@ -1,8 +1,9 @@
-import { IommuDomain, intelVtd, iommuPagingDomainAlloc } from '@pinfold/iommu';
+import { intelVtd, iommuPagingDomainAlloc } from '@pinfold/iommu';
 import { describe, expect, test } from 'vitest';
 import { Guest, outcome, PFN, VPN } from '../test/guest.ts';
 import { watch } from '../test/watched-table.ts';
 import { kernelVersion, kernelVersions } from './versions/index.ts';
+import { VfioDomain } from './vfio-domain.ts';
 
 /** Frames of which no two neighbours are adjacent. */
 function scattered(npage: number): number[] {
@@ -183,7 +184,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
   test('a page that is not mapped is skipped with a warning, and its pin leaks', () => {
     const guest = new Guest({ series }).mmap({ npage: 10 });
     guest.map(0, 10);
-    guest.iommu.domainList[0].unmap(4, 1);
+    guest.iommu.domainList[0].domain.unmap(4, 1);
     expect(outcome(guest.unmap(0, 10))).toBe('ok');
     expect([...guest.memory.warnings.keys()]).toEqual(['vfio_unmap_unpin']);
     expect(guest.memory.vmstat.pinsHeld).toBe(1);
@@ -193,8 +194,8 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
     const guest = new Guest({ series }).mmapFrames(VPN, scattered(8));
     const { iommu } = guest;
     const kernel = kernelVersion(series);
-    const second: IommuDomain = iommuPagingDomainAlloc(intelVtd(), kernel.iommu, iommu.counters);
-    iommu.domainList.push(second);
+    const second = iommuPagingDomainAlloc(intelVtd(), kernel.iommu, iommu.counters);
+    iommu.domainList.push(new VfioDomain(second));
     const mapped = guest.counted(() => guest.map(0, 8));
     expect(mapped.iommuMapCalls).toBe(16);
     const notes: string[] = [];
@@ -203,15 +204,15 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
     guest.unmap(0, 8);
     expect(notes.slice(0, 3)).toEqual(['second unmap 0+8', 'second sync', 'first unmap 0+1']);
     expect(notes.filter((note) => note.startsWith('second')).length).toBe(2);
-    for (const domain of iommu.domainList) expect([...domain.leaves()]).toEqual([]);
+    for (const { domain } of iommu.domainList) expect([...domain.leaves()]).toEqual([]);
   });
 
   test('a chunk that a second domain refuses is taken out of the first', () => {
     const guest = new Guest({ series }).mmapFrames(VPN, scattered(8));
     const { iommu } = guest;
-    iommu.domainList.push(
-      iommuPagingDomainAlloc(intelVtd(), kernelVersion(series).iommu, iommu.counters),
-    );
+    const kernel = kernelVersion(series);
+    const second = iommuPagingDomainAlloc(intelVtd(), kernel.iommu, iommu.counters);
+    iommu.domainList.push(new VfioDomain(second));
     let calls = 0;
     watch(iommu, { map: () => (++calls === 5 ? { error: -12, mapped: 0 } : null) }, 1);
     const before = guest.state();

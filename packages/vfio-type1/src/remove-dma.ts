@@ -32,6 +32,7 @@ class UnmapRegions {
  * @source drivers/vfio/vfio_iommu_type1.c vfio_remove_dma, 6.16
  */
 export function vfioRemoveDma(iommu: VfioIommu, dma: VfioDma): void {
+  iommu.counters.add(Slot.removeDmaCalls, 1);
   if (dma.pfnList.root)
     iommu.memory.warnOnce('vfio_remove_dma', 'a device still has pages of it pinned');
   vfioUnmapUnpin(iommu, dma);
@@ -41,9 +42,10 @@ export function vfioRemoveDma(iommu: VfioIommu, dma: VfioDma): void {
 }
 
 function vfioUnmapUnpin(iommu: VfioIommu, dma: VfioDma): void {
+  iommu.counters.add(Slot.unmapUnpinCalls, 1);
   if (dma.npage === 0 || iommu.domainList.length === 0) return;
-  const [domain, ...others] = iommu.domainList;
-  for (const other of others) other.unmap(dma.iovaPn, dma.npage);
+  const [{ domain }, ...others] = iommu.domainList;
+  for (const other of others) other.domain.unmap(dma.iovaPn, dma.npage);
   const regions = new UnmapRegions();
   const run = new PhysRun();
   let unlocked = 0;
@@ -101,6 +103,7 @@ function syncUnpin(
   dma: VfioDma,
   regions: UnmapRegions,
 ): number {
+  iommu.counters.add(Slot.syncUnpinCalls, 1);
   domain.iotlbSync(regions.gather);
   let unlocked = 0;
   for (let i = 0; i < regions.count; i++) {

@@ -9,6 +9,14 @@
 export const VFIO_TYPE1_IOMMU = 1;
 /** VFIO_SET_IOMMU: type1 v2, in which an unmap must not cut a mapping. */
 export const VFIO_TYPE1v2_IOMMU = 3;
+/** VFIO_SET_IOMMU: type1 v2 with nested translation; no IOMMU that is modelled can do it. */
+export const VFIO_TYPE1_NESTING_IOMMU = 6;
+/** VFIO_CHECK_EXTENSION: DMA is cache coherent, whatever the device asks for. */
+export const VFIO_DMA_CC_IOMMU = 4;
+/** VFIO_CHECK_EXTENSION: unmapping knows {@link VFIO_DMA_UNMAP_FLAG_ALL}. */
+export const VFIO_UNMAP_ALL = 9;
+/** VFIO_CHECK_EXTENSION: a mapping's vaddr can be invalidated and given anew. */
+export const VFIO_UPDATE_VADDR = 10;
 
 /** The device may read the memory. */
 export const VFIO_DMA_MAP_FLAG_READ = 1;
@@ -28,6 +36,15 @@ export const VFIO_DMA_UNMAP_FLAG_VADDR = 4;
 export const DMA_MAP_MINSZ = 32;
 /** Bytes of the fixed part of struct vfio_iommu_type1_dma_unmap. */
 export const DMA_UNMAP_MINSZ = 24;
+/** `iova_pgsizes` is there. */
+export const VFIO_IOMMU_INFO_PGSIZES = 1;
+/** There are capabilities, whether they fitted or not. */
+export const VFIO_IOMMU_INFO_CAPS = 2;
+
+/** Bytes of struct vfio_iommu_type1_info up to its page sizes. */
+export const INFO_MINSZ = 16;
+/** Bytes of struct vfio_iommu_type1_info; the capabilities follow it. */
+export const INFO_SIZE = 24;
 /** Bytes of struct vfio_bitmap. */
 export const VFIO_BITMAP_SIZE = 24;
 
@@ -81,4 +98,67 @@ export interface IoctlResult {
 export interface UnmapResult extends IoctlResult {
   /** The structure's size field afterwards, in bytes: what was unmapped, or the input on failure. */
   readonly size: bigint;
+}
+
+/** struct vfio_iommu_type1_info_cap_migration. */
+export interface MigrationCap {
+  /** Number of the capability. */
+  readonly id: 2;
+  /** Version of the capability. */
+  readonly version: 1;
+  /** Its name. */
+  readonly name: 'migration';
+  /** No flag is defined. */
+  readonly flags: number;
+  /** Page sizes that a dirty bitmap may have, one bit each, in bytes: the smallest only. */
+  readonly pgsizeBitmap: bigint;
+  /** Largest dirty bitmap in bytes. */
+  readonly maxDirtyBitmapSize: bigint;
+}
+
+/** struct vfio_iommu_type1_info_dma_avail. */
+export interface DmaAvailCap {
+  /** Number of the capability. */
+  readonly id: 3;
+  /** Version of the capability. */
+  readonly version: 1;
+  /** Its name. */
+  readonly name: 'dma_avail';
+  /** Mappings that may still be made. */
+  readonly avail: number;
+}
+
+/** struct vfio_iommu_type1_info_cap_iova_range. */
+export interface IovaRangeCap {
+  /** Number of the capability. */
+  readonly id: 1;
+  /** Version of the capability. */
+  readonly version: 1;
+  /** Its name. */
+  readonly name: 'iova_ranges';
+  /** Usable I/O virtual addresses in bytes, both ends inclusive. */
+  readonly ranges: readonly { readonly start: bigint; readonly end: bigint }[];
+}
+
+/** A capability of VFIO_IOMMU_GET_INFO. */
+export type VfioIommuType1InfoCap = MigrationCap | DmaAvailCap | IovaRangeCap;
+
+/** struct vfio_iommu_type1_info with the chain behind it. */
+export interface VfioIommuType1Info {
+  /** Size of the structure in bytes; if the capabilities did not fit, the size that would do. */
+  readonly argsz: number;
+  /** VFIO_IOMMU_INFO_*. */
+  readonly flags: number;
+  /** IOMMU page sizes, one bit each, in bytes. */
+  readonly iovaPgsizes: bigint;
+  /** Offset of the first capability in bytes; 0 if they did not fit. */
+  readonly capOffset: number;
+  /** The capabilities in the order of the chain; none if they did not fit. */
+  readonly caps: readonly VfioIommuType1InfoCap[];
+}
+
+/** What VFIO_IOMMU_GET_INFO returned. */
+export interface InfoResult extends IoctlResult {
+  /** The structure afterwards, null on failure. */
+  readonly info: VfioIommuType1Info | null;
 }

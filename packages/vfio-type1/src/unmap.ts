@@ -23,7 +23,7 @@ import type { VfioIommu } from './vfio-iommu.ts';
 
 const U64_END = 2n ** 64n;
 /** Largest dirty bitmap, in bytes: INT_MAX bits, rounded up. */
-const DIRTY_BITMAP_SIZE_MAX = 2n ** 28n;
+export const DIRTY_BITMAP_SIZE_MAX: bigint = 2n ** 28n;
 /** Last page of the 64-bit address space, for ALL. */
 const LAST_PN = 2 ** 52 - 1;
 
@@ -91,7 +91,7 @@ function bitmapFits(size: bigint, { pgsize, size: bitmapSize }: VfioBitmap): boo
 /** Checks 10 to 14: alignment, ALL, wrapping, dirty tracking. */
 function checkRange(iommu: VfioIommu, { flags, iova, size, bitmap }: UnmapArgs): number {
   const at = 'vfio_dma_do_unmap';
-  const pgsize = 4096n << BigInt(iommu.pgsizeOrder);
+  const { pgsize } = iommu;
   const wantsBitmap = (flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) !== 0;
   if (wantsBitmap && !bitmapFits(size, bitmap)) {
     return iommu.fail(Errno.EINVAL, 'verify_bitmap_size', {

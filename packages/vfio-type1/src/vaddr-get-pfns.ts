@@ -1,11 +1,20 @@
 /**
  * Refilling a batch: GUP first, and the pfn mapping of a device if GUP refuses.
  *
- * @source drivers/vfio/vfio_iommu_type1.c vaddr_get_pfns, follow_fault_pfn, 6.16; reference type1.md §3
+ * @source drivers/vfio/vfio_iommu_type1.c vaddr_get_pfns, follow_fault_pfn, 6.16; reference type1.md §3,
+ * mm.md §5.7
  */
 import { Errno, Slot, type Vpn } from '@pinfold/base';
 import { IOMMU } from '@pinfold/iommu';
-import { FOLL, followPfnmap, pinUserPagesRemote, VM, type Vma } from '@pinfold/mm';
+import {
+  fixupUserFault,
+  FOLL,
+  followPfnmap,
+  pinUserPagesRemote,
+  VM,
+  type FollowPfnmap,
+  type Vma,
+} from '@pinfold/mm';
 import type { VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
 import { isInvalidReservedPfn } from './put-pfn.ts';
@@ -20,7 +29,7 @@ import type { VfioIommu } from './vfio-iommu.ts';
  * @param vaddr first virtual page
  * @param npage pages wanted; GUP takes at most the batch's capacity, a pfn mapping all
  * @param batch the batch
- * @returns pages from `batch.pfn` on, at least 1; -EFAULT, or another errno of GUP
+ * @returns pages from `batch.pfn` on, at least 1; -EFAULT, or another errno of GUP or of the fault
  * @source drivers/vfio/vfio_iommu_type1.c vaddr_get_pfns, 6.16
  */
 export function vaddrGetPfns(
@@ -53,22 +62,35 @@ function followFaultPfn(
   npage: number,
   batch: VfioBatch,
 ): number {
-  const { mm } = dma;
-  const entry = followPfnmap(mm, vma, vaddr);
-  if (typeof entry === 'number')
-    return refuse(dma, vaddr, 'the device’s driver has nothing mapped there');
-  if (dma.prot & IOMMU.WRITE && !entry.writable) {
-    return refuse(dma, vaddr, 'the device’s memory is mapped read-only');
+  const write = (dma.prot & IOMMU.WRITE) !== 0;
+  const entry = followOrFault(dma, vma, vaddr, write);
+  if (typeof entry === 'number') return entry;
+  if (write && !entry.writable) {
+    return refuse(dma, vaddr, -Errno.EFAULT, 'the device’s memory is mapped read-only');
   }
   iommu.counters.add(Slot.reservedTests, 1);
+  iommu.counters.add(Slot.chunkStartTests, 1);
   if (!isInvalidReservedPfn(iommu.memory.memmap, entry.pfn)) {
-    return refuse(dma, vaddr, 'the pfn mapping leads to ordinary memory');
+    return refuse(dma, vaddr, -Errno.EFAULT, 'the pfn mapping leads to ordinary memory');
   }
   batch.pfn = entry.pfn;
   return Math.min(npage, entry.leafPages - (entry.pfn % entry.leafPages));
 }
 
-function refuse(dma: VfioDma, vpn: Vpn, why: string): number {
+/** The entry that maps a page; the device's driver is asked once for one that is absent. */
+function followOrFault(dma: VfioDma, vma: Vma, vaddr: Vpn, write: boolean): FollowPfnmap | number {
+  const { mm } = dma;
+  const present = followPfnmap(mm, vma, vaddr);
+  if (typeof present !== 'number') return present;
+  const fault = fixupUserFault(mm, vaddr, write);
+  if (fault !== 0) return refuse(dma, vaddr, fault, 'the device’s driver maps nothing there');
+  const entry = followPfnmap(mm, vma, vaddr);
+  return typeof entry === 'number'
+    ? refuse(dma, vaddr, entry, 'a fault left the page of the device absent')
+    : entry;
+}
+
+function refuse(dma: VfioDma, vpn: Vpn, ret: number, why: string): number {
   dma.mm.gupFailure = { vpn, why };
-  return -Errno.EFAULT;
+  return ret;
 }

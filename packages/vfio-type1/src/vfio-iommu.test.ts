@@ -14,7 +14,8 @@ test('a new container has no domain, no restriction and all its entries', () => 
   const { memory } = new Guest();
   const iommu = new VfioIommu(memory, type1, { ...DEFAULT_MODULE_PARAMS, dmaEntryLimit: 9 }, true);
   expect(iommu).toMatchObject({ domainList: [], iovaList: [], dmaAvail: 9, vaddrInvalidCount: 0 });
-  expect([iommu.dmaList.size, iommu.pgsizeOrder, iommu.failure]).toEqual([0, 0, null]);
+  expect([iommu.dmaList.size, iommu.pgsize, iommu.failure]).toEqual([0, 4096n, null]);
+  expect(iommu.pgsizeBitmap).toBe(0xffff_ffff_ffff_f000n);
   expect(iommu.counters).toBe(memory.counters);
 });
 

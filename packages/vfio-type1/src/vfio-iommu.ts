@@ -1,23 +1,26 @@
 /**
  * The state of a type1 container (`struct vfio_iommu`).
  *
- * @source drivers/vfio/vfio_iommu_type1.c struct vfio_iommu, struct vfio_domain, 6.16;
+ * @source drivers/vfio/vfio_iommu_type1.c struct vfio_iommu, vfio_update_pgsize_bitmap, 6.16;
  * reference type1.md §1
  */
 import type { Counters } from '@pinfold/base';
-import type { IommuDomain } from '@pinfold/iommu';
 import type { Memory } from '@pinfold/mm';
 import { DmaList } from './dma.ts';
 import type { IovaRange } from './iova-list.ts';
 import { PutCount } from './put-pfn.ts';
 import type { Type1Rules } from './rules.ts';
 import type { IoctlResult } from './uapi.ts';
+import type { VfioDomain } from './vfio-domain.ts';
+
+/** Sizes of 4 KiB and above: no domain restricts them. */
+const ALL_PGSIZES = 2n ** 64n - 4096n;
 
 /** Parameters of the vfio_iommu_type1 module. */
 export interface ModuleParams {
-  /** disable_hugepages: pin and map page by page. */
+  /** disable_hugepages: pin and map page by page. Read by every map. */
   readonly disableHugepages: boolean;
-  /** dma_entry_limit: mappings that a container may have. */
+  /** dma_entry_limit: mappings that a container may have. Read by VFIO_SET_IOMMU. */
   readonly dmaEntryLimit: number;
 }
 
@@ -37,8 +40,10 @@ export class VfioIommu {
   readonly params: ModuleParams;
   /** Whether an unmap must not cut a mapping (TYPE1v2). */
   readonly v2: boolean;
+  /** Whether domains are to be nested (TYPE1_NESTING, up to 6.12). */
+  readonly nesting: boolean;
   /** The domains; the first is the newest, and the one that is read back. */
-  readonly domainList: IommuDomain[] = [];
+  readonly domainList: VfioDomain[] = [];
   /** Usable I/O virtual addresses; empty means no restriction. */
   iovaList: readonly IovaRange[] = [];
   /** The mappings. */
@@ -47,8 +52,10 @@ export class VfioIommu {
   dmaAvail: number;
   /** Number of mappings whose vaddr is invalid. */
   vaddrInvalidCount = 0;
-  /** log2 of the smallest IOMMU page size, in pages. */
-  pgsizeOrder = 0;
+  /** IOMMU page sizes that all domains have, one bit each, in bytes. */
+  pgsizeBitmap: bigint = ALL_PGSIZES;
+  /** The smallest of them, in bytes: what addresses and sizes are multiples of. */
+  pgsize = 4096n;
   /** Scratch of the page-by-page put. */
   readonly put: PutCount = new PutCount();
   /** The check that failed last, for the result of the ioctl. */
@@ -59,18 +66,43 @@ export class VfioIommu {
    * @param rules type1 rules of the kernel
    * @param params module parameters
    * @param v2 true for TYPE1v2
+   * @param nesting true for TYPE1_NESTING; default false
    */
-  constructor(memory: Memory, rules: Type1Rules, params: ModuleParams, v2: boolean) {
+  constructor(
+    memory: Memory,
+    rules: Type1Rules,
+    params: ModuleParams,
+    v2: boolean,
+    nesting = false,
+  ) {
     this.memory = memory;
     this.rules = rules;
     this.params = params;
     this.v2 = v2;
+    this.nesting = nesting;
     this.dmaAvail = params.dmaEntryLimit;
   }
 
   /** The machine's operation counters. */
   get counters(): Counters {
     return this.memory.counters;
+  }
+
+  /**
+   * Takes the page sizes from the domains, after one has come or gone.
+   *
+   * @source drivers/vfio/vfio_iommu_type1.c vfio_update_pgsize_bitmap, 6.16
+   */
+  updatePgsizeBitmap(): void {
+    let bitmap = ALL_PGSIZES;
+    for (const { domain } of this.domainList) {
+      bitmap &= domain.table.pageOrders.reduce(
+        (bits, order) => bits | (4096n << BigInt(order)),
+        0n,
+      );
+    }
+    this.pgsizeBitmap = bitmap;
+    this.pgsize = bitmap & -bitmap;
   }
 
   /**

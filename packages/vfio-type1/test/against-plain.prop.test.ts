@@ -43,6 +43,7 @@ describe.each(kernelVersions)('kernel $series', (kernel) => {
           expect(returned).toEqual(made.expected(ioctl));
           if (returned.ret < 0) expect(made.state(), 'a failed ioctl changes nothing').toBe(before);
           made.audit();
+          expect(made.memory.vmstat.nrFollPinAcquired, 'acquired').toBe(made.plain.acquired);
         }
         if (unmapAll) {
           const all = { argsz: 24, flags: VFIO_DMA_UNMAP_FLAG_ALL, iova: 0n, size: 0n };
@@ -67,25 +68,40 @@ describe.each(kernelVersions)('kernel $series', (kernel) => {
   );
 });
 
-/** What is pinned and mapped in which calls does not depend on the algorithm; how it is checked does. */
-const ALGORITHMS_OWN: readonly CounterName[] = [
+/** How pages are checked and put is an algorithm's own. */
+const CHECKS: readonly CounterName[] = [
   'pfnCompares',
   'pageCompares',
   'reservedTests',
   'vpfnLookups',
   'vpfnNodes',
   'limitTests',
+  'unwindPuts',
   'unpinCalls',
+  'unpinRangeCalls',
+  'unpinUserPagesCalls',
   'putCalls',
   'putAtomics',
   'dirtyTests',
   'dirtyLocks',
 ];
+/** How batches are filled is too, but the same in `batched` and all algorithms after it. */
+const REFILLS: readonly CounterName[] = [
+  'gupCalls',
+  'gupSteps',
+  'pageFills',
+  'folioGrabs',
+  'grabAtomics',
+  'migrateChecks',
+  'pfnmapFollows',
+  'chunkStartTests',
+  'fixupFaults',
+];
 
 /** Everything in which two algorithms must end alike. */
-function outcomeOf(made: Process, returned: unknown): string {
+function outcomeOf(made: Process, returned: unknown, own: readonly CounterName[]): string {
   const counted = made.memory.counters.snapshot();
-  const calls = COUNTER_NAMES.filter((name) => !ALGORITHMS_OWN.includes(name)).map((name) => [
+  const calls = COUNTER_NAMES.filter((name) => !own.includes(name)).map((name) => [
     name,
     counted[name],
   ]);
@@ -96,18 +112,22 @@ function outcomeOf(made: Process, returned: unknown): string {
 }
 
 describe.each(kernelVersions)('under the mm rules of $series', (kernel: KernelVersion) => {
-  test(
-    'the algorithms return, map, pin, charge and dirty alike, in the same calls',
-    () => {
+  test.each([
+    { what: 'batches are filled', own: CHECKS, algorithms: pinAlgorithms.slice(1) },
+    { what: 'chunks are mapped', own: [...CHECKS, ...REFILLS], algorithms: pinAlgorithms },
+  ])(
+    'the algorithms return, map, pin, charge and dirty alike, and $what in the same calls',
+    ({ own, algorithms }) => {
       const check = ([memory, options, steps]: Sequence): void => {
-        const [first, ...others] = pinAlgorithms.map(
+        const [first, ...others] = algorithms.map(
           (algorithm) => new Process(memory, options, kernel, algorithm),
         );
         for (const what of steps) {
           const ioctl = first.ioctl(what);
           first.expected(ioctl);
-          const expected = outcomeOf(first, first.run(ioctl));
-          for (const other of others) expect(outcomeOf(other, other.run(ioctl))).toBe(expected);
+          const expected = outcomeOf(first, first.run(ioctl), own);
+          for (const other of others)
+            expect(outcomeOf(other, other.run(ioctl), own)).toBe(expected);
         }
       };
       fc.assert(fc.property(sequence, check), { numRuns, seed: 2 });

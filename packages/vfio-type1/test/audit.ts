@@ -20,7 +20,7 @@ export function folioCounts(memmap: MemMap): FolioCounts[] {
 /** IOMMU leaves as text: which pages, with which frames, size and access. */
 export function leavesAsText(iommu: VfioIommu): string {
   return iommu.domainList
-    .map((domain) =>
+    .map(({ domain }) =>
       Array.from(
         domain.leaves(),
         ({ iovaPn, pfn, order, prot }) => `${iovaPn}+${order}:${pfn}/${prot}`,
@@ -61,15 +61,15 @@ function countsWithPins(
 
 /** Every leaf lies in a mapping, with its frames and access; together they are the mappings. */
 function checkLeaves(iommu: VfioIommu, plain: PlainType1): void {
-  for (const domain of iommu.domainList) {
+  for (const { domain } of iommu.domainList) {
     let mapped = 0;
     for (const { iovaPn, pfn, order, prot } of domain.leaves()) {
       const dma = plain.dmas.find(
         (candidate) => candidate.iovaPn <= iovaPn && iovaPn < candidate.iovaPn + candidate.npage,
       );
       if (!dma) throw new Error(`page ${iovaPn} is mapped and in no mapping`);
-      if (prot !== dma.prot)
-        throw new Error(`page ${iovaPn} is mapped with access ${prot}, not ${dma.prot}`);
+      if (prot !== dma.leafProt)
+        throw new Error(`page ${iovaPn} is mapped with access ${prot}, not ${dma.leafProt}`);
       const from = iovaPn - dma.iovaPn;
       for (let i = 0; i < 2 ** order; i++) {
         if (dma.pfns[from + i] !== pfn + i)
@@ -83,7 +83,7 @@ function checkLeaves(iommu: VfioIommu, plain: PlainType1): void {
 
 /** iova_to_phys of the pages of small mappings, and around all of them. */
 function checkTranslations(iommu: VfioIommu, plain: PlainType1): void {
-  const [domain] = iommu.domainList;
+  const [{ domain }] = iommu.domainList;
   const expected = (at: number): number => {
     const dma = plain.dmas.find(({ iovaPn, npage }) => iovaPn <= at && at < iovaPn + npage);
     return dma ? dma.pfns[at - dma.iovaPn] : 0;

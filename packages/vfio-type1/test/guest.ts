@@ -161,7 +161,7 @@ export class Guest {
 
   /** The IOMMU's leaves as [iova page, frame, order], of the first domain. */
   leaves(): number[][] {
-    return Array.from(this.iommu.domainList[0].leaves(), ({ iovaPn, pfn, order }) => [
+    return Array.from(this.iommu.domainList[0].domain.leaves(), ({ iovaPn, pfn, order }) => [
       iovaPn,
       pfn,
       order,
@@ -191,7 +191,7 @@ export class Guest {
     ]);
     const { dmaAvail, vaddrInvalidCount } = iommu;
     const { lockedVm } = this.mm;
-    const leaves = iommu.domainList.map((domain) => [...domain.leaves()]);
+    const leaves = iommu.domainList.map(({ domain }) => [...domain.leaves()]);
     return JSON.stringify({
       dmas,
       folios,

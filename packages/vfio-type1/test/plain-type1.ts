@@ -5,7 +5,13 @@
  */
 import { Errno } from '@pinfold/base';
 import type { Task } from '@pinfold/mm';
-import type { VfioIommuType1DmaMap, VfioIommuType1DmaUnmap, Type1Rules } from '../src/index.ts';
+import type {
+  KernelVersion,
+  PinAlgorithm,
+  VfioIommuType1DmaMap,
+  VfioIommuType1DmaUnmap,
+  Type1Rules,
+} from '../src/index.ts';
 import type { Setup } from './ioctls.ts';
 import type { WorldPage } from './world.ts';
 
@@ -14,6 +20,8 @@ export interface PlainDma {
   readonly iovaPn: number;
   readonly npage: number;
   readonly prot: number;
+  /** Access that the IOMMU's entries allow. */
+  readonly leafProt: number;
   /** Frame of every page, at the time of the mapping. */
   readonly pfns: readonly number[];
   /** Frames of those pages that are memory: pinned, and charged. */
@@ -35,19 +43,27 @@ export class PlainType1 {
   dmas: PlainDma[] = [];
   /** Pages that each process is charged with. */
   readonly lockedVm = new Map<Task, number>();
+  /** Pins taken so far, also those of maps that failed (nr_foll_pin_acquired). */
+  acquired = 0;
   readonly #setup: Setup;
   readonly #rules: Type1Rules;
+  readonly #writeImpliesRead: boolean;
+  readonly #dropsLone: boolean;
   readonly #pages: ReadonlyMap<number, WorldPage>;
   readonly #movable: (pfn: number) => boolean;
 
   constructor(
     options: Setup,
-    rules: Type1Rules,
+    kernel: KernelVersion,
+    algorithm: PinAlgorithm,
     pages: ReadonlyMap<number, WorldPage>,
     movable: (pfn: number) => boolean,
   ) {
     this.#setup = options;
-    this.#rules = rules;
+    this.#rules = kernel.type1;
+    // Recorded: a write-only map is readable for the device on 6.12, and there alone.
+    this.#writeImpliesRead = kernel.series === '6.12';
+    this.#dropsLone = algorithm.name === 'batched-page-array';
     this.#pages = pages;
     this.#movable = movable;
   }
@@ -77,6 +93,7 @@ export class PlainType1 {
       iovaPn,
       npage,
       prot: args.flags & 3,
+      leafProt: this.#writeImpliesRead && args.flags & 2 ? 3 : args.flags & 3,
       pfns,
       pinned,
       vaddr,
@@ -196,7 +213,13 @@ export class PlainType1 {
         for (let at = vpn; at < end; at++) pages.push(this.#pages.get(at) ?? device);
         continue;
       }
+      this.acquired += batch.length;
       if (batch.some(({ pfn }) => this.#movable(pfn))) return 'ENOMEM';
+      // A page that came alone and does not go on where the one before ended is pinned again.
+      const last = pages.at(-1);
+      const goesOn = last?.leafEnd === undefined && last?.pfn === batch[0].pfn - 1;
+      const lone = batch.length === 1 && last !== undefined && !goesOn;
+      if (this.#dropsLone && lone && !this.#setup.disableHugepages) this.acquired++;
       charged += batch.length;
       const locked = this.lockedVm.get(task) ?? 0;
       if (!task.capIpcLock && locked + charged > task.memlockPages) return 'ENOMEM';

@@ -54,7 +54,8 @@ export class Process {
     this.container.setIommu(setup.v2 ? VFIO_TYPE1v2_IOMMU : VFIO_TYPE1_IOMMU);
     this.plain = new PlainType1(
       setup,
-      kernel.type1,
+      kernel,
+      pinAlgorithm,
       pages,
       (pfn) => !memory.memmap.longtermPinnable(pfn),
     );
@@ -67,8 +68,8 @@ export class Process {
 
   /** The ioctl that a step is now; it depends on the mappings that exist. */
   ioctl(step: Step): Ioctl {
-    const [{ table }] = this.iommu.domainList;
-    const { aperturePages } = table;
+    const [{ domain }] = this.iommu.domainList;
+    const { aperturePages } = domain.table;
     return ioctlOf(step, { borders: this.#world.borders, dmas: this.plain.dmas, aperturePages });
   }
 

@@ -91,7 +91,7 @@ export class RecordedMachine {
 
   /** The IOMMU page table, adjacent leaves of one size and access merged as the recording does. */
   iommuTable(): RecordedTable {
-    const [domain] = this.#container.iommu.domainList;
+    const domain = this.#container.iommu.domainList.at(0)?.domain;
     const leaves = [...(domain?.leaves() ?? [])];
     const runs = mergeLeaves(leaves).map(
       ({ iovaPn, pfn, npage, leaf, perm }): RecordedTable['runs'][number] => [

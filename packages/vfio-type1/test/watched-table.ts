@@ -9,7 +9,7 @@ import {
   type IoPageTable,
   type PhysRun,
 } from '@pinfold/iommu';
-import type { VfioIommu } from '../src/index.ts';
+import { VfioDomain, type VfioIommu } from '../src/index.ts';
 
 /** What a watched table may be told. */
 export interface Orders {
@@ -83,6 +83,11 @@ class WatchedTable implements IoPageTable {
 
 /** Puts a watched table in front of that of a container's domain. */
 export function watch(iommu: VfioIommu, orders: Orders, which = 0): void {
-  const { unit, table } = iommu.domainList[which];
-  iommu.domainList[which] = new IommuDomain(unit, new WatchedTable(table, orders), iommu.counters);
+  const known = iommu.domainList[which];
+  const { unit, table } = known.domain;
+  const watched = new IommuDomain(unit, new WatchedTable(table, orders), iommu.counters);
+  iommu.domainList[which] = Object.assign(new VfioDomain(watched), {
+    groupList: known.groupList,
+    fgsp: known.fgsp,
+  });
 }

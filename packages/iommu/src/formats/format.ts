@@ -54,6 +54,12 @@ export interface IoPageTable {
   readonly aperturePages: number;
   /** Page-table pages in use, the root included. */
   readonly tablePages: number;
+  /**
+   * Whether it is kept by the generic page table code: the core then hands it every range in one
+   * piece, as pages of the smallest size, and it chooses the leaf sizes itself. Otherwise the core
+   * splits a range by {@link iommuPgsize} and makes one call per page size.
+   */
+  readonly isIommupt?: boolean;
   /** Pages that the last {@link mapPages} mapped, also when it failed half way. */
   readonly mapped: number;
 

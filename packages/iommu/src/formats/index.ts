@@ -1,10 +1,15 @@
 /** The registry of page-table formats: one line per format. */
 import { InputError } from '@pinfold/base';
 import type { IoPageTableFormat } from './format.ts';
-import { vtdSecondLevel } from './vtd-second-level.ts';
+import { genericPtVtdSs } from './generic-pt-vtd-ss.ts';
+import { vtdSecondLevel, vtdSecondLevel612 } from './vtd-second-level.ts';
 
 /** All formats by name. */
-export const ioPageTableFormats: readonly IoPageTableFormat[] = [vtdSecondLevel];
+export const ioPageTableFormats: readonly IoPageTableFormat[] = [
+  vtdSecondLevel612,
+  vtdSecondLevel,
+  genericPtVtdSs,
+];
 
 /**
  * Looks a format up.

@@ -16,7 +16,7 @@ describe('the registry', () => {
   test('refuses an unknown name with those that exist', () => {
     expect(() => pinAlgorithm('page-list')).toThrow(InputError);
     expect(() => pinAlgorithm('page-list')).toThrow(
-      /one of batched, series-1-4.*, got 'page-list'/,
+      /one of batched-page-array, batched, series-1-4, got 'page-list'/,
     );
   });
 

@@ -1,5 +1,5 @@
 /**
- * `batched`: what 5.12 to 6.17 do. GUP fills batches of 512 pages; every page of them is compared,
+ * `batched`: what 6.16 and 6.17 do. GUP fills batches of 512 pages; every page of them is compared,
  * tested and charged on its own, and unmapping puts every page on its own.
  *
  * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, vfio_unpin_pages_remote, 6.16;
@@ -16,8 +16,20 @@ import { putPfns } from '../put-pfn.ts';
 import { scanIovaToPhys } from '../scan-iova-to-phys.ts';
 import type { VfioIommu } from '../vfio-iommu.ts';
 
-/** Takes entries page by page: pfn compare, reserved test, vpfn look-up, limit test for each. */
-function acceptPages(
+/**
+ * Takes entries page by page: pfn compare, reserved test, vpfn look-up, limit test for each.
+ *
+ * @param iommu the container's state
+ * @param dma the mapping
+ * @param iovaPn I/O virtual page of the batch's next entry
+ * @param limit RLIMIT_MEMLOCK of the caller, in pages
+ * @param batch the batch, not empty
+ * @param chunk the chunk
+ * @returns 0 if the batch is empty now or its next entry does not continue the chunk; -ENOMEM over
+ *   the limit
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, 6.12 and 6.16
+ */
+export function acceptPages(
   iommu: VfioIommu,
   dma: VfioDma,
   iovaPn: IovaPn,
@@ -75,7 +87,7 @@ function chargeEach(
 export const batched: PinAlgorithm = {
   name: 'batched',
   summary: 'batches of 512 pages from GUP, every page compared, charged and put on its own',
-  source: 'Daniel Jordan, kernel 5.12; unchanged up to 6.17',
+  source: 'Daniel Jordan, kernel 5.12; Alex Williamson, runs of pfn mappings; in 6.16 and 6.17',
 
   pinChunk(iommu, dma, vaddr, npage, limit, batch, chunk) {
     return pinPagesRemote(iommu, dma, vaddr, npage, limit, batch, chunk, acceptPages);

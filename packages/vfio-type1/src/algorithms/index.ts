@@ -1,11 +1,12 @@
 /** The registry of pin algorithms: one line per algorithm. */
 import { InputError } from '@pinfold/base';
 import type { PinAlgorithm } from '../pin-algorithm.ts';
+import { batchedPageArray } from './batched-page-array.ts';
 import { batched } from './batched.ts';
 import { series14 } from './series-1-4.ts';
 
 /** All pin algorithms, oldest first. */
-export const pinAlgorithms: readonly PinAlgorithm[] = [batched, series14];
+export const pinAlgorithms: readonly PinAlgorithm[] = [batchedPageArray, batched, series14];
 
 /**
  * Looks an algorithm up.

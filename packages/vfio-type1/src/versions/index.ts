@@ -1,11 +1,13 @@
 /** The registry of kernel releases: one line per release series. */
 import { InputError } from '@pinfold/base';
 import type { KernelVersion } from './kernel-version.ts';
+import { v6_12 } from './v6-12.ts';
 import { v6_16 } from './v6-16.ts';
 import { v6_18 } from './v6-18.ts';
+import { v7_2 } from './v7-2.ts';
 
 /** All release series, oldest first. */
-export const kernelVersions: readonly KernelVersion[] = [v6_16, v6_18];
+export const kernelVersions: readonly KernelVersion[] = [v6_12, v6_16, v6_18, v7_2];
 
 /**
  * Looks a release up by its series or one of its point releases.

@@ -1,0 +1,130 @@
+/** `pinfold run`: a scenario on the model. */
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { InputError } from '@pinfold/base';
+import {
+  DEFAULT_FACTS,
+  ModelMachine,
+  parseScenario,
+  runScenario,
+  SeededFrames,
+  StateTracker,
+  type Scenario,
+  type ScenarioRun,
+} from '@pinfold/scenario';
+import { kernelVersion, kernelVersions } from '@pinfold/vfio-type1';
+import { Option, type Command } from 'commander';
+import { count, forFlag } from '../flags.ts';
+import { runTable } from '../run-table.ts';
+import { formatCount } from '../table.ts';
+import { throwUsageErrors } from '../usage-error.ts';
+
+const MAX_SEED = 0xffff_ffff;
+/** What stands for standard input, in place of a file. */
+const STDIN = '-';
+/** Format of the JSON: its steps are those of recordings. */
+const FORMAT = 'pinfold-run/1';
+
+/** The command's flags, read. */
+interface RunFlags {
+  readonly kernel: string;
+  readonly seed: number;
+  readonly json?: boolean;
+}
+
+/**
+ * Adds the command.
+ *
+ * @param program the program
+ */
+export function addRun(program: Command): void {
+  const command = program
+    .command('run')
+    .summary('run a scenario on the model, step by step')
+    .description(
+      'Runs a scenario (op key=value ..., one step per line) on the model and shows what every ' +
+        'step returned, pinned, locked and mapped, which kernel functions it called, and why it ' +
+        'failed. The machine is that of the recordings; frames come in an order that follows from ' +
+        'the seed.',
+    )
+    .argument('<file>', 'the scenario, or - for standard input')
+    .addOption(kernel())
+    .addOption(seed())
+    .option('--json', 'print the steps as JSON, in the shape of the recordings')
+    .addHelpText(
+      'after',
+      '\nExamples:\n' +
+        '  pinfold run slow-start.scn\n' +
+        '  pinfold run --kernel 6.16 --json slow-start.scn\n' +
+        "  printf 'open type=v2\\ninfo\\n' | pinfold run -",
+    )
+    .action(run);
+  throwUsageErrors(command);
+}
+
+function kernel(): Option {
+  const series = kernelVersions.map((version) => version.series);
+  const newest = series.at(-1) ?? '';
+  return new Option('--kernel <name>', `${series.join(', ')} or a point release such as 6.18.15`)
+    .argParser((text) => {
+      forFlag('--kernel', text, kernelVersion);
+      return text;
+    })
+    .default(newest, newest);
+}
+
+function seed(): Option {
+  return new Option('--seed <n>', 'order of the frames that memory gets, 1 or more')
+    .argParser((text) => count(text, '--seed', MAX_SEED))
+    .default(1);
+}
+
+async function run(file: string, flags: RunFlags): Promise<void> {
+  const name = file === STDIN ? 'stdin' : file;
+  const script = read(file, name);
+  const scenario = parseScenario(script, name);
+  const machine = new ModelMachine({
+    kernel: kernelVersion(flags.kernel),
+    frames: new SeededFrames(DEFAULT_FACTS.memory, flags.seed),
+  });
+  const done = await runScenario(scenario, machine);
+  process.stdout.write(
+    flags.json ? jsonText(scenario, script, done, flags) : text(scenario, done, flags),
+  );
+}
+
+function read(file: string, name: string): string {
+  try {
+    return readFileSync(file === STDIN ? 0 : file, 'utf8');
+  } catch (error) {
+    const got = error instanceof Error ? error.message : String(error);
+    throw new InputError(name, 'a scenario that can be read', got);
+  }
+}
+
+function text({ title }: Scenario, { steps, pinsLeft }: ScenarioRun, flags: RunFlags): string {
+  const tracker = new StateTracker();
+  const rows = steps.map((done) => ({ ...done, table: tracker.after(done.observation).table }));
+  const heading = `Linux ${flags.kernel}${title && `: ${title}`}`;
+  const left = pinsLeft === 0 ? '' : `\n${formatCount(pinsLeft)} pages are still pinned\n`;
+  return `${heading}\n\n${runTable(rows)}${left}`;
+}
+
+function jsonText(
+  { file, title }: Scenario,
+  script: string,
+  { steps, pinsLeft }: ScenarioRun,
+  { kernel, seed }: RunFlags,
+): string {
+  const run = {
+    format: FORMAT,
+    scenario: basename(file).replace(/\.scn$/, ''),
+    title,
+    kernel,
+    seed,
+    script: script.replace(/\r?\n$/, '').split(/\r?\n/),
+    steps: steps.map(({ step, observation: { op, ...shown } }) => ({ op, line: step.text, ...shown })),
+    pins_left: pinsLeft,
+  };
+  return `${JSON.stringify(run, null, 2)}\n`;
+}

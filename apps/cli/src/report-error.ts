@@ -1,0 +1,38 @@
+/** Errors on stderr: one line for what a user wrote wrong, the stack for what nobody expected. */
+import { InputError } from '@pinfold/base';
+import { CommanderError } from 'commander';
+
+/** Exit code for what a user wrote wrong. */
+export const EXIT_USAGE = 2;
+/** Exit code for what should not have happened. */
+export const EXIT_FAILURE = 1;
+
+/**
+ * Reports an error on stderr.
+ *
+ * @param error what was thrown
+ * @returns the exit code
+ */
+export function reportError(error: unknown): number {
+  // --help and --version end with such an "error".
+  if (error instanceof CommanderError) return error.exitCode;
+  if (error instanceof InputError) {
+    process.stderr.write(`pinfold: ${onOneLine(error.message)}\n`);
+    return EXIT_USAGE;
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`${text}\n`);
+  return EXIT_FAILURE;
+}
+
+/**
+ * A text without line breaks and control characters: what a user wrote may hold some.
+ *
+ * @param text the text
+ * @returns the text with such characters written as `\u000a`
+ */
+export function onOneLine(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]/gu, (char) => {
+    return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}

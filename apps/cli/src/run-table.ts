@@ -1,0 +1,95 @@
+/** The table of `pinfold run`: one row per step, as a kernel developer reads it at a glance. */
+import { formatSize } from '@pinfold/base';
+import type { DoneStep, IommuTable } from '@pinfold/scenario';
+import { formatCount, tableText, type Column } from './table.ts';
+
+/** A step, and the IOMMU page table after it. */
+export interface RunRow extends DoneStep {
+  /** Undefined without an IOMMU. */
+  readonly table: IommuTable | undefined;
+}
+
+/** Width at which a step's line is wrapped. */
+const STEP_WIDTH = 46;
+
+const CALLS_GROUP = 'calls';
+const IOMMU_GROUP = 'IOMMU leaves, tables';
+
+/** The kernel functions whose calls are shown, with their headings. */
+const CALLS: readonly (readonly [heading: string, counted: (name: string) => boolean])[] = [
+  ['pin_pages_\nremote', (name) => name === 'vfio_pin_pages_remote'],
+  ['vaddr_get_\npfns', (name) => name === 'vaddr_get_pfns'],
+  ['iommu_\nmap', (name) => name === 'iommu_map'],
+  ['unmap_\nfast', (name) => name === 'iommu_unmap_fast'],
+  ['iova_to_\nphys', (name) => name === 'iommu_iova_to_phys'],
+  ['unpin_\nuser_*', (name) => name.startsWith('unpin_user_page')],
+];
+
+const columns: readonly Column<RunRow>[] = [
+  { heading: 'line', cell: ({ step }) => String(step.line) },
+  { heading: 'step', words: true, width: STEP_WIDTH, cell: stepCell },
+  { heading: 'result', words: true, cell: resultCell },
+  { group: 'pins', heading: '+', cell: ({ observation }) => figure(observation.pins.acquired) },
+  { group: 'pins', heading: '-', cell: ({ observation }) => figure(observation.pins.released) },
+  { heading: 'VmLck\nkB', cell: ({ observation }) => formatCount(observation.mm.VmLck) },
+  { heading: 'size\nout', cell: sizeOutCell },
+  leafColumn('4K'),
+  leafColumn('2M'),
+  leafColumn('1G'),
+  {
+    group: IOMMU_GROUP,
+    heading: 'tables',
+    cell: ({ table }) => (table ? formatCount(table.pt_pages) : ''),
+  },
+  ...CALLS.map(([heading, counted]) => callsColumn(heading, counted)),
+];
+
+/**
+ * The table of a run.
+ *
+ * @param rows its steps
+ * @returns the table; columns of functions that nothing called are left out
+ */
+export function runTable(rows: readonly RunRow[]): string {
+  const used = columns.filter(
+    (column) => column.group !== CALLS_GROUP || rows.some((row) => column.cell(row) !== ''),
+  );
+  return tableText(used, rows);
+}
+
+/** What a step says and, if it failed, which check refused and what it saw. */
+function stepCell({ step, observation }: RunRow): string {
+  return observation.why === undefined ? step.text : `${step.text}\n  ${observation.why}`;
+}
+
+function resultCell({ observation: { ret, errno } }: RunRow): string {
+  return errno ?? String(ret);
+}
+
+function sizeOutCell({ observation: { size_out } }: RunRow): string {
+  return size_out === undefined ? '' : formatSize(Number(size_out));
+}
+
+/** Zeros say nothing here, and hide what does. */
+function figure(n: number): string {
+  return n === 0 ? '' : formatCount(n);
+}
+
+function leafColumn(size: '4K' | '2M' | '1G'): Column<RunRow> {
+  return {
+    group: IOMMU_GROUP,
+    heading: size,
+    cell: ({ table }) => figure(table?.leaf[size] ?? 0),
+  };
+}
+
+function callsColumn(heading: string, counted: (name: string) => boolean): Column<RunRow> {
+  return {
+    group: CALLS_GROUP,
+    heading,
+    cell: ({ observation: { calls = {} } }) =>
+      figure(
+        Object.entries(calls).reduce((sum, [name, count]) => sum + (counted(name) ? count : 0), 0),
+      ),
+  };
+}

@@ -1,0 +1,49 @@
+/** A thread that verifies recordings, one after the other, as it is told. */
+import { readFile } from 'node:fs/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+import { InputError } from '@pinfold/base';
+import {
+  familyOf,
+  levels,
+  modelMachineForPass,
+  readRecording,
+  verifyRecording,
+  type RecordingResult,
+} from '@pinfold/scenario';
+
+/** What a thread is started with. */
+export interface WorkerOptions {
+  /** Names of the levels to compare. */
+  readonly levels: readonly string[];
+  /** Families to verify; without them all. */
+  readonly families?: readonly string[];
+}
+
+/** What a thread says of a file: its results, or that it is of another family, or broken. */
+export type WorkerAnswer =
+  | { readonly result: RecordingResult }
+  | { readonly otherFamily: string }
+  | { readonly fault: { readonly place: string; readonly expected: string; readonly got: string } };
+
+const options = workerData as WorkerOptions;
+const chosen = levels.filter(({ name }) => options.levels.includes(name));
+
+async function verify(file: string): Promise<WorkerAnswer> {
+  const recording = await readRecording(file, (path) => readFile(path));
+  const family = familyOf(recording, file);
+  if (options.families && !options.families.includes(family)) return { otherFamily: family };
+  return { result: await verifyRecording(recording, file, modelMachineForPass, chosen) };
+}
+
+/** An InputError does not survive the way between threads: its parts do. */
+function faultOf(error: unknown): WorkerAnswer {
+  if (!(error instanceof InputError)) throw error;
+  const { place, expected, message } = error;
+  return { fault: { place, expected, got: message.split(', got ').slice(1).join(', got ') } };
+}
+
+parentPort?.on('message', (file: string) => {
+  void verify(file)
+    .catch(faultOf)
+    .then((answer) => parentPort?.postMessage(answer));
+});

@@ -1,0 +1,53 @@
+/**
+ * The huge pages of one size that the machine has set aside.
+ *
+ * @source mm/hugetlb.c struct hstate, hugetlb_acct_memory, alloc_hugetlb_folio, 6.16
+ */
+
+/** A pool of huge pages (struct hstate). */
+export class HugetlbPool {
+  /** Folio order: 9 (2 MiB) or 18 (1 GiB). */
+  readonly order: number;
+  /** Pages that are not handed out. */
+  freeHugePages: number;
+  /** Free pages that mappings have reserved for their faults. */
+  resvHugePages = 0;
+
+  /**
+   * @param order folio order
+   * @param nrHugePages pages in the pool
+   */
+  constructor(order: number, nrHugePages: number) {
+    this.order = order;
+    this.freeHugePages = nrHugePages;
+  }
+
+  /**
+   * Reserves pages for a mapping.
+   *
+   * @param pages number of huge pages
+   * @returns false, and nothing done, if the pool has too few
+   */
+  reserve(pages: number): boolean {
+    if (this.freeHugePages - this.resvHugePages < pages) return false;
+    this.resvHugePages += pages;
+    return true;
+  }
+
+  /**
+   * Takes a page for a fault, a reserved one if there is any.
+   *
+   * @returns false if the pool is empty
+   */
+  take(): boolean {
+    if (this.freeHugePages === 0) return false;
+    this.freeHugePages--;
+    if (this.resvHugePages > 0) this.resvHugePages--;
+    return true;
+  }
+
+  /** Takes a page back whose folio was freed. */
+  free(): void {
+    this.freeHugePages++;
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * Taking mappings away: munmap, MADV_DONTNEED, revoking a device's memory, the end of a process.
+ *
+ * Folios lose the references of their mappings; a pinned folio stays, mapped nowhere.
+ *
+ * @source mm/memory.c zap_page_range_single, unmap_page_range, free_pgtables, 6.16
+ */
+import { offsetIn, pagesOf, PMD_ORDER, type Vpn } from '@pinfold/base';
+import { splitHugePmd } from './anon.ts';
+import { folioPutRefs } from './folio.ts';
+import type { MmStruct } from './mm-struct.ts';
+import { PTE } from './page-table.ts';
+
+/**
+ * Unmaps the pages of a range. A large leaf that the range cuts is split first.
+ *
+ * @param mm address space
+ * @param start first virtual page
+ * @param end first virtual page after it
+ * @source mm/memory.c unmap_page_range, 6.16
+ */
+export function zapRange(mm: MmStruct, start: Vpn, end: Vpn): void {
+  splitAt(mm, start);
+  splitAt(mm, end);
+  const { pageTable, memory } = mm;
+  pageTable.forEachLeaf(start, end, (vpn, pfn, level, bits) => {
+    pageTable.setEntry(vpn, 0, level, 0);
+    if ((bits & PTE.special) === 0) folioPutRefs(memory.memmap, pfn, 1);
+  });
+}
+
+/**
+ * Makes sure that no large leaf reaches over a page border.
+ *
+ * @param mm address space
+ * @param vpn the first virtual page behind the border
+ * @source mm/huge_memory.c split_huge_pmd_address, 6.16
+ */
+export function splitAt(mm: MmStruct, vpn: Vpn): void {
+  const { pageTable } = mm;
+  while (pageTable.pfnAt(vpn) >= 0 && offsetIn(vpn, PMD_ORDER * pageTable.level) !== 0) {
+    if (pageTable.level === 1) splitHugePmd(mm, vpn);
+    else pageTable.splitLeaf(vpn);
+  }
+}
+
+/**
+ * Frees the last-level page tables of a range in which no VMA is left.
+ *
+ * @param mm address space
+ * @param start first virtual page
+ * @param end first virtual page after it
+ * @source mm/memory.c free_pgtables, 6.16
+ */
+export function freePgtables(mm: MmStruct, start: Vpn, end: Vpn): void {
+  const pages = pagesOf(PMD_ORDER);
+  for (let at = start - offsetIn(start, PMD_ORDER); at < end; at += pages) {
+    if (mm.vmas.overlapping(at, at + pages).length === 0) mm.pageTable.freePteTable(at);
+  }
+}

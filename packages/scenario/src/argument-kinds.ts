@@ -1,0 +1,172 @@
+/** The kinds of values that arguments of the scenario language have, and how each is read. */
+import { InputError } from '@pinfold/base';
+import {
+  evaluate,
+  isRegionName,
+  parseExpression,
+  regionsOf,
+  U64_MAX,
+  type Expression,
+  type Regions,
+} from './expression.ts';
+
+/** A value that was read; what it is may depend on where regions lie. */
+export interface ReadValue<Value> {
+  /** Regions that it names. */
+  readonly regions: readonly string[];
+  /** Gives the value when these regions are mapped. */
+  readonly evaluate: (regions: Regions) => Value;
+}
+
+/** How the values of an argument are written. */
+export interface ArgumentKind<Value> {
+  /** Reads a value; `place` is where it is written, `text` what is written. */
+  readonly read: (text: string, place: string) => ReadValue<Value>;
+}
+
+const U32_MAX = 0xffff_ffffn;
+const NO_REGIONS: Regions = new Map();
+
+function constant<Value>(value: Value): ReadValue<Value> {
+  return { regions: [], evaluate: () => value };
+}
+
+/** A sum; without regions in it, a result out of range is found while reading. */
+function sum<Value>(
+  expression: Expression,
+  place: string,
+  max: bigint,
+  convert: (value: bigint) => Value,
+): ReadValue<Value> {
+  const regions = regionsOf(expression);
+  const read = (known: Regions): Value => convert(evaluate(expression, known, place, max));
+  return regions.length > 0 ? { regions, evaluate: read } : constant(read(NO_REGIONS));
+}
+
+/** An address or a size in bytes: any unsigned 64-bit value. */
+export const bytes: ArgumentKind<bigint> = {
+  read: (text, place) => sum(parseExpression(text, place), place, U64_MAX, (value) => value),
+};
+
+/** An unsigned 32-bit number. */
+export const number: ArgumentKind<number> = {
+  read: (text, place) => sum(parseExpression(text, place), place, U32_MAX, Number),
+};
+
+/** A size of at least one byte. */
+export const positiveBytes: ArgumentKind<bigint> = {
+  read: (text, place) => {
+    const value = bytes.read(text, place);
+    const check = (result: bigint): bigint => {
+      if (result > 0n) return result;
+      throw new InputError(place, 'more than 0', `'${text}'`);
+    };
+    if (value.regions.length === 0) return constant(check(value.evaluate(NO_REGIONS)));
+    return { ...value, evaluate: (regions) => check(value.evaluate(regions)) };
+  },
+};
+
+/** A comma list of numbers. */
+export const numbers: ArgumentKind<readonly number[]> = {
+  read: (text, place) => {
+    const items = text.split(',').map((item) => number.read(item, place));
+    return {
+      regions: items.flatMap(({ regions }) => regions),
+      evaluate: (regions) => items.map((item) => item.evaluate(regions)),
+    };
+  },
+};
+
+/** Any text without spaces, at least one character. */
+export const text: ArgumentKind<string> = {
+  read: (written, place) => {
+    if (written === '') throw new InputError(place, 'a text', 'nothing');
+    return constant(written);
+  },
+};
+
+/** The name of a new region. */
+export const newRegion: ArgumentKind<string> = {
+  read: (name, place) => {
+    if (isRegionName(name)) return constant(name);
+    throw new InputError(
+      place,
+      'a name of letters, digits and _ that begins with a letter',
+      `'${name}'`,
+    );
+  },
+};
+
+/** The name of a region that is mapped. */
+export const region: ArgumentKind<string> = {
+  read: (name, place) => {
+    newRegion.read(name, place);
+    return { regions: [name], evaluate: () => name };
+  },
+};
+
+/**
+ * One word of several.
+ *
+ * @param words the words
+ * @returns the kind
+ */
+export function word<Word extends string>(...words: readonly Word[]): ArgumentKind<Word> {
+  return { read: (written, place) => constant(oneOf(words, written, place)) };
+}
+
+/**
+ * A comma list of words, each at most once.
+ *
+ * @param words the words
+ * @returns the kind
+ */
+export function wordList<Word extends string>(
+  ...words: readonly Word[]
+): ArgumentKind<readonly Word[]> {
+  return {
+    read: (written, place) => {
+      const items = written.split(',').map((item) => oneOf(words, item, place));
+      const twice = items.find((item, index) => items.indexOf(item) !== index);
+      if (twice !== undefined) throw new InputError(place, 'each word once', `'${twice}' twice`);
+      return constant(items);
+    },
+  };
+}
+
+/**
+ * Flag bits: a comma list of words that stand for bits, or a number.
+ *
+ * @param words the words with their bits
+ * @returns the kind
+ */
+export function flagBits(words: Readonly<Record<string, number>>): ArgumentKind<number> {
+  const names = Object.keys(words);
+  return {
+    read: (written, place) => {
+      if (/^[0-9-]/.test(written)) return number.read(written, place);
+      const bits = written.split(',').map((item) => {
+        if (Object.hasOwn(words, item)) return words[item] ?? 0;
+        throw new InputError(place, `${names.join(', ')} or a number`, `'${item}'`);
+      });
+      return constant(bits.reduce((sum, bit) => sum | bit, 0));
+    },
+  };
+}
+
+/** Access rights: `none`, or letters of r, w and x, each at most once; `none` is the empty text. */
+export const prot: ArgumentKind<string> = {
+  read: (written, place) => {
+    if (written === 'none') return constant('');
+    if (/^[rwx]+$/.test(written) && new Set(written).size === written.length) {
+      return constant(written);
+    }
+    throw new InputError(place, 'none, or letters of r, w and x', `'${written}'`);
+  },
+};
+
+function oneOf<Word extends string>(words: readonly Word[], written: string, place: string): Word {
+  const found = words.find((candidate) => candidate === written);
+  if (found !== undefined) return found;
+  throw new InputError(place, `one of ${words.join(', ')}`, `'${written}'`);
+}

@@ -1,0 +1,278 @@
+/**
+ * The process that a scenario runs in: its regions of memory, and what it does with them.
+ *
+ * @source recordings README, "Scenario language"
+ */
+import { Errno, InputError, pageNumber, type Vpn } from '@pinfold/base';
+import {
+  adviseDontneed,
+  adviseHugepage,
+  anonymousMemory,
+  doMmap,
+  exitMmap,
+  HugetlbMemory,
+  MappedFile,
+  mlock,
+  mmPopulate,
+  mprotect,
+  munmap,
+  PciBar,
+  touchPage,
+  VM,
+  VM_FAULT,
+  type Task,
+  type VmOperations,
+} from '@pinfold/mm';
+import { RegionAddresses } from './addresses.ts';
+import type { MmapOperation, TouchOperation } from './operation.ts';
+import { mulberry32, shuffle } from './seeded-frames.ts';
+
+/** A named region of memory. */
+export interface Region {
+  /** First virtual page. */
+  readonly vpn: Vpn;
+  /** Length in pages. */
+  readonly npage: number;
+  /** The file or memfd that it maps, if any. */
+  readonly file: MappedFile | null;
+}
+
+/** What an mmap led to. */
+export interface Mapped {
+  /** 0 or a negative errno. */
+  readonly ret: number;
+  /** The region, if it was mapped. */
+  readonly region: Region | null;
+}
+
+/** Finds a device's BAR for an mmap of kind `bar`: the BAR, or a negative errno. */
+export type BarLookup = (dev: string, bar: number) => PciBar | number;
+
+/** Orders of the memory kinds of hugetlb pages. */
+const HUGE_ORDERS: Readonly<Record<string, number>> = {
+  huge2m: 9,
+  huge1g: 18,
+  memfd2m: 9,
+  memfd1g: 18,
+};
+
+/** The memory of one process. */
+export class GuestProcess {
+  /** The process. */
+  readonly task: Task;
+  /** Its regions by name. */
+  readonly regions: Map<string, Region> = new Map();
+  readonly #addresses = new RegionAddresses();
+  readonly #files = new Map<string, MappedFile>();
+  readonly #memfds: MappedFile[] = [];
+
+  /** @param task the process */
+  constructor(task: Task) {
+    this.task = task;
+  }
+
+  /**
+   * mmap, with what the operation wants done right after it.
+   *
+   * @param operation the operation
+   * @param barOf finds the BAR of kind `bar`
+   * @returns 0 and the region, or a negative errno
+   * @throws {InputError} for a region of a name that is taken, or an `of=` without a memfd
+   */
+  mmap(operation: MmapOperation, barOf: BarLookup): Mapped {
+    const { mm } = this.task;
+    const size = hugeAligned(operation);
+    const vpn = pageNumber(operation.addr ?? this.#addresses.place(size));
+    const npage = pageNumber(size + 4095n);
+    const ops = this.#backing(operation, vpn, npage, barOf);
+    if (typeof ops === 'number') return { ret: ops, region: null };
+    const call = {
+      vpn,
+      npage,
+      flags: vmFlags(operation),
+      ops,
+      pgoff: pageNumber(operation.off ?? 0n),
+    };
+    if (operation.flags.includes('fixed')) munmap(mm, vpn, npage);
+    const ret = doMmap(mm, call);
+    if (ret !== 0) return { ret, region: null };
+    const region = { vpn, npage, file: ops instanceof MappedFile ? ops : null };
+    this.regions.set(operation.name, region);
+    return { ret: this.#afterMmap(operation, region), region };
+  }
+
+  /**
+   * Accesses pages of a range one after the other.
+   *
+   * @param operation the range, the stride and the order
+   * @returns 0; -EFAULT at the first access that ends in a signal
+   */
+  touch(operation: TouchOperation): number {
+    const write = operation.mode === 'w';
+    for (const vpn of pagesToTouch(operation)) {
+      const code = touchPage(this.task.mm, vpn, write);
+      if (code !== 0) return code === VM_FAULT.OOM ? -Errno.ENOMEM : -Errno.EFAULT;
+    }
+    return 0;
+  }
+
+  /**
+   * munmap, mlock or munlock of whole pages.
+   *
+   * @param op which of them
+   * @param va first byte, a multiple of the page size for munmap
+   * @param size length in bytes, rounded up to pages
+   * @returns 0 or a negative errno
+   */
+  range(op: 'munmap' | 'mlock' | 'munlock', va: bigint, size: bigint): number {
+    const { mm } = this.task;
+    if (op === 'munmap') {
+      if (va % 4096n !== 0n || size === 0n) return -Errno.EINVAL;
+      return munmap(mm, pageNumber(va), pageNumber(size + 4095n));
+    }
+    const first = pageNumber(va);
+    const npage = pageNumber(va + size + 4095n) - first;
+    return mlock(this.task, first, npage, op === 'mlock');
+  }
+
+  /**
+   * mprotect.
+   *
+   * @param va first byte
+   * @param size length in bytes
+   * @param prot letters `r`, `w`
+   * @returns 0 or a negative errno
+   */
+  mprotect(va: bigint, size: bigint, prot: string): number {
+    if (va % 4096n !== 0n) return -Errno.EINVAL;
+    return mprotect(this.task.mm, pageNumber(va), pageNumber(size + 4095n), protFlags(prot));
+  }
+
+  /**
+   * madvise.
+   *
+   * @param va first byte
+   * @param size length in bytes
+   * @param advice what is advised
+   * @returns 0 or a negative errno
+   * @throws {InputError} for an advice that is not modelled
+   */
+  madvise(va: bigint, size: bigint, advice: string): number {
+    const { mm } = this.task;
+    if (va % 4096n !== 0n) return -Errno.EINVAL;
+    const vpn = pageNumber(va);
+    const npage = pageNumber(size + 4095n);
+    if (advice === 'huge') return adviseHugepage(mm, vpn, npage, VM.HUGEPAGE);
+    if (advice === 'nohuge') return adviseHugepage(mm, vpn, npage, VM.NOHUGEPAGE);
+    if (advice === 'dontneed') return adviseDontneed(mm, vpn, npage);
+    if (advice === 'popwrite' || advice === 'popread') {
+      return this.#populate(vpn, npage, advice === 'popwrite');
+    }
+    const known = 'huge, nohuge, dontneed, popread or popwrite';
+    throw new InputError(`madvise advice=${advice}`, known, 'an advice that is not modelled');
+  }
+
+  /** Ends the process: its memory is given back, and its memfds go. */
+  exit(): void {
+    exitMmap(this.task.mm);
+    for (const file of [...this.#files.values(), ...this.#memfds]) file.evict(this.task.mm.memory);
+  }
+
+  #populate(vpn: Vpn, npage: number, write: boolean): number {
+    for (let at = vpn; at < vpn + npage; at++) {
+      if (touchPage(this.task.mm, at, write) !== 0) return -Errno.EFAULT;
+    }
+    return 0;
+  }
+
+  /** Who answers the faults of a new mapping, or a negative errno. */
+  #backing(
+    operation: MmapOperation,
+    vpn: Vpn,
+    npage: number,
+    barOf: BarLookup,
+  ): VmOperations | number {
+    const { kind, flags } = operation;
+    const order = HUGE_ORDERS[kind] ?? 0;
+    if (kind === 'bar') {
+      const bar = barOf(operation.dev ?? '', operation.bar ?? 0);
+      return typeof bar === 'number' || npage <= bar.npage ? bar : -Errno.EINVAL;
+    }
+    if (kind === 'anon') return flags.includes('shared') ? this.#memfd(npage, 0) : anonymousMemory;
+    if (kind === 'huge2m' || kind === 'huge1g') {
+      return flags.includes('shared') ? this.#memfd(npage, order) : new HugetlbMemory(order);
+    }
+    const length = pageNumber((operation.fsize ?? operation.size) + (operation.off ?? 0n) + 4095n);
+    const file =
+      kind === 'file'
+        ? this.#file(operation.path ?? '', length)
+        : this.#memfdOf(operation, length, order);
+    if (flags.includes('filled')) file.fill(this.task.mm, vpn, pageNumber(operation.off ?? 0n));
+    return file;
+  }
+
+  #memfd(npage: number, order: number): MappedFile {
+    const file = new MappedFile(order > 0 ? 'hugetlbfs' : 'shmem', npage, order);
+    this.#memfds.push(file);
+    return file;
+  }
+
+  /** A new memfd, or that of the region that `of=` names. */
+  #memfdOf(operation: MmapOperation, npage: number, order: number): MappedFile {
+    if (operation.of === undefined) return this.#memfd(npage, order);
+    const file = this.regions.get(operation.of)?.file;
+    if (file) return file;
+    throw new InputError(`mmap of=${operation.of}`, 'a region of a memfd', 'one without a memfd');
+  }
+
+  /** The file of a path; what lies under /tmp is in memory. */
+  #file(path: string, npage: number): MappedFile {
+    const known = this.#files.get(path);
+    if (known && known.npage >= npage) return known;
+    const file = new MappedFile(path.startsWith('/tmp/') ? 'shmem' : 'disk', npage);
+    this.#files.set(path, file);
+    return file;
+  }
+
+  #afterMmap(operation: MmapOperation, { vpn, npage }: Region): number {
+    const { mm } = this.task;
+    if (operation.advise) {
+      const flag = operation.advise === 'huge' ? VM.HUGEPAGE : VM.NOHUGEPAGE;
+      adviseHugepage(mm, vpn, npage, flag);
+    }
+    if (operation.flags.includes('locked')) return mlock(this.task, vpn, npage, true);
+    if (operation.flags.includes('populate')) mmPopulate(mm, vpn, npage);
+    return 0;
+  }
+}
+
+/** hugetlb mappings are as long as their pages. */
+function hugeAligned({ kind, size }: MmapOperation): bigint {
+  const bytes = 4096n << BigInt(HUGE_ORDERS[kind] ?? 0);
+  return ((size + bytes - 1n) / bytes) * bytes;
+}
+
+function protFlags(prot: string): number {
+  return (prot.includes('r') ? VM.READ : 0) | (prot.includes('w') ? VM.WRITE : 0);
+}
+
+function vmFlags({ kind, flags, prot }: MmapOperation): number {
+  const shared = flags.includes('shared') || kind === 'bar';
+  return (
+    protFlags(prot) |
+    (shared ? VM.SHARED : 0) |
+    (HUGE_ORDERS[kind] ? VM.HUGETLB : 0) |
+    (kind === 'bar' ? VM.PFNMAP | VM.IO : 0) |
+    (flags.includes('noreserve') ? VM.NORESERVE : 0)
+  );
+}
+
+/** The pages of a touch in its order. */
+function pagesToTouch({ va, size, stride, pages, order, seed }: TouchOperation): Vpn[] {
+  const first = pageNumber(va);
+  const list: Vpn[] = pages ? pages.map((page) => first + page) : [];
+  if (!pages) for (let at = va; at < va + size; at += stride) list.push(pageNumber(at));
+  if (order === 'rev') list.reverse();
+  if (order === 'rand') shuffle(list, mulberry32(seed ?? 0));
+  return list;
+}

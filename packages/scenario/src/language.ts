@@ -1,0 +1,127 @@
+/**
+ * The scenario language: one step per line, `op key=value ...`.
+ *
+ * @source recordings README, "Scenario language"
+ */
+import { InputError } from '@pinfold/base';
+import type { ReadOp } from './op-entry.ts';
+import { ops } from './ops.ts';
+import type { Operation } from './operation.ts';
+import type { Regions } from './expression.ts';
+
+/** One step of a scenario. */
+export interface Step {
+  /** Number of its line, from 1. */
+  readonly line: number;
+  /** The line without its comment and the spaces around it. */
+  readonly text: string;
+  /** The op. */
+  readonly op: string;
+  /** Whether the model has the op; if not, `evaluate` throws. */
+  readonly modelled: boolean;
+  /** Its arguments as written. */
+  readonly arguments: Readonly<Record<string, string>>;
+  /**
+   * Evaluates the arguments.
+   *
+   * @param regions the regions that are mapped
+   * @returns what a machine is asked to do
+   * @throws {InputError} when a region is not mapped, a value is out of range, or the op is not
+   *   modelled
+   */
+  evaluate(regions: Regions): Operation;
+}
+
+/** A scenario. */
+export interface Scenario {
+  /** Its file, for messages. */
+  readonly file: string;
+  /** Its title, empty without one. */
+  readonly title: string;
+  /** Whether layouts and page tables are of interest: false with `#nolayout`. */
+  readonly layout: boolean;
+  /** Its steps. */
+  readonly steps: readonly Step[];
+}
+
+/**
+ * Reads a scenario.
+ *
+ * @param script its text, or its lines
+ * @param file its file, for messages
+ * @returns its steps, arguments not evaluated
+ * @throws {InputError} with file, line and what was expected there
+ */
+export function parseScenario(script: string | readonly string[], file: string): Scenario {
+  const lines = typeof script === 'string' ? script.split(/\r?\n/) : script;
+  const mapped = mmapLines(lines);
+  const steps: Step[] = [];
+  let title: string | undefined;
+  lines.forEach((line, index) => {
+    const place = `${file}:${index + 1}`;
+    const [op = '', ...words] = wordsOf(line);
+    if (op === '') return;
+    if (op === 'title') {
+      if (title !== undefined) throw new InputError(place, 'one title', 'a second');
+      title = words.join(' ');
+      return;
+    }
+    const step = parseStep(op, words, index + 1, place);
+    checkRegions(step.regions, index + 1, mapped, place);
+    const name = step.arguments.name;
+    if (op === 'mmap' && name !== undefined && (mapped.get(name) ?? 0) < index + 1) {
+      const got = `'${name}', which line ${mapped.get(name) ?? 0} maps`;
+      throw new InputError(place, 'a name that no other region has', got);
+    }
+    steps.push(step);
+  });
+  const layout = !lines.some((line) => line.includes('#nolayout'));
+  return { file, title: title ?? '', layout, steps };
+}
+
+/** The words of a line up to a comment, which begins with a `#` at the start of a word. */
+function wordsOf(line: string): string[] {
+  const words = line.split(/\s+/).filter((word) => word !== '');
+  const comment = words.findIndex((word) => word.startsWith('#'));
+  return comment === -1 ? words : words.slice(0, comment);
+}
+
+/** The line of each region's mmap, by name. */
+function mmapLines(lines: readonly string[]): Map<string, number> {
+  const mapped = new Map<string, number>();
+  lines.forEach((line, index) => {
+    const [op, ...words] = wordsOf(line);
+    const name = words.find((word) => word.startsWith('name='))?.slice('name='.length);
+    if (op === 'mmap' && name !== undefined && !mapped.has(name)) mapped.set(name, index + 1);
+  });
+  return mapped;
+}
+
+function parseStep(
+  op: string,
+  words: readonly string[],
+  line: number,
+  place: string,
+): Step & Pick<ReadOp, 'regions'> {
+  const found = ops.get(op);
+  if (!found) throw new InputError(place, `one of ${[...ops.keys()].join(', ')}`, `'${op}'`);
+  const { written, regions, evaluate } = found.read(words, place);
+  const text = [op, ...words].join(' ');
+  return { line, text, op, modelled: found.modelled, arguments: written, regions, evaluate };
+}
+
+function checkRegions(
+  names: readonly string[],
+  line: number,
+  mapped: ReadonlyMap<string, number>,
+  place: string,
+): void {
+  for (const name of names) {
+    const at = mapped.get(name);
+    if (at !== undefined && at < line) continue;
+    const known = [...mapped].filter(([, other]) => other < line).map(([other]) => other);
+    const expected = `a region that is mapped before this line (${known.join(', ') || 'none is'})`;
+    const got = at === undefined ? `'${name}'` : `'${name}', which line ${at} maps`;
+    throw new InputError(place, expected, got);
+  }
+}

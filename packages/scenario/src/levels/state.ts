@@ -1,0 +1,76 @@
+/**
+ * Level state: what the step returned and what it left behind, the IOMMU page table apart.
+ *
+ * Where the pass shows no layout, only the difference of pins taken and dropped is compared: how
+ * often a page is taken and put back follows from the layout on 6.12.
+ *
+ * @source recordings README, "Kernel differences seen in the recordings"
+ */
+import { diff, MAX_DIFFERENCES, type Difference } from '../differences.ts';
+import type { IommuInfo, LayoutExtent, Observation } from '../observation.ts';
+import { compareRegion } from './layout.ts';
+import type { ComparedStep, Level } from './level.ts';
+
+type Extents = readonly LayoutExtent[];
+
+/** The model's layout that was compared last with a recorded one: most steps leave both. */
+const compared = new WeakMap<Extents, { model: Extents; differences: Difference[] }>();
+
+/** The fields of a step that are compared as they are. */
+const FIELDS = ['ret', 'errno', 'size_out', 'avail', 'memlock', 'ext', 'bitmap'] as const;
+
+function compare({ recorded, model, hasLayout }: ComparedStep): Difference[] {
+  const [kernel, shown] = [recorded.shown, model.shown];
+  const place = kernel.op === 'mmap' ? (['va', 'size'] as const) : [];
+  const fields = [...FIELDS, ...place].flatMap((name) => diff(name, kernel[name], shown[name]));
+  return [
+    ...fields,
+    ...diff('mm.VmLck', kernel.mm.VmLck, shown.mm.VmLck),
+    ...comparePins(kernel, shown, hasLayout),
+    ...diff('info', withoutArgsz(kernel.info), withoutArgsz(shown.info)),
+    ...(hasLayout ? compareLayouts(recorded.layout, model.layout) : []),
+  ].slice(0, MAX_DIFFERENCES);
+}
+
+function comparePins(kernel: Observation, model: Observation, exact: boolean): Difference[] {
+  if (exact) return diff('pins', pinsOf(kernel), pinsOf(model));
+  const net = ({ pins }: Observation): number => pins.acquired - pins.released;
+  return diff('pins.acquired - pins.released', net(kernel), net(model));
+}
+
+function pinsOf({ pins: { acquired, released } }: Observation): unknown {
+  return { acquired, released };
+}
+
+/** The recorded argsz is that of the program's buffer. */
+function withoutArgsz(info: IommuInfo | undefined): unknown {
+  if (!info) return undefined;
+  const { flags, pgsizes, caps } = info;
+  return { flags, pgsizes, caps };
+}
+
+function compareLayouts(
+  recorded: ReadonlyMap<string, Extents>,
+  model: ReadonlyMap<string, Extents>,
+): Difference[] {
+  const names = new Set([...recorded.keys(), ...model.keys()]);
+  return [...names].flatMap((name) => {
+    const [kernel, other] = [recorded.get(name) ?? NONE, model.get(name) ?? NONE];
+    const last = compared.get(kernel);
+    if (last?.model === other) return last.differences;
+    const differences = compareRegion(name, kernel, other);
+    compared.set(kernel, { model: other, differences });
+    return differences;
+  });
+}
+
+const NONE: Extents = [];
+
+/** Level state. */
+export const state: Level = {
+  name: 'state',
+  summary: 'result, locked memory, pins, capabilities, dirty bitmap, physical layout',
+  needsLayout: false,
+  applies: () => true,
+  compare,
+};

@@ -1,0 +1,157 @@
+/**
+ * The facts of a machine, as opposed to what a kernel does with it: memory, IOMMU, devices, limits
+ * and settings at boot.
+ *
+ * @source recordings README, "The guest"
+ */
+import { InputError, pageNumber, parseSize, type Pfn } from '@pinfold/base';
+import { THP_DEFAULTS, type MemoryRange, type ThpEnabled, type ThpSettings } from '@pinfold/mm';
+import { DEFAULT_MODULE_PARAMS, type ModuleParams } from '@pinfold/vfio-type1';
+import type { Recording } from './recording.ts';
+
+/** A BAR of a device. */
+export interface BarFacts {
+  /** Number of the BAR. */
+  readonly bar: number;
+  /** First page frame of its bus address. */
+  readonly pfn: Pfn;
+  /** Length in pages. */
+  readonly npage: number;
+}
+
+/** What a scenario's machine has. */
+export interface MachineFacts {
+  /** Physical memory. */
+  readonly memory: readonly MemoryRange[];
+  /** Input address width of the IOMMU in bits. */
+  readonly awBits: number;
+  /** BARs of each device by its alias; every device is alone in its group. */
+  readonly devices: Readonly<Record<string, readonly BarFacts[]>>;
+  /** Frame of the shared zero page. */
+  readonly zeroPfn: Pfn;
+  /** First frame of the huge zero page. */
+  readonly hugeZeroPfn: Pfn;
+  /** Transparent huge pages as set at boot. */
+  readonly thp: ThpSettings;
+  /** Parameters of vfio_iommu_type1 as set at boot. */
+  readonly params: ModuleParams;
+  /** Pages in the hugetlb pools. */
+  readonly hugepages: { readonly '2M': number; readonly '1G': number };
+  /** RLIMIT_MEMLOCK of the process in bytes; Infinity is unlimited. */
+  readonly memlock: number;
+}
+
+const MIB = 2 ** 8;
+const GIB = 2 ** 18;
+
+/**
+ * Memory of a q35 guest: up to 2 GiB below the PCI hole, the rest from 4 GiB on. A guest of less
+ * than 2.75 GiB has it all below.
+ *
+ * @param bytes size of the memory
+ * @returns its ranges in pages
+ * @source QEMU hw/i386/pc_q35.c pc_q35_init
+ */
+export function guestMemory(bytes: number): MemoryRange[] {
+  const npage = Math.floor(bytes / 4096);
+  const low = npage >= 0xb0000 ? 2 * GIB : npage;
+  const ranges = [{ pfn: 0, npage: Math.min(npage, low) }];
+  return npage > low ? [...ranges, { pfn: 4 * GIB, npage: npage - low }] : ranges;
+}
+
+/** The guest of the recordings: 7 GiB, a 48-bit VT-d, `edu` and two `ivshmem` devices. */
+export const DEFAULT_FACTS: MachineFacts = {
+  memory: guestMemory(7 * 2 ** 30),
+  awBits: 48,
+  devices: {
+    edu: [{ bar: 0, pfn: 0xfeb00, npage: MIB }],
+    ivsh16: [{ bar: 2, pfn: 0x280000, npage: 16 * MIB }],
+    ivsh1g: [{ bar: 2, pfn: 0x240000, npage: GIB }],
+  },
+  zeroPfn: 1,
+  hugeZeroPfn: 512,
+  thp: THP_DEFAULTS,
+  params: DEFAULT_MODULE_PARAMS,
+  hugepages: { '2M': 700, '1G': 1 },
+  memlock: 8 * 2 ** 20,
+};
+
+/**
+ * The facts of the machine that a recording was made on.
+ *
+ * @param recording the recording
+ * @param place its name, for messages
+ * @returns memory, address width, bus addresses of BARs, zero pages, settings and limits
+ * @throws {InputError} when a fact cannot be understood
+ * @source recordings README, "Recording format" (`mem`, `aw_bits`, `guest`, `bar_phys`)
+ */
+export function factsOfRecording(recording: Recording, place: string): MachineFacts {
+  const { guest } = recording;
+  const start = recording.runs.find((run) => run.start_state)?.start_state;
+  const zero = zeroPages(recording);
+  return {
+    memory: guestMemory(parseSize(recording.mem, `${place}: mem`)),
+    awBits: recording.aw_bits,
+    devices: devicesOf(recording),
+    zeroPfn: zero.small ?? DEFAULT_FACTS.zeroPfn,
+    hugeZeroPfn: zero.huge ?? DEFAULT_FACTS.hugeZeroPfn,
+    thp: {
+      ...THP_DEFAULTS,
+      enabled: selectedWord(guest.thp_enabled, `${place}: guest.thp_enabled`),
+    },
+    params: {
+      disableHugepages: guest.disable_hugepages === 'Y',
+      dmaEntryLimit: Number(guest.dma_entry_limit),
+    },
+    hugepages: { '2M': Number(guest.hugepages_2m), '1G': Number(guest.hugepages_1g) },
+    memlock: start?.memlock === null ? Infinity : (start?.memlock ?? DEFAULT_FACTS.memlock),
+  };
+}
+
+/**
+ * The word in brackets of a sysfs file such as `[always] madvise never`.
+ *
+ * @param text the file, or one word alone
+ * @param place where it stands, for messages
+ * @returns the word
+ * @throws {InputError} when it is no setting of transparent huge pages
+ * @source Documentation/admin-guide/mm/transhuge.rst, 6.16
+ */
+export function selectedWord(text: string, place: string): ThpEnabled {
+  const word = /\[(\w+)\]/.exec(text)?.[1] ?? text.trim();
+  if (word === 'always' || word === 'madvise' || word === 'never') return word;
+  throw new InputError(place, 'always, madvise or never', `'${text}'`);
+}
+
+/** The default devices, with the bus addresses that the recording shows. */
+function devicesOf(recording: Recording): Record<string, readonly BarFacts[]> {
+  const devices = { ...DEFAULT_FACTS.devices };
+  for (const step of recording.runs.flatMap(({ steps }) => steps)) {
+    const dev = /\bdev=(\w+)/.exec(step.line)?.[1];
+    const bar = /\bbar=(\d)/.exec(step.line)?.[1];
+    if (!dev || !bar || step.bar_phys === undefined) continue;
+    const size = step.region_info?.size ?? step.size ?? '0x0';
+    const facts = {
+      bar: Number(bar),
+      pfn: pageNumber(BigInt(step.bar_phys)),
+      npage: pageNumber(BigInt(size)),
+    };
+    const others = (devices[dev] ?? []).filter((known) => known.bar !== facts.bar);
+    devices[dev] = [...others, facts];
+  }
+  return devices;
+}
+
+/** Where the zero pages lie, if any region shows them. */
+function zeroPages(recording: Recording): { small?: Pfn; huge?: Pfn } {
+  const found: { small?: Pfn; huge?: Pfn } = {};
+  for (const { steps } of recording.runs) {
+    for (const extent of steps.flatMap(({ layout }) => Object.values(layout ?? {}).flat())) {
+      const [, pfn, , order, flags] = extent;
+      if (!flags.includes('z')) continue;
+      if (order === 0) found.small = pfn;
+      else found.huge = pfn - (pfn % 2 ** order);
+    }
+  }
+  return found;
+}

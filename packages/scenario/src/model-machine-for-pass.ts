@@ -1,0 +1,61 @@
+/** The model as the machine of a recorded pass: its facts, its frames. */
+import { pageNumber } from '@pinfold/base';
+import { kernelVersion } from '@pinfold/vfio-type1';
+import type { RecordedMachine } from './conformance.ts';
+import { factsOfRecording } from './machine-facts.ts';
+import { ModelMachine } from './model-machine.ts';
+import { RecordedFrames, type RecordedRegion } from './recorded-frames.ts';
+import type { RecordedPass, Recording } from './recording.ts';
+import { SeededFrames } from './seeded-frames.ts';
+import { walkPass } from './step-state.ts';
+
+/** Seed of the frames of a pass that shows no layout. */
+const PLAIN_SEED = 1;
+
+/**
+ * Makes a model machine for a pass of a recording. Where the pass shows layouts, pages get the
+ * frames and orders that the kernel gave them; else frames come in a seeded order.
+ *
+ * @param recording the recording: its kernel and its machine's facts
+ * @param pass the pass
+ * @returns the machine; it must be told before each step which one comes
+ * @throws {InputError} when the kernel's series is not modelled, or a fact cannot be understood
+ * @source recordings README, "Recording format"
+ */
+export function modelMachineForPass(recording: Recording, pass: RecordedPass): RecordedMachine {
+  const kernel = kernelVersion(recording.kernel);
+  const facts = factsOfRecording(recording, recording.scenario);
+  if (!pass.steps.some(({ layout }) => layout !== undefined)) {
+    const frames = new SeededFrames(facts.memory, PLAIN_SEED);
+    return { machine: new ModelMachine({ kernel, facts, frames }), beforeStep: () => undefined };
+  }
+  const frames = new RecordedFrames();
+  const layouts = layoutsOf(pass);
+  return {
+    machine: new ModelMachine({ kernel, facts, frames, readsSmaps: showsSmaps(pass) }),
+    beforeStep: (index) => {
+      frames.setLayout(layouts[index] ?? []);
+    },
+  };
+}
+
+/** Whether the recording program read smaps_rollup after each step: its fields are there. */
+function showsSmaps(pass: RecordedPass): boolean {
+  return pass.steps.some(({ mm }) => 'AnonHugePages' in mm);
+}
+
+/** The layout of all regions after each step. */
+function layoutsOf(pass: RecordedPass): (readonly RecordedRegion[])[] {
+  const places = new Map<string, bigint>();
+  let last: RecordedRegion[] = [];
+  return walkPass(pass).map(({ shown, layout }) => {
+    const name = shown.op === 'mmap' ? /\bname=(\S+)/.exec(shown.line)?.[1] : undefined;
+    if (name !== undefined && shown.va !== undefined) places.set(name, BigInt(shown.va));
+    if (shown.layout === undefined) return last;
+    last = [...layout].flatMap(([region, extents]) => {
+      const va = places.get(region);
+      return va === undefined ? [] : [{ vpn: pageNumber(va), extents }];
+    });
+    return last;
+  });
+}

@@ -1,0 +1,481 @@
+/**
+ * The model as a machine: one process with a VFIO container, on a kernel release and a machine's
+ * facts.
+ *
+ * Left out, each with a clear error: fork, dirty tracking, iommufd, devices without an IOMMU.
+ */
+import { errnoName, Errno, InputError, KernelError, type CounterValues } from '@pinfold/base';
+import { intelVtd } from '@pinfold/iommu';
+import {
+  HugetlbPool,
+  MemMap,
+  Memory,
+  MmStruct,
+  PciBar,
+  Task,
+  walkSmaps,
+  zapRange,
+  type FrameSource,
+} from '@pinfold/mm';
+import {
+  VfioContainer,
+  type InfoResult,
+  type IommuGroup,
+  type KernelVersion,
+  type Type1Rules,
+} from '@pinfold/vfio-type1';
+import { GuestProcess } from './guest-process.ts';
+import { iommuTableOf, NO_TABLE } from './iommu-table.ts';
+import { kernelCalls } from './kernel-calls.ts';
+import { layoutOf } from './layout.ts';
+import { DEFAULT_FACTS, type MachineFacts } from './machine-facts.ts';
+import type { Machine } from './machine.ts';
+import type { IommuInfo, IommuTable, LayoutExtent, Observation } from './observation.ts';
+import type { Operation } from './operation.ts';
+import { SeededFrames } from './seeded-frames.ts';
+import { writeSysfs, type WritableParams } from './sysfs.ts';
+
+/** What a {@link ModelMachine} is made of. */
+export interface ModelMachineOptions {
+  /** The kernel. */
+  readonly kernel: KernelVersion;
+  /** Facts of the machine; default: those of the recordings' guest. */
+  readonly facts?: Partial<MachineFacts>;
+  /** Where frames come from; default {@link SeededFrames} with seed 1. */
+  readonly frames?: FrameSource;
+  /** Whether the process's smaps are read after each step, as in the trace passes of recordings. */
+  readonly readsSmaps?: boolean;
+  /** Replaces parts of the kernel's type1 rules, for example the pin algorithm. */
+  readonly type1?: Partial<Type1Rules>;
+}
+
+/** What an operation returned, before the state after it is read. */
+interface Done extends Partial<Observation> {
+  /** 0, or a negative errno. */
+  readonly code: number;
+}
+
+const IOMMU_TYPES = { v1: 1, v2: 3, nesting: 6 } as const;
+/** Room that the program gives GET_INFO, in bytes. */
+const INFO_ARGSZ = 8192;
+/** Operations that leave mappings and layout as they are. */
+const LAYOUT_STAYS = new Set(['unmap', 'info', 'memlock', 'dropcap', 'sysfs', 'dirty']);
+/** Bit of PCI_COMMAND that lets a device decode memory accesses. */
+const PCI_COMMAND_MEMORY = 2;
+
+/** A device of the machine, alone in its group. */
+interface Device {
+  readonly group: IommuGroup;
+  readonly bars: ReadonlyMap<number, PciBar>;
+  /** Whether the group's file is open: it is in a container. */
+  inContainer: boolean;
+  open: boolean;
+}
+
+/** The model of one machine with one process. */
+export class ModelMachine implements Machine {
+  readonly #options: ModelMachineOptions;
+  readonly #memory: Memory;
+  readonly #process: GuestProcess;
+  readonly #params: WritableParams;
+  readonly #devices: ReadonlyMap<string, Device>;
+  #container: VfioContainer | null = null;
+  /** Groups in the order in which they joined. */
+  #groups: Device[] = [];
+  #layouts = new Map<string, readonly LayoutExtent[]>();
+  #table = '';
+
+  /**
+   * @param options kernel, facts and frames
+   * @throws {InputError} when the facts contradict each other
+   */
+  constructor(options: ModelMachineOptions) {
+    const facts: MachineFacts = { ...DEFAULT_FACTS, ...options.facts };
+    this.#options = options;
+    this.#memory = new Memory(new MemMap(facts.memory), options.kernel.mm);
+    this.#memory.frames = options.frames ?? new SeededFrames(facts.memory, 1);
+    this.#memory.zeroPfn = facts.zeroPfn;
+    this.#memory.hugeZeroPfn = facts.hugeZeroPfn;
+    this.#memory.thp = facts.thp;
+    this.#memory.addHugetlbPool(new HugetlbPool(9, facts.hugepages['2M']));
+    this.#memory.addHugetlbPool(new HugetlbPool(18, facts.hugepages['1G']));
+    this.#params = { ...facts.params };
+    // The process is root until it drops its capability.
+    this.#process = new GuestProcess(new Task(new MmStruct(this.#memory), facts.memlock, true));
+    const unit = intelVtd(facts.awBits);
+    this.#devices = new Map(
+      Object.entries(facts.devices).map(([name, bars]) => [
+        name,
+        {
+          group: { name, unit },
+          bars: new Map(bars.map(({ bar, pfn, npage }) => [bar, new PciBar(pfn, npage)])),
+          inContainer: false,
+          open: false,
+        },
+      ]),
+    );
+  }
+
+  perform(operation: Operation): Promise<Observation> {
+    const { counters, vmstat } = this.#memory;
+    const before = counters.snapshot();
+    const { nrFollPinAcquired, nrFollPinReleased } = vmstat;
+    try {
+      const { code, ...shown } = this.#attempt(operation);
+      if (this.#options.readsSmaps) walkSmaps(this.#process.task.mm);
+      const pins = {
+        acquired: vmstat.nrFollPinAcquired - nrFollPinAcquired,
+        released: vmstat.nrFollPinReleased - nrFollPinReleased,
+      };
+      return Promise.resolve({
+        op: operation.op,
+        ret: code < 0 ? -1 : code,
+        errno: code < 0 ? errnoName(code) : null,
+        ...shown,
+        ...this.#state(operation, counters.since(before)),
+        pins,
+      });
+    } catch (error) {
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  exit(): Promise<number> {
+    this.#closeAll();
+    this.#process.exit();
+    return Promise.resolve(this.#memory.vmstat.pinsHeld);
+  }
+
+  /** What a VFIO call throws is what the kernel returns. */
+  #attempt(operation: Operation): Done {
+    try {
+      return this.#do(operation);
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      const shown = operation.op === 'open' ? this.#extensions() : {};
+      return { code: -error.errno, why: why(error.at, error.detail), ...shown };
+    }
+  }
+
+  #do(operation: Operation): Done {
+    switch (operation.op) {
+      case 'open':
+      case 'opencontainer':
+      case 'setiommu':
+      case 'addgroup':
+      case 'delgroup':
+      case 'close':
+      case 'device':
+      case 'pcicmd':
+        return this.#doVfio(operation);
+      case 'mmap':
+      case 'touch':
+      case 'munmap':
+      case 'mlock':
+      case 'munlock':
+      case 'mprotect':
+      case 'madvise':
+        return this.#doMemory(operation);
+      case 'map':
+      case 'unmap':
+      case 'info':
+        return this.#doIoctl(operation);
+      case 'memlock':
+      case 'dropcap':
+      case 'sysfs':
+        return this.#doSetting(operation);
+      default:
+        throw notModelled(operation.op);
+    }
+  }
+
+  #doVfio(
+    operation: Extract<
+      Operation,
+      {
+        op:
+          | 'open'
+          | 'opencontainer'
+          | 'setiommu'
+          | 'addgroup'
+          | 'delgroup'
+          | 'close'
+          | 'device'
+          | 'pcicmd';
+      }
+    >,
+  ): Done {
+    switch (operation.op) {
+      case 'open':
+        this.#openContainer();
+        this.#join(this.#device(operation.dev));
+        this.#needContainer().setIommu(IOMMU_TYPES[operation.type]);
+        return { code: 0, ...this.#extensions(), ...this.#info() };
+      case 'opencontainer':
+        this.#openContainer();
+        return { code: 0 };
+      case 'setiommu':
+        this.#needContainer().setIommu(operation.type);
+        return { code: 0 };
+      case 'addgroup':
+        this.#join(this.#device(operation.dev));
+        return { code: 0 };
+      case 'delgroup':
+        this.#leave(this.#device(operation.dev));
+        return { code: 0 };
+      case 'close':
+        this.#closeAll();
+        return { code: 0 };
+      case 'device':
+        return { code: this.#openDevice(this.#device(operation.dev)) };
+      case 'pcicmd':
+        return { code: this.#writeCommand(this.#device(operation.dev), operation.val) };
+    }
+  }
+
+  #doMemory(
+    operation: Extract<
+      Operation,
+      { op: 'mmap' | 'touch' | 'munmap' | 'mlock' | 'munlock' | 'mprotect' | 'madvise' }
+    >,
+  ): Done {
+    const process = this.#process;
+    switch (operation.op) {
+      case 'mmap': {
+        const { ret, region } = process.mmap(operation, (dev, bar) => this.#barOf(dev, bar));
+        if (!region) return { code: ret };
+        const place = {
+          va: hex(BigInt(region.vpn) << 12n),
+          size: hex(BigInt(region.npage) << 12n),
+        };
+        const bar =
+          operation.kind === 'bar' ? this.#barOf(operation.dev ?? '', operation.bar ?? 0) : 0;
+        const phys = typeof bar === 'number' ? {} : { bar_phys: hex(BigInt(bar.pfn) << 12n) };
+        return { code: ret, ...place, ...phys };
+      }
+      case 'touch':
+        return { code: process.touch(operation) };
+      case 'mprotect':
+        return { code: process.mprotect(operation.va, operation.size, operation.prot) };
+      case 'madvise':
+        return { code: process.madvise(operation.va, operation.size, operation.advice) };
+      default:
+        return { code: process.range(operation.op, operation.va, operation.size) };
+    }
+  }
+
+  #doIoctl(operation: Extract<Operation, { op: 'map' | 'unmap' | 'info' }>): Done {
+    const container = this.#needContainer();
+    if (operation.op === 'info') {
+      const done = container.tryGetInfo(INFO_ARGSZ);
+      return { code: done.ret, ...failure(done), ...asInfo(done) };
+    }
+    const { op, iova, size, flags, argsz } = operation;
+    const shown = { iova: hex(iova), size: hex(size), flags, argsz };
+    if (op === 'map') {
+      const vaddr = operation.va;
+      const done = container.tryMapDma(this.#process.task, { iova, vaddr, size, flags, argsz });
+      return { code: done.ret, ...shown, va: hex(vaddr), ...failure(done) };
+    }
+    const { pgsize, bmsize } = operation;
+    const bitmap =
+      bmsize === undefined ? {} : { bitmap: { pgsize: pgsize ?? 4096n, size: bmsize } };
+    const done = container.tryUnmapDma({ iova, size, flags, argsz, ...bitmap });
+    return { code: done.ret, ...shown, size_out: hex(done.size), ...failure(done) };
+  }
+
+  #doSetting(operation: Extract<Operation, { op: 'memlock' | 'dropcap' | 'sysfs' }>): Done {
+    const { task } = this.#process;
+    if (operation.op === 'dropcap') task.capIpcLock = false;
+    else if (operation.op === 'memlock') {
+      // RLIM_INFINITY is all ones.
+      task.rlimitMemlock = operation.bytes >= 2n ** 63n ? Infinity : Number(operation.bytes);
+    } else writeSysfs(operation.path, operation.val, this.#memory, this.#params);
+    return { code: 0 };
+  }
+
+  /** The state after a step; what did not change since it was last shown is left out. */
+  #state(
+    operation: Operation,
+    counted: CounterValues,
+  ): Omit<Observation, 'op' | 'ret' | 'errno' | 'pins'> {
+    const { task } = this.#process;
+    const avail = this.#container?.tryGetInfo(INFO_ARGSZ).info
+      ? this.#container.iommu.dmaAvail
+      : undefined;
+    const layout = LAYOUT_STAYS.has(operation.op) ? undefined : this.#changedLayout();
+    const iommu = this.#changedTable();
+    return {
+      ...(avail === undefined ? {} : { avail }),
+      mm: { VmLck: task.mm.lockedVm * 4 },
+      memlock: task.rlimitMemlock === Infinity ? null : task.rlimitMemlock,
+      ...(layout ? { layout } : {}),
+      ...(iommu ? { iommu } : {}),
+      calls: kernelCalls(counted),
+    };
+  }
+
+  #changedLayout(): Record<string, readonly LayoutExtent[]> | undefined {
+    const changed: Record<string, readonly LayoutExtent[]> = {};
+    for (const [name, { vpn, npage }] of this.#process.regions) {
+      const extents = layoutOf(this.#process.task.mm, vpn, npage);
+      if (sameLayout(this.#layouts.get(name), extents)) continue;
+      this.#layouts.set(name, extents);
+      changed[name] = extents;
+    }
+    return Object.keys(changed).length > 0 ? changed : undefined;
+  }
+
+  #changedTable(): IommuTable | undefined {
+    const first = this.#groups.at(0);
+    if (!first) return undefined;
+    const domain = this.#container?.domainOf(first.group);
+    const table = domain ? iommuTableOf(domain) : NO_TABLE;
+    const text = JSON.stringify(table);
+    if (text === this.#table) return undefined;
+    this.#table = text;
+    return table;
+  }
+
+  #extensions(): Partial<Observation> {
+    const container = this.#container;
+    if (!container) return {};
+    const numbers = Array.from({ length: 11 }, (_, i) => i + 1);
+    return { ext: Object.fromEntries(numbers.map((n) => [n, container.checkExtension(n)])) };
+  }
+
+  #info(): Partial<Observation> {
+    return asInfo(this.#needContainer().tryGetInfo(INFO_ARGSZ));
+  }
+
+  #openContainer(): void {
+    const { kernel, type1 } = this.#options;
+    const rules = type1 ? { type1 } : {};
+    this.#container = new VfioContainer({
+      kernel,
+      memory: this.#memory,
+      params: this.#params,
+      ...rules,
+    });
+  }
+
+  #needContainer(): VfioContainer {
+    if (this.#container) return this.#container;
+    throw new KernelError('ioctl', Errno.EBADF, 'ioctl', { container: 'not open' });
+  }
+
+  #device(alias: string): Device {
+    const device = this.#devices.get(alias);
+    if (device) return device;
+    throw new InputError(
+      `dev=${alias}`,
+      `one of ${[...this.#devices.keys()].join(', ')}`,
+      'no such device',
+    );
+  }
+
+  /** Opens a group, which one process may do once at a time, and puts it into the container. */
+  #join(device: Device): void {
+    if (device.inContainer) throw new KernelError('open', Errno.EBUSY, 'vfio_group_fops_open', {});
+    this.#needContainer().addGroup(device.group);
+    device.inContainer = true;
+    this.#groups.push(device);
+  }
+
+  #leave(device: Device): void {
+    if (!device.inContainer)
+      throw new KernelError('ioctl', Errno.EBADF, 'ioctl', { group: 'not open' });
+    this.#closeDevice(device);
+    this.#needContainer().removeGroup(device.group);
+    device.inContainer = false;
+    this.#groups = this.#groups.filter((other) => other !== device);
+  }
+
+  #closeAll(): void {
+    for (const device of [...this.#groups]) this.#leave(device);
+    this.#container = null;
+    this.#table = '';
+  }
+
+  /** VFIO_GROUP_GET_DEVICE_FD: the group must be in a container that has its IOMMU. */
+  #openDevice(device: Device): number {
+    const attached = device.inContainer && this.#container?.domainOf(device.group);
+    if (!attached) return device.inContainer ? -Errno.EINVAL : -Errno.EBADF;
+    device.open = true;
+    for (const bar of device.bars.values()) bar.enabled = true;
+    return 0;
+  }
+
+  #closeDevice(device: Device): void {
+    device.open = false;
+  }
+
+  /** Taking memory decoding away unmaps the BARs; accesses and new maps then fail. */
+  #writeCommand(device: Device, value: number): number {
+    if (!device.open) return -Errno.EBADF;
+    const enabled = (value & PCI_COMMAND_MEMORY) !== 0;
+    const { mm } = this.#process.task;
+    for (const bar of device.bars.values()) {
+      bar.enabled = enabled;
+      for (const vma of enabled ? [] : [...mm.vmas]) {
+        if (vma.ops === bar) zapRange(mm, vma.start, vma.end);
+      }
+    }
+    return 0;
+  }
+
+  #barOf(alias: string, number: number): PciBar | number {
+    const device = this.#device(alias);
+    if (!device.open) return -Errno.EBADF;
+    return device.bars.get(number) ?? -Errno.EINVAL;
+  }
+}
+
+function notModelled(op: string): InputError {
+  return new InputError(
+    `operation ${op}`,
+    'an operation that the model has',
+    'one that it does not',
+  );
+}
+
+function hex(value: bigint): string {
+  return `0x${value.toString(16)}`;
+}
+
+function why(at: string, detail: Readonly<Record<string, unknown>>): string {
+  const values = Object.entries(detail).map(([name, value]) => `${name}=${String(value)}`);
+  return [at, ...values].join(' ');
+}
+
+function failure(done: { ret: number; at: string; detail: Readonly<Record<string, unknown>> }): {
+  why?: string;
+} {
+  return done.ret < 0 ? { why: why(done.at, done.detail) } : {};
+}
+
+function asInfo({ info }: InfoResult): { info?: IommuInfo } {
+  if (!info) return {};
+  const caps = info.caps.map((cap) => {
+    const { id, version, name } = cap;
+    const header = { id, version, name };
+    if (cap.name === 'migration') {
+      const sizes = {
+        pgsize_bitmap: hex(cap.pgsizeBitmap),
+        max_dirty_bitmap_size: hex(cap.maxDirtyBitmapSize),
+      };
+      return { ...header, flags: cap.flags, ...sizes };
+    }
+    if (cap.name === 'dma_avail') return { ...header, avail: cap.avail };
+    return { ...header, ranges: cap.ranges.map(({ start, end }) => [hex(start), hex(end)]) };
+  });
+  return { info: { argsz: info.argsz, flags: info.flags, pgsizes: hex(info.iovaPgsizes), caps } };
+}
+
+function sameLayout(
+  old: readonly LayoutExtent[] | undefined,
+  now: readonly LayoutExtent[],
+): boolean {
+  if (old?.length !== now.length) return false;
+  return old.every((extent, i) => extent.every((value, field) => value === now[i][field]));
+}

@@ -1,0 +1,98 @@
+/** An op of the scenario language, and what an entry of the table of ops is made of. */
+import { InputError } from '@pinfold/base';
+import { readArguments, usage, type Arguments, type Values } from './argument.ts';
+import type { Regions } from './expression.ts';
+import type { Operation } from './operation.ts';
+
+/** A line of an op, read. */
+export interface ReadOp {
+  /** Its arguments as written. */
+  readonly written: Readonly<Record<string, string>>;
+  /** Regions that they name. */
+  readonly regions: readonly string[];
+  /** Gives the operation when these regions are mapped. */
+  readonly evaluate: (regions: Regions) => Operation;
+}
+
+/** An op of the language. */
+export interface Op {
+  /** How it is written: `open type= [dev=]`. */
+  readonly usage: string;
+  /** Whether the model has it. */
+  readonly modelled: boolean;
+  /** Reads the words of a line behind the op; `place` is file and line. */
+  readonly read: (words: readonly string[], place: string) => ReadOp;
+}
+
+/** Makes the op of a name. */
+export type Entry = (name: string) => Op;
+
+/**
+ * An op with arguments.
+ *
+ * @param args the arguments that it has
+ * @param build makes the operation of their values; `place` is file and line
+ * @returns its entry
+ */
+export function op<Args extends Arguments>(
+  args: Args,
+  build: (values: Values<Args>, place: string) => Operation,
+): Entry {
+  return (name) => ({
+    usage: usage(name, args),
+    modelled: true,
+    read: (words, place) => {
+      const { evaluate, ...read } = readArguments(name, args, words, place);
+      return { ...read, evaluate: (regions) => build(evaluate(regions), place) };
+    },
+  });
+}
+
+/**
+ * An op without arguments.
+ *
+ * @param name its name
+ * @returns its entry
+ */
+export function plain(
+  name: 'opencontainer' | 'close' | 'fork' | 'reap' | 'info' | 'dropcap',
+): Entry {
+  return op({}, () => ({ op: name }));
+}
+
+/**
+ * An op that is read and cannot be done.
+ *
+ * @param args the arguments that it has
+ * @returns its entry
+ */
+export function notModelled(args: Arguments): Entry {
+  return (name) => ({
+    usage: usage(name, args),
+    modelled: false,
+    read: (words, place) => {
+      const { written, regions } = readArguments(name, args, words, place);
+      return { written, regions, evaluate: () => refuse(name, place) };
+    },
+  });
+}
+
+/**
+ * An op that cannot be done and whose arguments nobody has described.
+ *
+ * @returns its entry
+ */
+export function undescribed(): Entry {
+  return (name) => ({
+    usage: `${name} ...`,
+    modelled: false,
+    read: (_words, place) => ({
+      ...{ written: {}, regions: [] },
+      evaluate: () => refuse(name, place),
+    }),
+  });
+}
+
+function refuse(name: string, place: string): never {
+  throw new InputError(place, 'an op that is modelled', `${name}, which is not modelled yet`);
+}

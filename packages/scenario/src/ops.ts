@@ -1,0 +1,169 @@
+/**
+ * Every op of the scenario language: its arguments, their defaults, and the operation that it asks
+ * a machine for. Adding an op is one entry.
+ *
+ * @source recordings README, "Scenario language"
+ */
+import { InputError } from '@pinfold/base';
+import {
+  bytes,
+  flagBits,
+  newRegion,
+  number,
+  numbers,
+  positiveBytes,
+  prot,
+  region,
+  text,
+  word,
+  wordList,
+} from './argument-kinds.ts';
+import { needed, optional } from './argument.ts';
+import { notModelledEntries } from './not-modelled-ops.ts';
+import { op, plain, type Entry, type Op } from './op-entry.ts';
+
+/** Size of struct vfio_iommu_type1_dma_map. */
+const MAP_ARGSZ = 32;
+/** Size of struct vfio_iommu_type1_dma_unmap, and with a struct vfio_bitmap behind it. */
+const UNMAP_ARGSZ = { plain: 24, bitmap: 48 };
+/** Size of struct vfio_iommu_type1_dirty_bitmap, and with its _get behind it. */
+const DIRTY_ARGSZ = { plain: 8, get: 48 };
+const UNMAP_GET_DIRTY_BITMAP = 1;
+const DIRTY_GET_BITMAP = 4;
+const PAGE = 4096n;
+
+/** Bytes of a bitmap with one bit per page: whole 64-bit words, at least one. */
+function bitmapBytes(size: bigint, pgsize: bigint): bigint {
+  const pages = (size + pgsize - 1n) / pgsize;
+  return pages === 0n ? 8n : ((pages + 63n) / 64n) * 8n;
+}
+
+const range = { va: needed(bytes), size: needed(bytes) };
+const device = { dev: needed(text) };
+const bitmap = { pgsize: optional(positiveBytes), bmsize: optional(bytes) };
+
+const mmapKinds = [
+  'anon',
+  'huge2m',
+  'huge1g',
+  'memfd',
+  'memfd2m',
+  'memfd1g',
+  'file',
+  'bar',
+] as const;
+const mmapFlags = [
+  ...(['shared', 'private', 'populate', 'noreserve'] as const),
+  ...(['locked', 'fixed', 'filled'] as const),
+] as const;
+
+const mmap = op(
+  {
+    ...{ name: needed(newRegion), kind: needed(word(...mmapKinds)), size: needed(bytes) },
+    ...{ addr: optional(bytes), prot: optional(prot), flags: optional(wordList(...mmapFlags)) },
+    ...{ advise: optional(word('huge', 'nohuge')), of: optional(region), path: optional(text) },
+    ...{ fsize: optional(bytes), off: optional(bytes), dev: optional(text), bar: optional(number) },
+  },
+  (values, place) => {
+    const { kind } = values;
+    const requires = (name: 'path' | 'dev' | 'bar'): void => {
+      if (values[name] !== undefined) return;
+      throw new InputError(place, `${name}= with kind=${kind}`, `no ${name}=`);
+    };
+    if (kind === 'file') requires('path');
+    if (kind === 'bar') for (const name of ['dev', 'bar'] as const) requires(name);
+    return { op: 'mmap', prot: 'rw', flags: [], ...values };
+  },
+);
+
+const touch = op(
+  {
+    ...{ va: needed(bytes), size: optional(bytes), mode: optional(word('r', 'w')) },
+    ...{ stride: optional(positiveBytes), pages: optional(numbers) },
+    ...{ order: optional(word('rev', 'rand')), seed: optional(number) },
+  },
+  ({ size, pages, ...values }, place) => {
+    if (size === undefined && pages === undefined) {
+      throw new InputError(place, 'size= or pages=', 'neither');
+    }
+    if (values.order === 'rand' && values.seed === undefined) {
+      throw new InputError(place, 'seed= with order=rand', 'no seed=');
+    }
+    const listed = BigInt(Math.max(0, ...(pages ?? [])) + 1) * PAGE;
+    const range = { size: size ?? listed, ...(pages && { pages }) };
+    return { op: 'touch', mode: 'w', stride: PAGE, ...values, ...range };
+  },
+);
+
+const entries: Readonly<Record<string, Entry>> = {
+  open: op(
+    { type: needed(word('v2', 'v1', 'nesting')), dev: optional(text) },
+    ({ type, dev = 'edu' }) => ({ op: 'open', type, dev }),
+  ),
+  opencontainer: plain('opencontainer'),
+  setiommu: op({ type: needed(number) }, (values) => ({ op: 'setiommu', ...values })),
+  addgroup: op(device, (values) => ({ op: 'addgroup', ...values })),
+  delgroup: op(device, (values) => ({ op: 'delgroup', ...values })),
+  close: plain('close'),
+  device: op(device, (values) => ({ op: 'device', ...values })),
+  pcicmd: op({ ...device, val: needed(number) }, (values) => ({ op: 'pcicmd', ...values })),
+  mmap,
+  munmap: op(range, (values) => ({ op: 'munmap', ...values })),
+  mprotect: op({ ...range, prot: needed(prot) }, (values) => ({ op: 'mprotect', ...values })),
+  madvise: op(
+    {
+      ...range,
+      advice: needed(
+        word('huge', 'nohuge', 'dontneed', 'collapse', 'popread', 'popwrite', 'free', 'remove'),
+      ),
+    },
+    (values) => ({ op: 'madvise', ...values }),
+  ),
+  mlock: op(range, (values) => ({ op: 'mlock', ...values })),
+  munlock: op(range, (values) => ({ op: 'munlock', ...values })),
+  touch,
+  fork: plain('fork'),
+  reap: plain('reap'),
+  map: op(
+    {
+      ...{ iova: needed(bytes), va: needed(bytes), size: needed(bytes) },
+      ...{ flags: optional(flagBits({ rw: 3, r: 1, w: 2, vaddr: 4 })), argsz: optional(number) },
+    },
+    (values) => ({ op: 'map', flags: 3, argsz: MAP_ARGSZ, ...values }),
+  ),
+  unmap: op(
+    {
+      ...{ iova: needed(bytes), size: needed(bytes) },
+      ...{ flags: optional(flagBits({ all: 2, vaddr: 4, bitmap: 1 })), argsz: optional(number) },
+      ...bitmap,
+    },
+    ({ pgsize = PAGE, bmsize, ...values }) => {
+      const { flags = 0, size } = values;
+      if (!(flags & UNMAP_GET_DIRTY_BITMAP)) {
+        return { op: 'unmap', flags, argsz: UNMAP_ARGSZ.plain, ...values };
+      }
+      const bits = { pgsize, bmsize: bmsize ?? bitmapBytes(size, pgsize) };
+      return { op: 'unmap', flags, argsz: UNMAP_ARGSZ.bitmap, ...values, ...bits };
+    },
+  ),
+  dirty: op(
+    {
+      what: needed(flagBits({ start: 1, stop: 2, get: 4 })),
+      ...{ iova: optional(bytes), size: optional(bytes), ...bitmap, argsz: optional(number) },
+    },
+    ({ what: flags, iova = 0n, size = 0n, pgsize = PAGE, bmsize, argsz }) => ({
+      ...{ op: 'dirty', flags, iova, size, pgsize },
+      bmsize: bmsize ?? bitmapBytes(size, pgsize),
+      argsz: argsz ?? (flags & DIRTY_GET_BITMAP ? DIRTY_ARGSZ.get : DIRTY_ARGSZ.plain),
+    }),
+  ),
+  info: plain('info'),
+  memlock: op({ bytes: needed(bytes) }, (values) => ({ op: 'memlock', ...values })),
+  dropcap: plain('dropcap'),
+  sysfs: op({ path: needed(text), val: needed(text) }, (values) => ({ op: 'sysfs', ...values })),
+};
+
+/** All ops, by name. */
+export const ops: ReadonlyMap<string, Op> = new Map(
+  Object.entries({ ...entries, ...notModelledEntries }).map(([name, entry]) => [name, entry(name)]),
+);

@@ -1,0 +1,120 @@
+/** Turns the text of a file into a recording, or into one error that says where it is wrong. */
+import { InputError } from '@pinfold/base';
+import { kernelVersion } from '@pinfold/vfio-type1';
+import type { z } from 'zod';
+import { parseScenario, type Scenario } from './language.ts';
+import { recordingSchema } from './recording-schema.ts';
+import type { RecordedPass, Recording } from './recording.ts';
+
+/**
+ * Reads a recording.
+ *
+ * @param text JSON
+ * @param file its file, for messages
+ * @returns the recording
+ * @throws {InputError} with the file and the place in it, when it is no JSON, no recording, or its
+ *   passes are not of its script
+ */
+export function parseRecording(text: string, file: string): Recording {
+  const parsed = recordingSchema.safeParse(parseJson(text, file));
+  if (!parsed.success) throw asInputError(parsed.error, file);
+  const scenario = recordedScenario(parsed.data, file);
+  parsed.data.runs.forEach((pass, index) =>
+    checkSteps(pass, scenario, `${file}: runs[${index}].steps`),
+  );
+  return parsed.data;
+}
+
+/**
+ * The scenario of a recording.
+ *
+ * @param recording the recording
+ * @param file its file, for messages
+ * @returns its script, read
+ * @throws {InputError} with the file and the line of the script
+ */
+export function recordedScenario(recording: Recording, file: string): Scenario {
+  return parseScenario(recording.script, `${file}: script`);
+}
+
+/**
+ * Checks that the model has the release of a recording.
+ *
+ * @param recording the recording
+ * @param file its file, for the message
+ * @throws {InputError} when it has not
+ */
+export function checkKernel(recording: Recording, file: string): void {
+  try {
+    kernelVersion(recording.kernel);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new InputError(`${file}: kernel`, error.expected, `'${recording.kernel}'`);
+  }
+}
+
+function parseJson(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const what = error instanceof Error ? error.message : String(error);
+    throw new InputError(file, 'JSON', text === '' ? 'an empty file' : `something else: ${what}`);
+  }
+}
+
+/** One step per line of the script, unless the process died. */
+function checkSteps({ steps, broken }: RecordedPass, scenario: Scenario, place: string): void {
+  const expected = scenario.steps;
+  steps.forEach((step, index) => {
+    const line = expected[index]?.text ?? 'no step';
+    if (step.line.trim().split(/\s+/).join(' ') !== line) {
+      throw new InputError(
+        `${place}[${index}].line`,
+        `'${line}', as in the script`,
+        `'${step.line}'`,
+      );
+    }
+    if (step.op !== expected[index]?.op) {
+      throw new InputError(
+        `${place}[${index}].op`,
+        `'${expected[index]?.op ?? ''}'`,
+        `'${step.op}'`,
+      );
+    }
+  });
+  if (steps.length < expected.length && broken === undefined) {
+    throw new InputError(place, `${expected.length} steps, as in the script`, String(steps.length));
+  }
+}
+
+/** The first fault that the schema found. */
+function asInputError({ issues }: z.ZodError, file: string): InputError {
+  const [issue] = issues;
+  if (!issue) return new InputError(file, 'a recording', 'something else');
+  const path = issue.path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`));
+  const place = path.length > 0 ? `${file}: ${path.join('').replace(/^\./, '')}` : file;
+  return new InputError(place, expectedBy(issue), describe(issue.input));
+}
+
+function expectedBy(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.expected;
+    case 'invalid_value':
+      return issue.values.map((value) => `'${String(value)}'`).join(' or ');
+    case 'too_small':
+      return `at least ${String(issue.minimum)}${issue.origin === 'array' ? ' elements' : ''}`;
+    case 'too_big':
+      return `at most ${String(issue.maximum)}${issue.origin === 'array' ? ' elements' : ''}`;
+    default:
+      return issue.message;
+  }
+}
+
+/** A value, or for what has many the kind of value. */
+function describe(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return `array of ${value.length}`;
+  return typeof value === 'string' || typeof value === 'object' ? typeof value : String(value);
+}

@@ -1,0 +1,83 @@
+/** Reads recordings through a reader of bytes that the caller hands in: from files, or the web. */
+import { InputError } from '@pinfold/base';
+import { parseRecording } from './parse-recording.ts';
+import type { Recording } from './recording.ts';
+
+/** Reads the bytes of a file; rejects when it cannot. */
+export type ByteReader = (file: string) => Promise<Uint8Array>;
+
+/** As far as it is used here; a browser and Node have it. */
+declare const DecompressionStream: new (format: 'gzip') => {
+  readonly writable: {
+    getWriter(): { write(chunk: Uint8Array): Promise<void>; close(): Promise<void> };
+  };
+  readonly readable: {
+    getReader(): { read(): Promise<{ done: boolean; value?: Uint8Array }> };
+  };
+};
+declare const TextDecoder: new (
+  label: 'utf-8',
+  options: { fatal: true },
+) => { decode(bytes: Uint8Array): string };
+
+/**
+ * Reads a recording.
+ *
+ * @param file its name; one that ends in `.gz` is decompressed
+ * @param read reads its bytes
+ * @returns the recording
+ * @throws {InputError} when it cannot be read, is not compressed as its name says, or is no recording
+ */
+export async function readRecording(file: string, read: ByteReader): Promise<Recording> {
+  const bytes = await attempt(() => read(file), file, 'a file that can be read');
+  if (bytes.length === 0) throw new InputError(file, 'a recording', 'an empty file');
+  const content = file.endsWith('.gz')
+    ? await attempt(() => gunzip(bytes), file, 'a complete gzip file')
+    : bytes;
+  const text = await attempt(
+    () => new TextDecoder('utf-8', { fatal: true }).decode(content),
+    file,
+    'UTF-8',
+  );
+  return parseRecording(text, file);
+}
+
+async function attempt<Value>(
+  act: () => Value | Promise<Value>,
+  file: string,
+  expected: string,
+): Promise<Value> {
+  try {
+    return await act();
+  } catch (error) {
+    const what = error instanceof Error ? error.message : String(error);
+    throw new InputError(file, expected, `something else: ${what}`);
+  }
+}
+
+async function gunzip(bytes: Uint8Array): Promise<Uint8Array> {
+  const { readable, writable } = new DecompressionStream('gzip');
+  const writer = writable.getWriter();
+  const written = writer.write(bytes).then(() => writer.close());
+  // A fault shows at the reader too; here it would be one that nobody handles.
+  written.catch(() => undefined);
+  const reader = readable.getReader();
+  const chunks: Uint8Array[] = [];
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    if (value) chunks.push(value);
+  }
+  await written;
+  return concatenate(chunks);
+}
+
+function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return all;
+}

@@ -1,0 +1,31 @@
+/** Linux 7.2: type1 as in 6.18, on the page-table code that the IOMMU drivers share. */
+import { Errno } from '@pinfold/base';
+import { series14 } from '../algorithms/series-1-4.ts';
+import type { KernelVersion } from './kernel-version.ts';
+
+/** The 7.2 series. */
+export const v7_2: KernelVersion = {
+  series: '7.2',
+  summary: 'as 6.18, with the generic IOMMU page tables',
+  mm: {
+    series: '7.2',
+    rangeUnpinStep: 'page + i',
+    hugeZeroUnshare: 'thp',
+    source: 'mm/gup.c gup_folio_range_next, 6.18; recordings of 7.2.12',
+  },
+  iommu: {
+    series: '7.2',
+    formats: { 'intel-vtd': 'generic-pt-vtd-ss' },
+    source: 'drivers/iommu/generic_pt, recordings of 7.2.12',
+  },
+  type1: {
+    series: '7.2',
+    pinAlgorithm: series14,
+    batchCapacity: 512,
+    wrapErrno: Errno.EOVERFLOW,
+    rangeCheckedFirst: true,
+    fgspTest: false,
+    nestingType: false,
+    source: 'reference type1.md (V73); recordings of 7.2.12',
+  },
+};
