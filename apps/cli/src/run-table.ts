@@ -10,18 +10,18 @@ export interface RunRow extends DoneStep {
 }
 
 /** Width at which a step's line is wrapped. */
-const STEP_WIDTH = 46;
+const STEP_WIDTH = 42;
 
 const CALLS_GROUP = 'calls';
-const IOMMU_GROUP = 'IOMMU leaves, tables';
+const IOMMU_GROUP = 'IOMMU';
 
 /** The kernel functions whose calls are shown, with their headings. */
 const CALLS: readonly (readonly [heading: string, counted: (name: string) => boolean])[] = [
-  ['pin_pages_\nremote', (name) => name === 'vfio_pin_pages_remote'],
-  ['vaddr_get_\npfns', (name) => name === 'vaddr_get_pfns'],
+  ['pin_\npages', (name) => name === 'vfio_pin_pages_remote'],
+  ['vaddr_\nget_\npfns', (name) => name === 'vaddr_get_pfns'],
   ['iommu_\nmap', (name) => name === 'iommu_map'],
   ['unmap_\nfast', (name) => name === 'iommu_unmap_fast'],
-  ['iova_to_\nphys', (name) => name === 'iommu_iova_to_phys'],
+  ['iova_\nto_\nphys', (name) => name === 'iommu_iova_to_phys'],
   ['unpin_\nuser_*', (name) => name.startsWith('unpin_user_page')],
 ];
 
@@ -59,7 +59,7 @@ export function runTable(rows: readonly RunRow[]): string {
 
 /** What a step says and, if it failed, which check refused and what it saw. */
 function stepCell({ step, observation }: RunRow): string {
-  return observation.why === undefined ? step.text : `${step.text}\n  ${observation.why}`;
+  return observation.why === undefined ? step.text : `${step.text}\nwhy: ${observation.why}`;
 }
 
 function resultCell({ observation: { ret, errno } }: RunRow): string {
@@ -67,7 +67,8 @@ function resultCell({ observation: { ret, errno } }: RunRow): string {
 }
 
 function sizeOutCell({ observation: { size_out } }: RunRow): string {
-  return size_out === undefined ? '' : formatSize(Number(size_out));
+  const bytes = Number(size_out ?? NaN);
+  return Number.isSafeInteger(bytes) ? formatSize(bytes) : (size_out ?? '');
 }
 
 /** Zeros say nothing here, and hide what does. */

@@ -14,12 +14,15 @@ const RULES: IommuRules = {
 };
 
 /** A domain on a fake page table. */
-function fake(pageOrders?: readonly number[]): {
+function fake(
+  pageOrders?: readonly number[],
+  isIommupt?: boolean,
+): {
   domain: IommuDomain;
   table: FakeTable;
   counters: Counters;
 } {
-  const table = new FakeTable(pageOrders);
+  const table = new FakeTable(pageOrders, isIommupt);
   const counters = new Counters();
   return { domain: new IommuDomain(intelVtd(), table, counters), table, counters };
 }
@@ -45,7 +48,8 @@ describe('iommu_map', () => {
   });
 
   test.each([
-    ['the first piece, nothing mapped', [[-Errno.ENOMEM, 0]], []],
+    // The core unmaps what was mapped, and syncs, without asking whether that is anything.
+    ['the first piece, nothing mapped', [[-Errno.ENOMEM, 0]], ['sync Infinity -1']],
     [
       'the first piece, half of it mapped',
       [[-Errno.ENOMEM, 512]],
@@ -66,7 +70,11 @@ describe('iommu_map', () => {
     table.mapAnswers.push(...answers);
     expect(domain.map(512, 1024, 1024 + 20, RW)).toBe(-Errno.ENOMEM);
     expect(table.calls.filter((call) => !call.startsWith('map'))).toEqual(undone);
-    expect(counters.snapshot().iommuMapPagesCalls).toBe(answers.length);
+    expect(counters.snapshot()).toMatchObject({
+      iommuMapPagesCalls: answers.length,
+      iommuUnmapCalls: 1,
+      iotlbSyncs: 1,
+    });
   });
 
   test('refuses what is not aligned to the smallest page', () => {
@@ -130,6 +138,53 @@ test('iommu_unmap_fast leaves the sync to the caller', () => {
   domain.iotlbSync(gather);
   expect(table.calls).toEqual(['unmap 0 0 5', 'unmap 5 0 5', 'sync 0 9']);
   expect(counters.snapshot().iotlbSyncs).toBe(1);
+});
+
+describe('a generic page table is handed whole ranges', () => {
+  test('at a map, in pages of the smallest size', () => {
+    const { domain, table, counters } = fake([0, 9, 18], true);
+    expect(domain.map(511, 1023, 1025, RW)).toBe(0);
+    expect(table.calls).toEqual(['map 511 1023 0 1025 3']);
+    expect(counters.snapshot()).toMatchObject({ iommuMapCalls: 1, iommuMapPagesCalls: 0 });
+  });
+
+  test('at an unmap, whatever it answers', () => {
+    const { domain, table, counters } = fake([0, 9, 18], true);
+    table.unmapAnswers.push(7, undefined, 0);
+    expect(domain.unmap(511, 1025)).toBe(7);
+    expect(domain.unmapFast(511, 1025, new IotlbGather())).toBe(1025);
+    expect(domain.unmapFast(511, 1025, new IotlbGather())).toBe(0);
+    expect(table.calls).toEqual([
+      'unmap 511 0 1025',
+      'sync 511 517',
+      'unmap 511 0 1025',
+      'unmap 511 0 1025',
+    ]);
+    expect(counters.snapshot()).toMatchObject({ iommuUnmapCalls: 3, iommuUnmapPagesCalls: 0 });
+  });
+
+  test('at the unmap that undoes a map that failed half way', () => {
+    const { domain, table } = fake([0, 9, 18], true);
+    table.mapAnswers.push([-Errno.EADDRINUSE, 514]);
+    expect(domain.map(511, 1023, 1025, RW)).toBe(-Errno.EADDRINUSE);
+    expect(table.calls.slice(1)).toEqual(['unmap 511 0 514', 'sync 511 1024']);
+  });
+
+  test('in units of its smallest size', () => {
+    const { domain, table } = fake([2, 13], true);
+    expect(domain.map(4, 8, 24, RW)).toBe(0);
+    expect(domain.unmapFast(4, 24, new IotlbGather())).toBe(24);
+    expect(table.calls).toEqual(['map 4 8 2 6 3', 'unmap 4 2 6']);
+  });
+});
+
+test.each([
+  [[0, 9, 18], 0x40201000n],
+  [[0], 0x1000n],
+  [[2, 13], 0x2004000n],
+  [[0, 39], 0x8000000001000n],
+])('page orders %j are the bitmap %i in bytes', (orders, bitmap) => {
+  expect(fake(orders).domain.pgsizeBitmap).toBe(bitmap);
 });
 
 describe('a domain of a VT-d unit', () => {

@@ -7,6 +7,7 @@
 import {
   Errno,
   isAligned,
+  PAGE_SIZE,
   pagesOf,
   Slot,
   type Counters,
@@ -73,6 +74,12 @@ export class IommuDomain {
     this.table = table;
     this.#counters = counters;
     this.#smallest = table.pageOrders[0];
+  }
+
+  /** Its page sizes in bytes, one bit each (pgsize_bitmap): 4 KiB, 2 MiB and 1 GiB are 0x40201000. */
+  get pgsizeBitmap(): bigint {
+    const { pageOrders } = this.table;
+    return pageOrders.reduce((bitmap, order) => bitmap | (BigInt(PAGE_SIZE) << BigInt(order)), 0n);
   }
 
   /** Last page of the aperture, inclusive; the first is 0. */

@@ -32,6 +32,26 @@ test('the range reaches from the lowest to the highest piece', () => {
   expect(gatherOf([32, 8], [40, 8], [24, 8])).toMatchObject({ start: 24, end: 47, pieceSize: 8 });
 });
 
+describe('a range joins whatever is there', () => {
+  test.each([
+    ['the range that follows', 32, 1, 16, 32],
+    ['a range behind a gap', 100, 5, 16, 104],
+    ['a range before it', 3, 2, 3, 31],
+    ['a range inside', 20, 2, 16, 31],
+    ['nothing, at its end', 32, 0, 16, 31],
+  ])('%s', (_, at, npage, start, end) => {
+    const gather = gatherOf([16, 8], [24, 8]);
+    gather.addRange(at, npage);
+    expect(gather).toMatchObject({ start, end, pieceSize: 8 });
+  });
+
+  test('and is not a piece: what comes after it need not fit', () => {
+    const gather = gatherOf();
+    gather.addRange(16, 8);
+    expect(gather.mustSyncBefore(1000, 3)).toBe(false);
+  });
+});
+
 test('the first page alone is a piece like any other', () => {
   const gather = gatherOf([0, 1]);
   expect(gather).toMatchObject({ start: 0, end: 0 });

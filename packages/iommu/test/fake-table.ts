@@ -5,6 +5,7 @@ import type { IotlbGather } from '../src/iotlb-gather.ts';
 /** A page table of 4 KiB, 2 MiB and 1 GiB leaves, or of other sizes. */
 export class FakeTable implements IoPageTable {
   readonly pageOrders: readonly number[];
+  readonly isIommupt: boolean;
   readonly aperturePages: number = 2 ** 36;
   readonly tablePages = 1;
   mapped = 0;
@@ -15,8 +16,9 @@ export class FakeTable implements IoPageTable {
   /** What the n-th unmap_pages returns; the whole piece if there is no answer. */
   readonly unmapAnswers: (number | undefined)[] = [];
 
-  constructor(pageOrders: readonly number[] = [0, 9, 18]) {
+  constructor(pageOrders: readonly number[] = [0, 9, 18], isIommupt = false) {
     this.pageOrders = pageOrders;
+    this.isIommupt = isIommupt;
   }
 
   mapPages(iovaPn: number, pfn: number, order: number, count: number, prot: number): number {

@@ -3,42 +3,25 @@ import { Counters } from '@pinfold/base';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { IommuDomain, intelVtd } from '../src/domain.ts';
-import { PhysRun, type IoLeaf, type IoPageTable } from '../src/formats/format.ts';
+import { PhysRun, type IoPageTable } from '../src/formats/format.ts';
 import { vtdSecondLevel } from '../src/formats/vtd-second-level.ts';
 import { IotlbGather } from '../src/iotlb-gather.ts';
 import { iommuPgsize, Pgsize } from '../src/pgsize.ts';
+import {
+  base,
+  hardware,
+  length,
+  mapStep,
+  originOf,
+  place,
+  rangeOf,
+  type Hardware,
+} from './arbitraries.ts';
+import { listed } from './expected-leaves.ts';
 import { PlainVtd } from './plain-vtd.ts';
 
-/** Distances from a base that lie near the borders of 2 MiB and 1 GiB entries. */
-const place = fc
-  .record({
-    gib: fc.nat({ max: 2 }),
-    mib2: fc.oneof(fc.nat({ max: 3 }), fc.constantFrom(510, 511)),
-    page: fc.oneof(fc.constant(0), fc.nat({ max: 3 }), fc.constantFrom(509, 510, 511)),
-  })
-  .map(({ gib, mib2, page }) => gib * 2 ** 18 + mib2 * 512 + page);
-
-const length = fc.oneof(
-  fc.integer({ min: 1, max: 6 }),
-  fc.constantFrom(510, 511, 512, 513, 1024, 1025),
-  fc.constantFrom(2 ** 18, 2 ** 18 + 512, 2 ** 18 + 1),
-);
-
-/** Frames are small, or lie around 2^31 (8 TiB), or above 2^32. */
-const above = fc.constantFrom(2 ** 20, 2 ** 20, 2 ** 31 - 2 ** 18, 2 ** 36);
-
 const step = fc.oneof(
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      map: place,
-      frame: place,
-      congruent: fc.boolean(),
-      above,
-      npage: length,
-      prot: fc.integer({ min: 1, max: 3 }),
-    }),
-  },
+  { weight: 3, arbitrary: mapStep },
   {
     weight: 2,
     arbitrary: fc.record({ unmapMapped: fc.nat(), runs: fc.integer({ min: 1, max: 3 }) }),
@@ -46,16 +29,6 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ unmap: place, npage: length }) },
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
-
-const table = fc.record({
-  width: fc.constantFrom(39, 48, 57),
-  superpages: fc.constantFrom([9, 18], [9, 18], [9], []),
-});
-
-type Options = typeof table extends fc.Arbitrary<infer T> ? T : never;
-
-/** A base for the addresses: low, or next to the end of the aperture (2^27, 2^36, 2^45 pages). */
-const base = fc.constantFrom('low', 'end');
 
 interface Pair {
   readonly domain: IommuDomain;
@@ -67,7 +40,8 @@ interface Pair {
   readonly origin: number;
 }
 
-function makePair({ width, superpages }: Options, where: string): Pair {
+function makePair(facts: Hardware, where: 'low' | 'end'): Pair {
+  const { width, superpages } = facts;
   const counters = new Counters();
   const unit = { ...intelVtd(width), superpageOrders: superpages };
   const made: IoPageTable = vtdSecondLevel.create(unit, counters);
@@ -76,7 +50,7 @@ function makePair({ width, superpages }: Options, where: string): Pair {
     plain: new PlainVtd(width, superpages.length),
     counters,
     mapped: [],
-    origin: where === 'low' ? 0 : 2 ** (width - 12) - 3 * 2 ** 18,
+    origin: originOf(facts, where),
   };
 }
 
@@ -108,11 +82,7 @@ function plainUnmap(pair: Pair, start: number, npage: number): number {
 function run(pair: Pair, what: Step): void {
   const { domain, plain, mapped, origin } = pair;
   if ('map' in what) {
-    const iova = origin + what.map;
-    const pfn = what.above + (what.congruent ? what.map : what.frame);
-    // A quarter of a million small leaves would show nothing that a thousand do not.
-    const allSmall = domain.table.pageOrders.length === 1 || (pfn - iova) % 512 !== 0;
-    const npage = allSmall ? Math.min(what.npage, 1025) : what.npage;
+    const [iova, pfn, npage] = rangeOf(what, origin, domain.table.pageOrders);
     if (!isUnmapped(pair, iova, npage) || iova + npage > domain.table.aperturePages) return;
     expect(domain.map(iova, pfn, npage, what.prot)).toBe(0);
     plain.map(iova, pfn, npage, what.prot);
@@ -143,14 +113,6 @@ function forget({ mapped }: Pair, start: number, npage: number): void {
   mapped.splice(0, mapped.length, ...left);
 }
 
-/** Leaves as text: comparing thousands of objects would take most of the time. */
-function listed(leaves: Iterable<IoLeaf>): string {
-  return Array.from(
-    leaves,
-    ({ iovaPn, pfn, order, prot }) => `${iovaPn}+${order}:${pfn} ${prot}`,
-  ).join('\n');
-}
-
 function compare({ domain, plain, counters }: Pair): void {
   expect(listed(domain.leaves())).toBe(listed(plain.leaves()));
   expect(domain.table.tablePages).toBe(plain.tables);
@@ -166,7 +128,7 @@ function compare({ domain, plain, counters }: Pair): void {
 
 test('leaves, tables and flushes', () => {
   fc.assert(
-    fc.property(table, base, fc.array(step, { maxLength: 10 }), (options, where, steps) => {
+    fc.property(hardware, base, fc.array(step, { maxLength: 10 }), (options, where, steps) => {
       const pair = makePair(options, where);
       for (const what of steps) {
         run(pair, what);
@@ -180,7 +142,7 @@ test('leaves, tables and flushes', () => {
 test('a contiguous scan is one iova_to_phys per page, and one that fails', () => {
   fc.assert(
     fc.property(
-      table,
+      hardware,
       base,
       fc.array(step, { minLength: 1, maxLength: 8 }),
       place,

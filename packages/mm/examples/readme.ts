@@ -15,6 +15,7 @@ const rules: MmRules = {
   series: '6.18',
   rangeUnpinStep: 'page + i',
   hugeZeroUnshare: 'thp',
+  diskLargeFolios: true,
   source: 'mm/gup.c',
 };
 const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 65536 }]), rules);

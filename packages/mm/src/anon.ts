@@ -21,6 +21,8 @@ import { VM, type Vma } from './vma.ts';
 /** Answers the faults of private anonymous memory. */
 export const anonymousMemory: VmOperations = {
   name: 'anonymous',
+  anonymous: true,
+  dirtyTracking: false,
   order: 0,
 
   fault(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): number {

@@ -21,11 +21,12 @@ import type { MmStruct } from './mm-struct.ts';
  * @source mm/mempolicy.c vma_alloc_folio, 6.16
  */
 export function vmaAllocFolio(mm: MmStruct, vpn: Vpn, order: number, flags: number): Pfn {
-  const { frames, memmap } = mm.memory;
+  const { memmap } = mm.memory;
+  const frames = mm.frames ?? mm.memory.frames;
   const pool = flags & PG.hugetlb ? mm.memory.hugetlbPool(order) : null;
   if (frames === null || pool?.take() === false) return -1;
   const run = new FrameRun();
-  frames.framesFor(vpn, pagesOf(order), order, run);
+  frames.framesFor(vpn, pagesOf(order), order, run, flags);
   const fits = order === 0 || (run.order === order && run.npage === pagesOf(order));
   if (run.pfn < 0 || !fits || !isAligned(run.pfn, order)) {
     pool?.free();

@@ -33,6 +33,10 @@ export const VM_FAULT = {
 export interface VmOperations {
   /** Kind of memory, for messages. */
   readonly name: string;
+  /** Whether it is private anonymous memory, whose areas may be merged wherever they lie. */
+  readonly anonymous: boolean;
+  /** Whether a file system wants to know of writes to shared mappings (vma_needs_dirty_tracking). */
+  readonly dirtyTracking: boolean;
   /** log2 of the pages that mmap calls may not cut: the page size of hugetlb, 0 else. */
   readonly order: number;
 

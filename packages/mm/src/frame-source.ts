@@ -25,8 +25,9 @@ export interface FrameSource {
    * @param npage pages wanted, at least 1
    * @param order folio order wanted; the answer's may be smaller (fallback)
    * @param out gets the run: at most `npage` pages that are contiguous in both spaces
+   * @param pageFlags {@link PG} flags of what the frames are for: anonymous, hugetlb; 0 for a file
    */
-  framesFor(vpn: Vpn, npage: number, order: number, out: FrameRun): void;
+  framesFor(vpn: Vpn, npage: number, order: number, out: FrameRun, pageFlags?: number): void;
 }
 
 /** One run of a prescribed layout. */

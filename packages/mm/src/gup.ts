@@ -136,6 +136,14 @@ function countGup(mm: MmStruct, work: GupWork, pinned: number): void {
   vmstat.nrFollPinAcquired += pinned;
 }
 
+/** writable_file_mapping_allowed: the file system could not know what a device writes. */
+function writesBack(vma: Vma, gupFlags: number): boolean {
+  const longtermWrite = FOLL.WRITE | FOLL.LONGTERM;
+  const sharedWrite = VM.SHARED | VM.WRITE;
+  if ((gupFlags & longtermWrite) !== longtermWrite) return false;
+  return (vma.flags & sharedWrite) === sharedWrite && vma.ops?.dirtyTracking === true;
+}
+
 /** check_vma_flags, in its order. */
 function checkVmaFlags(mm: MmStruct, vma: Vma | null, vpn: Vpn, gupFlags: number): number {
   const why =
@@ -143,11 +151,13 @@ function checkVmaFlags(mm: MmStruct, vma: Vma | null, vpn: Vpn, gupFlags: number
       ? 'no VMA covers it'
       : vma.flags & (VM.IO | VM.PFNMAP)
         ? 'the VMA is VM_IO or VM_PFNMAP'
-        : gupFlags & FOLL.WRITE && !(vma.flags & VM.WRITE)
-          ? 'the VMA is not writable'
-          : !(gupFlags & FOLL.WRITE) && !(vma.flags & VM.READ)
-            ? 'the VMA is not readable'
-            : null;
+        : writesBack(vma, gupFlags)
+          ? 'a longterm pin for writing of a shared file mapping that the file system writes back'
+          : gupFlags & FOLL.WRITE && !(vma.flags & VM.WRITE)
+            ? 'the VMA is not writable'
+            : !(gupFlags & FOLL.WRITE) && !(vma.flags & VM.READ)
+              ? 'the VMA is not readable'
+              : null;
   if (why === null) return 0;
   mm.gupFailure = { vpn, why };
   return -Errno.EFAULT;

@@ -15,6 +15,8 @@ import { VM, type Vma } from './vma.ts';
 /** Answers the faults of private anonymous memory of one huge page size. */
 export class HugetlbMemory implements VmOperations {
   readonly name = 'hugetlb';
+  readonly anonymous = false;
+  readonly dirtyTracking = false;
   readonly order: number;
 
   /** @param order folio order: 9 or 18; the machine's memory has a pool of it */

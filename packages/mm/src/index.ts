@@ -55,12 +55,13 @@ export { HugetlbMemory } from './hugetlb.ts';
 export { MappedFile, type FileKind } from './page-cache.ts';
 export { PciBar } from './pci-bar.ts';
 export { walkSmaps } from './smaps.ts';
-export { zapRange } from './zap.ts';
+export { exitMmap, zapRange } from './zap.ts';
+export { dupMmap } from './fork.ts';
+export { adviseCollapse } from './collapse.ts';
 export {
   adviseDontneed,
   adviseHugepage,
   doMmap,
-  exitMmap,
   mlock,
   mmPopulate,
   mprotect,

@@ -4,6 +4,7 @@
  * @source include/linux/mm_types.h struct mm_struct, 6.16; reference mm.md §8
  */
 import { PAGE_SIZE, type Vpn } from '@pinfold/base';
+import type { FrameSource } from './frame-source.ts';
 import type { Memory } from './memory.ts';
 import { PageTable } from './page-table.ts';
 import { VmaTree } from './vma.ts';
@@ -30,6 +31,8 @@ export class MmStruct {
   mmUsers = 1;
   /** Set by the first FOLL_PIN (MMF_HAS_PINNED): from then on fork copies pinned pages. */
   hasPinned = false;
+  /** Where its frames come from, if not from the machine's source. */
+  frames: FrameSource | null = null;
   /** Why the last GUP or pfnmap walk ended early, null if none did. */
   gupFailure: GupFailure | null = null;
 

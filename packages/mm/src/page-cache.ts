@@ -4,11 +4,11 @@
  * A folio is allocated when its page is first needed and stays until the file goes. Private
  * mappings see the cache until they write, or until a page is pinned for long.
  *
- * Left out: reading from a disk (what is read is there), write-back, fault-around (a fault maps one
- * page), and large folios other than hugetlb's.
+ * Left out: reading from a disk (what is read is there), write-back, and fault-around (a fault maps
+ * one page, or one PMD leaf).
  *
  * @source mm/shmem.c shmem_fault, mm/memory.c do_read_fault, do_cow_fault, do_shared_fault,
- * mm/hugetlb.c hugetlb_no_page, 6.16; reference mm.md §5.5 and §6
+ * finish_fault, mm/hugetlb.c hugetlb_no_page, 6.16; reference mm.md §5.5 and §6
  */
 import { offsetIn, pagesOf, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
 import { doWpPage } from './cow.ts';
@@ -24,26 +24,38 @@ import { VM, type Vma } from './vma.ts';
 /** Where a file lives: in memory (memfd, tmpfs), in hugetlb pages, or on a disk. */
 export type FileKind = 'shmem' | 'hugetlbfs' | 'disk';
 
+/** Order of the folios that a write of 64 KiB makes in a file system with large folios. */
+const WRITE_ORDER = 4;
+
 /** A file or memfd with its page cache (struct address_space). */
 export class MappedFile implements VmOperations {
   /** Kind of file. */
   readonly kind: FileKind;
+  /** Its private mappings have a file behind them. */
+  readonly anonymous = false;
   /** Length in pages, the last one counted whole. */
   readonly npage: number;
-  /** Order of its folios: 0, or the hugetlb page size. */
+  /** The page size of hugetlbfs, as an order; 0 else. */
   readonly order: number;
-  /** First frame of every folio in the cache, by its index in pages. */
+  /** Frame of every page in the cache, by its index. */
   readonly #cache = new Map<number, Pfn>();
+  /** First frame of every folio in the cache. */
+  readonly #folios: Pfn[] = [];
 
   /**
    * @param kind kind of file
    * @param npage length in pages
-   * @param order order of its folios: 0, or the page size of hugetlbfs
+   * @param order the page size of hugetlbfs, as an order; 0 else
    */
   constructor(kind: FileKind, npage: number, order = 0) {
     this.kind = kind;
     this.npage = npage;
     this.order = order;
+  }
+
+  /** A file system on a disk writes back what was written to. */
+  get dirtyTracking(): boolean {
+    return this.kind === 'disk';
   }
 
   /** Kind of memory, for messages. */
@@ -52,21 +64,18 @@ export class MappedFile implements VmOperations {
   }
 
   fault(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): number {
-    const level = this.order / PMD_ORDER;
-    const first = vpn - offsetIn(vpn, this.order);
     if (mm.pageTable.pfnAt(vpn) >= 0) return this.#wpFault(mm, vma, vpn, flags);
-    const offset = vma.pgoff + (first - vma.start);
-    if (offset >= this.npage) return VM_FAULT.SIGBUS;
-    const known = this.#cache.get(offset);
+    const pgoff = vma.pgoff + (vpn - vma.start);
+    if (pgoff >= this.npage) return VM_FAULT.SIGBUS;
+    const known = this.#cache.get(pgoff);
     if ((vma.flags & VM.SHARED) === 0 && flags & FAULT_FLAG.WRITE) {
-      return this.#cowFault(mm, first, level, known !== undefined);
+      return this.#cowFault(mm, vpn, known !== undefined);
     }
-    const pfn = known ?? this.#addToCache(mm, first, offset);
-    if (pfn < 0) return this.#noFolio();
+    const pfn = known ?? this.#addToCache(mm, vpn, pgoff, this.#faultOrders(mm));
+    if (pfn < 0) return this.kind === 'hugetlbfs' ? VM_FAULT.SIGBUS : VM_FAULT.OOM;
     const shared = (vma.flags & (VM.SHARED | VM.WRITE)) === (VM.SHARED | VM.WRITE);
     const writable = shared && (this.kind !== 'disk' || (flags & FAULT_FLAG.WRITE) !== 0);
-    folioRefAdd(mm.memory.memmap, pfn, 1);
-    mm.pageTable.setEntry(first, pfn, level, PTE.present | (writable ? PTE.write : 0));
+    this.#map(mm, vma, vpn, pfn, PTE.present | (writable ? PTE.write : 0));
     return 0;
   }
 
@@ -74,12 +83,14 @@ export class MappedFile implements VmOperations {
    * Writes the file, so that its pages are in the cache before they are mapped.
    *
    * @param mm address space on whose behalf the frames are allocated
-   * @param vpn virtual page at which the file will be mapped
-   * @param pgoff first page of the file that is mapped there
+   * @param vma a mapping of the file; it need not be mapped
    */
-  fill(mm: MmStruct, vpn: Vpn, pgoff: number): void {
+  fill(mm: MmStruct, vma: Vma): void {
+    const large = this.kind === 'disk' && mm.memory.rules.diskLargeFolios;
+    const orders = large ? [WRITE_ORDER, 0] : [this.order];
     for (let at = 0; at < this.npage; at += pagesOf(this.order)) {
-      if (!this.#cache.has(at)) this.#addToCache(mm, vpn + at - pgoff, at);
+      const vpn = vma.start + at - vma.pgoff;
+      if (!this.#cache.has(at)) this.#addToCache(mm, vpn, at, orders);
     }
   }
 
@@ -89,31 +100,64 @@ export class MappedFile implements VmOperations {
    * @param memory the machine's memory
    */
   evict(memory: Memory): void {
-    for (const pfn of this.#cache.values()) {
-      folioPutRefs(memory.memmap, pfn, 1);
-    }
+    for (const pfn of this.#folios) folioPutRefs(memory.memmap, pfn, 1);
+    this.#folios.length = 0;
     this.#cache.clear();
   }
 
-  #addToCache(mm: MmStruct, vpn: Vpn, offset: number): Pfn {
-    const pfn = allocZeroedFolio(mm, vpn, this.order, this.kind === 'hugetlbfs' ? PG.hugetlb : 0);
-    if (pfn >= 0) this.#cache.set(offset, pfn);
-    return pfn;
+  /** Orders that a fault asks for, largest first. */
+  #faultOrders(mm: MmStruct): number[] {
+    if (this.kind === 'hugetlbfs') return [this.order];
+    const huge = this.kind === 'shmem' && ['always', 'force'].includes(mm.memory.thp.shmem);
+    return huge ? [PMD_ORDER, 0] : [0];
   }
 
-  /** An empty hugetlb pool is a SIGBUS, everything else out of memory. */
-  #noFolio(): number {
-    return this.kind === 'hugetlbfs' ? VM_FAULT.SIGBUS : VM_FAULT.OOM;
+  /** Allocates the folio of a page; returns the page's frame, or -1. */
+  #addToCache(mm: MmStruct, vpn: Vpn, pgoff: number, orders: number[]): Pfn {
+    for (const order of orders) {
+      const offset = offsetIn(pgoff, order);
+      const first = pgoff - offset;
+      const beyond = order > this.order && first + pagesOf(order) > this.npage;
+      if (beyond || (order > this.order && this.#cachedIn(first, pagesOf(order)))) continue;
+      const flags = this.kind === 'hugetlbfs' ? PG.hugetlb : 0;
+      const pfn = allocZeroedFolio(mm, vpn - offset, order, flags);
+      if (pfn < 0) continue;
+      this.#folios.push(pfn);
+      for (let i = 0; i < pagesOf(order); i++) this.#cache.set(first + i, pfn + i);
+      return pfn + offset;
+    }
+    return -1;
+  }
+
+  #cachedIn(first: number, npage: number): boolean {
+    for (let i = 0; i < npage; i++) if (this.#cache.has(first + i)) return true;
+    return false;
+  }
+
+  /** Maps a page of the cache: its PMD or PUD leaf where that fits, its 4 KiB entry else. */
+  #map(mm: MmStruct, vma: Vma, vpn: Vpn, pfn: Pfn, bits: number): void {
+    const { memmap } = mm.memory;
+    const order = memmap.order[memmap.headEntryOf(pfn)];
+    const level = Math.max(Math.floor(this.order / PMD_ORDER), order >= PMD_ORDER ? 1 : 0);
+    const offset = offsetIn(vpn, PMD_ORDER * level);
+    const [first, pages] = [vpn - offset, pagesOf(PMD_ORDER * level)];
+    const inVma = first >= vma.start && first + pages <= vma.end;
+    const large = level > 0 && inVma && offset === offsetIn(pfn, PMD_ORDER * level);
+    folioRefAdd(memmap, pfn, 1);
+    if (large && mm.pageTable.none(vpn, level)) {
+      mm.pageTable.setEntry(first, pfn - offset, level, bits);
+    } else mm.pageTable.setEntry(vpn, pfn, 0, bits);
   }
 
   /** A write to a page of a private mapping that is not mapped yet: a copy at once. */
-  #cowFault(mm: MmStruct, vpn: Vpn, level: number, copied: boolean): number {
+  #cowFault(mm: MmStruct, vpn: Vpn, cached: boolean): number {
     const flags = PG.anon | (this.kind === 'hugetlbfs' ? PG.hugetlb : 0);
-    const fromDisk = copied || this.kind === 'disk';
-    const pfn = (fromDisk ? allocCopyOfFolio : allocZeroedFolio)(mm, vpn, this.order, flags);
-    if (pfn < 0) return this.#noFolio();
+    const first = vpn - offsetIn(vpn, this.order);
+    const alloc = cached || this.kind === 'disk' ? allocCopyOfFolio : allocZeroedFolio;
+    const pfn = alloc(mm, first, this.order, flags);
+    if (pfn < 0) return this.kind === 'hugetlbfs' ? VM_FAULT.SIGBUS : VM_FAULT.OOM;
     const bits = PTE.present | PTE.write | PTE.anonExclusive;
-    mm.pageTable.setEntry(vpn, pfn, level, bits);
+    mm.pageTable.setEntry(first, pfn, this.order / PMD_ORDER, bits);
     return 0;
   }
 

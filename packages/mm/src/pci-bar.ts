@@ -22,6 +22,10 @@ import { VM, type Vma } from './vma.ts';
 export class PciBar implements VmOperations {
   /** Kind of memory, for messages. */
   readonly name = 'BAR';
+  /** A pure pfn mapping. */
+  readonly anonymous = false;
+  /** No file system. */
+  readonly dirtyTracking = false;
   /** Cut anywhere. */
   readonly order = 0;
   /** First page frame of its bus address. */

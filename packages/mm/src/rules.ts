@@ -19,6 +19,8 @@ export interface MmRules {
    * each of which is then unshared into a small folio.
    */
   readonly hugeZeroUnshare: 'thp' | 'split';
+  /** Whether the page cache of file systems on disks has large folios (ext4: since 6.16). */
+  readonly diskLargeFolios: boolean;
   /** Kernel source or reference section of the facts above. */
   readonly source: string;
 }

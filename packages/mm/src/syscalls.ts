@@ -46,6 +46,7 @@ export function doMmap(mm: MmStruct, call: MmapCall): number {
     flags & VM.HUGETLB && !(flags & VM.NORESERVE) ? mm.memory.hugetlbPool(ops.order) : null;
   if (pool?.reserve(npage / pagesOf(ops.order)) === false) return -Errno.ENOMEM;
   mm.vmas.insert(vma);
+  mm.vmas.mergeAround(vma.start, vma.end);
   return 0;
 }
 
@@ -89,6 +90,7 @@ export function mprotect(mm: MmStruct, vpn: Vpn, npage: number, prot: number): n
   mm.vmas.replace(vpn, mapped, (part) =>
     part.part(part.start, part.end, (part.flags & ~(VM.READ | VM.WRITE)) | prot),
   );
+  mm.vmas.mergeAround(vpn, mapped);
   if ((prot & VM.WRITE) === 0) writeProtect(mm, vpn, mapped);
   return mapped < end ? -Errno.ENOMEM : 0;
 }
@@ -108,6 +110,7 @@ export function adviseHugepage(mm: MmStruct, vpn: Vpn, npage: number, flag: numb
   mm.vmas.replace(vpn, end, (part) =>
     part.part(part.start, part.end, (part.flags & ~(VM.HUGEPAGE | VM.NOHUGEPAGE)) | flag),
   );
+  mm.vmas.mergeAround(vpn, end);
   return mappedUpTo(mm, vpn, end) < end ? -Errno.ENOMEM : 0;
 }
 
@@ -176,20 +179,9 @@ export function mlock(task: Task, vpn: Vpn, npage: number, lock: boolean): numbe
     const flags = lock ? part.flags | VM.LOCKED : part.flags & ~VM.LOCKED;
     return part.part(part.start, part.end, flags);
   });
+  mm.vmas.mergeAround(vpn, end);
   if (mappedUpTo(mm, vpn, end) < end) return -Errno.ENOMEM;
   return lock ? mmPopulate(mm, vpn, npage) : 0;
-}
-
-/**
- * The end of an address space: every mapping goes.
- *
- * @param mm address space
- * @source mm/mmap.c exit_mmap, 6.16
- */
-export function exitMmap(mm: MmStruct): void {
-  for (const vma of [...mm.vmas]) zapRange(mm, vma.start, vma.end);
-  mm.vmas.replace(0, MAX_VPN, () => null);
-  mm.mmUsers = 0;
 }
 
 /** First page at or after `vpn` that no VMA covers, at most `end`. */

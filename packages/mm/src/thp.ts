@@ -15,6 +15,8 @@ export interface ThpSettings {
   readonly enabled: ThpEnabled;
   /** hugepages-<size>kB/enabled per order in pages: 2 (16 KiB) to 9; an absent order is `never`. */
   readonly orders: Readonly<Partial<Record<number, ThpEnabled | 'inherit'>>>;
+  /** shmem_enabled: who gets huge pages in memfds and on tmpfs; `force` is for all. */
+  readonly shmem: 'always' | 'within_size' | 'advise' | 'never' | 'deny' | 'force';
   /** use_zero_page: whether a read fault may map the huge zero page. */
   readonly useZeroPage: boolean;
 }
@@ -23,6 +25,7 @@ export interface ThpSettings {
 export const THP_DEFAULTS: ThpSettings = {
   enabled: 'always',
   orders: { [PMD_ORDER]: 'inherit' },
+  shmem: 'never',
   useZeroPage: true,
 };
 

@@ -140,6 +140,24 @@ export class VmaTree {
   }
 
   /**
+   * Joins the areas that touch a range with their neighbours where these continue them: same flags,
+   * same memory, and of a file the pages that follow.
+   *
+   * @param start first virtual page
+   * @param end first virtual page after it
+   * @source mm/vma.c can_vma_merge_before, can_vma_merge_after, 6.16
+   */
+  mergeAround(start: Vpn, end: Vpn): void {
+    let at = Math.max(0, this.#firstEndingAfter(start) - 1);
+    while (at + 1 < this.#vmas.length && this.#vmas[at].start <= end) {
+      const [vma, next] = [this.#vmas[at], this.#vmas[at + 1]];
+      if (continues(vma, next)) {
+        this.#vmas.splice(at, 2, new Vma(vma.start, next.end, vma.flags, vma.ops, vma.pgoff));
+      } else at++;
+    }
+  }
+
+  /**
    * The VMAs in address order.
    *
    * @returns an iterator over the VMAs
@@ -158,4 +176,11 @@ export class VmaTree {
     }
     return low;
   }
+}
+
+/** Whether an area continues another. Areas that nobody answers for, and pfn mappings, stay apart. */
+function continues(vma: Vma, next: Vma): boolean {
+  if (vma.end !== next.start || vma.flags !== next.flags || vma.ops !== next.ops) return false;
+  if (vma.ops === null || vma.flags & (VM.PFNMAP | VM.HUGETLB)) return false;
+  return vma.ops.anonymous || vma.pgoff + (vma.end - vma.start) === next.pgoff;
 }

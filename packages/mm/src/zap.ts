@@ -9,7 +9,7 @@ import { offsetIn, pagesOf, PMD_ORDER, type Vpn } from '@pinfold/base';
 import { splitHugePmd } from './anon.ts';
 import { folioPutRefs } from './folio.ts';
 import type { MmStruct } from './mm-struct.ts';
-import { PTE } from './page-table.ts';
+import { MAX_VPN, PTE } from './page-table.ts';
 
 /**
  * Unmaps the pages of a range. A large leaf that the range cuts is split first.
@@ -57,4 +57,16 @@ export function freePgtables(mm: MmStruct, start: Vpn, end: Vpn): void {
   for (let at = start - offsetIn(start, PMD_ORDER); at < end; at += pages) {
     if (mm.vmas.overlapping(at, at + pages).length === 0) mm.pageTable.freePteTable(at);
   }
+}
+
+/**
+ * The end of an address space: every mapping goes.
+ *
+ * @param mm address space
+ * @source mm/mmap.c exit_mmap, 6.16
+ */
+export function exitMmap(mm: MmStruct): void {
+  for (const vma of [...mm.vmas]) zapRange(mm, vma.start, vma.end);
+  mm.vmas.replace(0, MAX_VPN, () => null);
+  mm.mmUsers = 0;
 }

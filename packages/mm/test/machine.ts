@@ -12,12 +12,14 @@ export const RULES: Readonly<Record<'6.16' | '6.18', MmRules>> = {
     series: '6.16',
     rangeUnpinStep: 'nth_page',
     hugeZeroUnshare: 'thp',
+    diskLargeFolios: true,
     source: 'mm/gup.c, 6.16',
   },
   '6.18': {
     series: '6.18',
     rangeUnpinStep: 'page + i',
     hugeZeroUnshare: 'thp',
+    diskLargeFolios: true,
     source: 'mm/gup.c, 6.18',
   },
 };

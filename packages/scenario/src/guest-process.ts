@@ -5,9 +5,11 @@
  */
 import { Errno, InputError, pageNumber, type Vpn } from '@pinfold/base';
 import {
+  adviseCollapse,
   adviseDontneed,
   adviseHugepage,
   anonymousMemory,
+  dupMmap,
   doMmap,
   exitMmap,
   HugetlbMemory,
@@ -15,11 +17,14 @@ import {
   mlock,
   mmPopulate,
   mprotect,
+  MmStruct,
   munmap,
   PciBar,
   touchPage,
   VM,
+  Vma,
   VM_FAULT,
+  type FrameSource,
   type Task,
   type VmOperations,
 } from '@pinfold/mm';
@@ -65,6 +70,7 @@ export class GuestProcess {
   readonly #addresses = new RegionAddresses();
   readonly #files = new Map<string, MappedFile>();
   readonly #memfds: MappedFile[] = [];
+  readonly #children: MmStruct[] = [];
 
   /** @param task the process */
   constructor(task: Task) {
@@ -165,15 +171,43 @@ export class GuestProcess {
     if (advice === 'huge') return adviseHugepage(mm, vpn, npage, VM.HUGEPAGE);
     if (advice === 'nohuge') return adviseHugepage(mm, vpn, npage, VM.NOHUGEPAGE);
     if (advice === 'dontneed') return adviseDontneed(mm, vpn, npage);
+    if (advice === 'collapse') return adviseCollapse(mm, vpn, npage);
     if (advice === 'popwrite' || advice === 'popread') {
       return this.#populate(vpn, npage, advice === 'popwrite');
     }
-    const known = 'huge, nohuge, dontneed, popread or popwrite';
+    const known = 'huge, nohuge, dontneed, collapse, popread or popwrite';
     throw new InputError(`madvise advice=${advice}`, known, 'an advice that is not modelled');
+  }
+
+  /**
+   * fork: a child that sleeps.
+   *
+   * @param frames where the child's copies lie
+   * @returns 0, or -ENOMEM
+   */
+  fork(frames: FrameSource | null): number {
+    const child = new MmStruct(this.task.mm.memory);
+    child.frames = frames;
+    const ret = dupMmap(this.task.mm, child);
+    if (ret === 0) this.#children.push(child);
+    return ret;
+  }
+
+  /**
+   * The end of the child that was forked last.
+   *
+   * @returns 0, or -EINVAL without a child
+   */
+  reap(): number {
+    const child = this.#children.pop();
+    if (!child) return -Errno.EINVAL;
+    exitMmap(child);
+    return 0;
   }
 
   /** Ends the process: its memory is given back, and its memfds go. */
   exit(): void {
+    while (this.#children.length > 0) this.reap();
     exitMmap(this.task.mm);
     for (const file of [...this.#files.values(), ...this.#memfds]) file.evict(this.task.mm.memory);
   }
@@ -207,7 +241,10 @@ export class GuestProcess {
       kind === 'file'
         ? this.#file(operation.path ?? '', length)
         : this.#memfdOf(operation, length, order);
-    if (flags.includes('filled')) file.fill(this.task.mm, vpn, pageNumber(operation.off ?? 0n));
+    if (flags.includes('filled')) {
+      const pgoff = pageNumber(operation.off ?? 0n);
+      file.fill(this.task.mm, new Vma(vpn, vpn + npage, 0, file, pgoff));
+    }
     return file;
   }
 

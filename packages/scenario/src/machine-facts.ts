@@ -41,6 +41,8 @@ export interface MachineFacts {
   readonly memlock: number;
 }
 
+const SHMEM_WORDS = ['always', 'within_size', 'advise', 'never', 'deny', 'force'] as const;
+
 const MIB = 2 ** 8;
 const GIB = 2 ** 18;
 
@@ -98,6 +100,7 @@ export function factsOfRecording(recording: Recording, place: string): MachineFa
     thp: {
       ...THP_DEFAULTS,
       enabled: selectedWord(guest.thp_enabled, `${place}: guest.thp_enabled`),
+      shmem: shmemWord(guest.shmem_thp, `${place}: guest.shmem_thp`),
     },
     params: {
       disableHugepages: guest.disable_hugepages === 'Y',
@@ -121,6 +124,22 @@ export function selectedWord(text: string, place: string): ThpEnabled {
   const word = /\[(\w+)\]/.exec(text)?.[1] ?? text.trim();
   if (word === 'always' || word === 'madvise' || word === 'never') return word;
   throw new InputError(place, 'always, madvise or never', `'${text}'`);
+}
+
+/**
+ * The word in brackets of shmem_enabled.
+ *
+ * @param text the file, or one word alone
+ * @param place where it stands, for messages
+ * @returns the word
+ * @throws {InputError} when it is no setting of huge pages of shmem
+ * @source Documentation/admin-guide/mm/transhuge.rst, 6.16
+ */
+export function shmemWord(text: string, place: string): ThpSettings['shmem'] {
+  const word = /\[(\w+)\]/.exec(text)?.[1] ?? text.trim();
+  const found = SHMEM_WORDS.find((known) => known === word);
+  if (found) return found;
+  throw new InputError(place, SHMEM_WORDS.join(', '), `'${text}'`);
 }
 
 /** The default devices, with the bus addresses that the recording shows. */

@@ -1,9 +1,10 @@
 /** The model as the machine of a recorded pass: its facts, its frames. */
-import { pageNumber } from '@pinfold/base';
+import { pageNumber, type Vpn } from '@pinfold/base';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import type { RecordedMachine } from './conformance.ts';
 import { factsOfRecording } from './machine-facts.ts';
 import { ModelMachine } from './model-machine.ts';
+import type { LayoutExtent } from './observation.ts';
 import { RecordedFrames, type RecordedRegion } from './recorded-frames.ts';
 import type { RecordedPass, Recording } from './recording.ts';
 import { SeededFrames } from './seeded-frames.ts';
@@ -11,6 +12,8 @@ import { walkPass } from './step-state.ts';
 
 /** Seed of the frames of a pass that shows no layout. */
 const PLAIN_SEED = 1;
+/** Pages of 2 MiB. */
+const BLOCK = 512;
 
 /**
  * Makes a model machine for a pass of a recording. Where the pass shows layouts, pages get the
@@ -29,14 +32,52 @@ export function modelMachineForPass(recording: Recording, pass: RecordedPass): R
     const frames = new SeededFrames(facts.memory, PLAIN_SEED);
     return { machine: new ModelMachine({ kernel, facts, frames }), beforeStep: () => undefined };
   }
-  const frames = new RecordedFrames();
+  const unseen = new SeededFrames(facts.memory, PLAIN_SEED, recordedBlocks(pass));
   const layouts = layoutsOf(pass);
+  const frames = new RecordedFrames(filePages(layouts), unseen);
   return {
-    machine: new ModelMachine({ kernel, facts, frames, readsSmaps: showsSmaps(pass) }),
+    machine: new ModelMachine({
+      ...{ kernel, facts, frames, childFrames: unseen, readsSmaps: showsSmaps(pass) },
+    }),
     beforeStep: (index) => {
       frames.setLayout(layouts[index] ?? []);
     },
   };
+}
+
+/** The pages of files that any layout shows, where they were first seen. */
+function filePages(layouts: readonly (readonly RecordedRegion[])[]): RecordedRegion[] {
+  const regions = new Map<Vpn, Map<number, LayoutExtent>>();
+  for (const layout of new Set(layouts)) {
+    for (const { vpn, extents } of layout) {
+      const pages = regions.get(vpn) ?? new Map<number, LayoutExtent>();
+      regions.set(vpn, pages);
+      for (const [off, pfn, n, order, flags] of extents.filter(isFilePage)) {
+        for (let i = 0; i < n; i++) {
+          if (!pages.has(off + i)) pages.set(off + i, [off + i, pfn + i, 1, order, flags]);
+        }
+      }
+    }
+  }
+  return [...regions].map(([vpn, pages]) => ({
+    vpn,
+    extents: [...pages.values()].sort(([a], [b]) => a - b),
+  }));
+}
+
+function isFilePage([, , , , flags]: LayoutExtent): boolean {
+  return flags.includes('f') && !flags.includes('z');
+}
+
+/** The 2 MiB blocks in which recorded frames lie: what no layout shows must lie elsewhere. */
+function recordedBlocks(pass: RecordedPass): ReadonlySet<number> {
+  const blocks = new Set<number>();
+  for (const { layout } of pass.steps) {
+    for (const [, pfn, n] of Object.values(layout ?? {}).flat()) {
+      for (let at = pfn - (pfn % BLOCK); at < pfn + n; at += BLOCK) blocks.add(at);
+    }
+  }
+  return blocks;
 }
 
 /** Whether the recording program read smaps_rollup after each step: its fields are there. */

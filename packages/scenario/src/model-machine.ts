@@ -2,7 +2,7 @@
  * The model as a machine: one process with a VFIO container, on a kernel release and a machine's
  * facts.
  *
- * Left out, each with a clear error: fork, dirty tracking, iommufd, devices without an IOMMU.
+ * Left out, each with a clear error: dirty tracking, iommufd, devices without an IOMMU.
  */
 import { errnoName, Errno, InputError, KernelError, type CounterValues } from '@pinfold/base';
 import { intelVtd } from '@pinfold/iommu';
@@ -43,6 +43,8 @@ export interface ModelMachineOptions {
   readonly facts?: Partial<MachineFacts>;
   /** Where frames come from; default {@link SeededFrames} with seed 1. */
   readonly frames?: FrameSource;
+  /** Where the frames of forked children come from; default: as the parent's. */
+  readonly childFrames?: FrameSource;
   /** Whether the process's smaps are read after each step, as in the trace passes of recordings. */
   readonly readsSmaps?: boolean;
   /** Replaces parts of the kernel's type1 rules, for example the pin algorithm. */
@@ -184,6 +186,10 @@ export class ModelMachine implements Machine {
       case 'dropcap':
       case 'sysfs':
         return this.#doSetting(operation);
+      case 'fork':
+        return { code: this.#process.fork(this.#options.childFrames ?? null) };
+      case 'reap':
+        return { code: this.#process.reap() };
       default:
         throw notModelled(operation.op);
     }

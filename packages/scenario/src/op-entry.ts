@@ -31,19 +31,22 @@ export type Entry = (name: string) => Op;
  * An op with arguments.
  *
  * @param args the arguments that it has
- * @param build makes the operation of their values; `place` is file and line
+ * @param build makes the operation of their values
+ * @param check refuses arguments that do not go together; `place` is file and line
  * @returns its entry
  */
 export function op<Args extends Arguments>(
   args: Args,
-  build: (values: Values<Args>, place: string) => Operation,
+  build: (values: Values<Args>) => Operation,
+  check: (written: Readonly<Record<string, string>>, place: string) => void = () => undefined,
 ): Entry {
   return (name) => ({
     usage: usage(name, args),
     modelled: true,
     read: (words, place) => {
       const { evaluate, ...read } = readArguments(name, args, words, place);
-      return { ...read, evaluate: (regions) => build(evaluate(regions), place) };
+      check(read.written, place);
+      return { ...read, evaluate: (regions) => build(evaluate(regions)) };
     },
   });
 }

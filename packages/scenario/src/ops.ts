@@ -57,6 +57,11 @@ const mmapFlags = [
   ...(['locked', 'fixed', 'filled'] as const),
 ] as const;
 
+const NEEDED_BY_KIND: Readonly<Record<string, readonly string[]>> = {
+  file: ['path'],
+  bar: ['dev', 'bar'],
+};
+
 const mmap = op(
   {
     ...{ name: needed(newRegion), kind: needed(word(...mmapKinds)), size: needed(bytes) },
@@ -64,15 +69,14 @@ const mmap = op(
     ...{ advise: optional(word('huge', 'nohuge')), of: optional(region), path: optional(text) },
     ...{ fsize: optional(bytes), off: optional(bytes), dev: optional(text), bar: optional(number) },
   },
-  (values, place) => {
-    const { kind } = values;
-    const requires = (name: 'path' | 'dev' | 'bar'): void => {
-      if (values[name] !== undefined) return;
-      throw new InputError(place, `${name}= with kind=${kind}`, `no ${name}=`);
-    };
-    if (kind === 'file') requires('path');
-    if (kind === 'bar') for (const name of ['dev', 'bar'] as const) requires(name);
-    return { op: 'mmap', prot: 'rw', flags: [], ...values };
+  (values) => ({ op: 'mmap', prot: 'rw', flags: [], ...values }),
+  (written, place) => {
+    const { kind = '' } = written;
+    for (const name of NEEDED_BY_KIND[kind] ?? []) {
+      if (written[name] === undefined) {
+        throw new InputError(place, `${name}= with kind=${kind}`, `no ${name}=`);
+      }
+    }
   },
 );
 
@@ -82,16 +86,18 @@ const touch = op(
     ...{ stride: optional(positiveBytes), pages: optional(numbers) },
     ...{ order: optional(word('rev', 'rand')), seed: optional(number) },
   },
-  ({ size, pages, ...values }, place) => {
-    if (size === undefined && pages === undefined) {
-      throw new InputError(place, 'size= or pages=', 'neither');
-    }
-    if (values.order === 'rand' && values.seed === undefined) {
-      throw new InputError(place, 'seed= with order=rand', 'no seed=');
-    }
+  ({ size, pages, ...values }) => {
     const listed = BigInt(Math.max(0, ...(pages ?? [])) + 1) * PAGE;
     const range = { size: size ?? listed, ...(pages && { pages }) };
     return { op: 'touch', mode: 'w', stride: PAGE, ...values, ...range };
+  },
+  ({ size, pages, order, seed }, place) => {
+    if (size === undefined && pages === undefined) {
+      throw new InputError(place, 'size= or pages=', 'neither');
+    }
+    if (order === 'rand' && seed === undefined) {
+      throw new InputError(place, 'seed= with order=rand', 'no seed=');
+    }
   },
 );
 

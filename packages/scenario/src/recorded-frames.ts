@@ -5,7 +5,7 @@
  * @source recordings README, "Layout extents"; design, "All frames come from one FrameSource"
  */
 import type { Vpn } from '@pinfold/base';
-import type { FrameRun, FrameSource } from '@pinfold/mm';
+import { PG, type FrameRun, type FrameSource } from '@pinfold/mm';
 import type { LayoutExtent } from './observation.ts';
 
 /** A recorded region: where it lies, and its extents. */
@@ -19,6 +19,18 @@ export interface RecordedRegion {
 /** Hands out the frames of a recorded layout. */
 export class RecordedFrames implements FrameSource {
   #regions: readonly RecordedRegion[] = [];
+  readonly #files: readonly RecordedRegion[];
+  readonly #unseen: FrameSource;
+
+  /**
+   * @param files where the pages of files lie that any step shows: they are in the page cache
+   *   before they are mapped
+   * @param unseen hands out what no layout shows: page cache under a copy, a page that did not stay
+   */
+  constructor(files: readonly RecordedRegion[], unseen: FrameSource) {
+    this.#files = files;
+    this.#unseen = unseen;
+  }
 
   /**
    * Sets the layout that the coming step will have led to.
@@ -33,20 +45,43 @@ export class RecordedFrames implements FrameSource {
     }));
   }
 
-  framesFor(vpn: Vpn, npage: number, _order: number, out: FrameRun): void {
-    out.pfn = -1;
-    out.npage = 1;
-    for (const region of this.#regions) {
-      const offset = vpn - region.vpn;
-      const extent = extentAt(region.extents, offset);
-      if (extent === undefined) continue;
-      const [off, pfn, n, order] = extent;
-      out.pfn = pfn + (offset - off);
-      out.npage = Math.min(npage, n - (offset - off));
-      out.order = order;
+  framesFor(vpn: Vpn, npage: number, order: number, out: FrameRun, pageFlags = 0): void {
+    const anon = (pageFlags & PG.anon) !== 0;
+    const shown = runAt(this.#regions, vpn, out, anon);
+    if (!shown && (anon || !runAt(this.#files, vpn, out, anon))) {
+      this.#unseen.framesFor(vpn, npage, order, out);
       return;
     }
+    const regions = shown ? this.#regions : this.#files;
+    // A folio may reach into the next region, and extents are cut where their flags change.
+    const next = { pfn: -1, npage: 0, order: 0 };
+    while (out.npage < npage && runAt(regions, vpn + out.npage, next, anon)) {
+      if (next.order !== out.order || next.pfn !== out.pfn + out.npage) break;
+      out.npage += next.npage;
+    }
+    out.npage = Math.min(npage, out.npage);
   }
+}
+
+/** The run that begins at a page; false if no region shows a frame of that kind for it. */
+function runAt(
+  regions: readonly RecordedRegion[],
+  vpn: Vpn,
+  out: FrameRun,
+  anon: boolean,
+): boolean {
+  for (const region of regions) {
+    const offset = vpn - region.vpn;
+    const extent = extentAt(region.extents, offset);
+    if (extent === undefined) continue;
+    const [off, pfn, n, order, flags] = extent;
+    if (flags.includes(anon ? 'f' : 'a')) return false;
+    out.pfn = pfn + (offset - off);
+    out.npage = n - (offset - off);
+    out.order = order;
+    return true;
+  }
+  return false;
 }
 
 /** The extent that contains an offset, by binary search: extents are in order. */

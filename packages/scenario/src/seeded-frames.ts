@@ -17,17 +17,27 @@ export class SeededFrames implements FrameSource {
   /** First frames of the 2 MiB blocks that are left, in the order in which they will be used. */
   readonly #blocks: Pfn[];
   /** First frames of the GiBs that are kept for 1 GiB folios, until the blocks run out. */
-  readonly #gibs: Pfn[] = [];
+  #gibs: Pfn[] = [];
   /** Runs of small frames of the block in use. */
   #runs: [pfn: Pfn, npage: number][] = [];
 
   /**
    * @param ranges the machine's memory
    * @param seed decides the order
+   * @param taken first frames of 2 MiB blocks that are not to be handed out
    */
-  constructor(ranges: readonly MemoryRange[], seed: number) {
+  constructor(
+    ranges: readonly MemoryRange[],
+    seed: number,
+    taken: ReadonlySet<Pfn> = new Set<Pfn>(),
+  ) {
     this.#random = mulberry32(seed);
-    this.#blocks = ranges.flatMap(({ pfn, npage }) => this.#blocksOf(pfn, pfn + npage));
+    this.#blocks = ranges
+      .flatMap(({ pfn, npage }) => this.#blocksOf(pfn, pfn + npage))
+      .filter((block) => !taken.has(block));
+    this.#gibs = this.#gibs.filter(
+      (gib) => ![...taken].some((block) => block >= gib && block < gib + pagesOf(PUD_ORDER)),
+    );
     shuffle(this.#blocks, this.#random);
   }
 

@@ -6,7 +6,7 @@
  */
 import { InputError } from '@pinfold/base';
 import type { Memory, ThpEnabled } from '@pinfold/mm';
-import { selectedWord } from './machine-facts.ts';
+import { selectedWord, shmemWord } from './machine-facts.ts';
 
 const THP = '/sys/kernel/mm/transparent_hugepage/';
 const TYPE1 = '/sys/module/vfio_iommu_type1/parameters/';
@@ -47,6 +47,8 @@ export function writeSysfs(
     params.disableHugepages = /^[1y]$/i.test(value);
   } else if (path === `${THP}enabled`) {
     memory.thp = { ...memory.thp, enabled: selectedWord(value, `sysfs ${path}`) };
+  } else if (path === `${THP}shmem_enabled`) {
+    memory.thp = { ...memory.thp, shmem: shmemWord(value, `sysfs ${path}`) };
   } else if (path === `${THP}use_zero_page`) {
     if (!/^[01]$/.test(value)) throw bad('0 or 1');
     memory.thp = { ...memory.thp, useZeroPage: value === '1' };
@@ -56,7 +58,7 @@ export function writeSysfs(
       value === 'inherit' ? value : selectedWord(value, `sysfs ${path}`);
     memory.thp = { ...memory.thp, orders: { ...memory.thp.orders, [order]: word } };
   } else {
-    const known = `${TYPE1}{dma_entry_limit,disable_hugepages}, ${THP}{enabled,use_zero_page,hugepages-*kB/enabled}`;
+    const known = `${TYPE1}{dma_entry_limit,disable_hugepages}, ${THP}{enabled,shmem_enabled,use_zero_page,hugepages-*kB/enabled}`;
     throw new InputError(`sysfs ${path}`, `one of ${known}`, 'a file that is not modelled');
   }
 }

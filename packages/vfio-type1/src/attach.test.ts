@@ -1,5 +1,5 @@
 import { InputError, KernelError } from '@pinfold/base';
-import { intelVtd, type ResvRegion } from '@pinfold/iommu';
+import { intelVtd, type IommuUnit, type ResvRegion } from '@pinfold/iommu';
 import { describe, expect, test } from 'vitest';
 import { Guest, outcome } from '../test/guest.ts';
 import type { IommuGroup } from './vfio-domain.ts';
@@ -104,15 +104,87 @@ describe('a second group', () => {
     expect(() => container.addGroup(second)).toThrow(/EINVAL/);
   });
 
+  test('is known by the domain that translates for it', () => {
+    const guest = new Guest();
+    const second = group();
+    expect(guest.container.domainOf(second)).toBeNull();
+    guest.container.addGroup(second);
+    expect(guest.container.domainOf(second)).toBe(guest.iommu.domainList[0].domain);
+  });
+});
+
+describe('a group behind another kind of IOMMU', () => {
+  const other = (unit: IommuUnit): IommuGroup => ({ name: 'other', unit });
+
   test.each([
     ['width', intelVtd(39)],
     ['superpages', { ...intelVtd(), superpageOrders: [9] }],
     ['snoop control', { ...intelVtd(), snoopControl: true }],
-  ])(
-    'behind an IOMMU of another %s would need a second domain, which the model does not have',
-    (_, unit) => {
-      const { container } = new Guest();
-      expect(() => container.addGroup({ name: 'other', unit })).toThrow(InputError);
-    },
-  );
+  ])('of another %s gets a domain of its own, which comes first', (_, unit) => {
+    const guest = new Guest();
+    const [first] = guest.iommu.domainList;
+    guest.container.addGroup(other(unit));
+    expect(guest.iommu.domainList.length).toBe(2);
+    expect(guest.iommu.domainList[1]).toBe(first);
+    expect(guest.iommu.domainList[0].domain.unit).toBe(unit);
+    guest.container.addGroup({ ...other(unit), name: 'a third' });
+    expect(guest.iommu.domainList.length).toBe(2);
+  });
+
+  test('gets the mappings that exist, with the pins and the charge that exist', () => {
+    const guest = new Guest().mmap({ npage: 600 });
+    guest.map(512, 600);
+    const { nrFollPinAcquired } = guest.memory.vmstat;
+    guest.container.addGroup(other(intelVtd(39)));
+    const [second, first] = guest.iommu.domainList.map(({ domain }) => [...domain.leaves()]);
+    expect(second).toEqual(first);
+    expect(second.length).toBeGreaterThan(0);
+    expect([guest.memory.vmstat.nrFollPinAcquired, guest.mm.lockedVm]).toEqual([
+      nrFollPinAcquired,
+      600,
+    ]);
+  });
+
+  test('gets every later mapping too; unmapping takes it out of both, and unpins once', () => {
+    const guest = new Guest().mmap({ npage: 10 });
+    guest.container.addGroup(other(intelVtd(39)));
+    expect(guest.counted(() => guest.map(0, 10)).iommuMapCalls).toBe(2);
+    expect(guest.counted(() => guest.unmap(0, 10)).iommuUnmapCalls).toBe(2);
+    for (const { domain } of guest.iommu.domainList) expect([...domain.leaves()]).toEqual([]);
+    expect([guest.memory.vmstat.pinsHeld, guest.mm.lockedVm]).toEqual([0, 0]);
+  });
+
+  test('narrows the usable addresses to the smaller width', () => {
+    const { container, iommu } = new Guest();
+    container.addGroup(other(intelVtd(39)));
+    expect(iommu.iovaList.at(-1)).toEqual({ start: 0xfef00, last: 2 ** 27 - 1 });
+    container.addGroup({ ...other(intelVtd(57)), name: 'wide' });
+    expect(iommu.iovaList.at(-1)).toEqual({ start: 0xfef00, last: 2 ** 27 - 1 });
+  });
+
+  test.each([
+    [2 ** 27 - 10, 10, true],
+    [2 ** 27 - 10, 11, false],
+    [2 ** 27, 1, false],
+    [2 ** 36 - 1, 1, false],
+  ])('39 bits wide, with a mapping at page %i of %i pages: %o', (iovaPn, npage, fits) => {
+    const guest = new Guest().mmap({ npage: 11 });
+    expect(outcome(guest.map(iovaPn, npage))).toBe('ok');
+    const { iovaList } = guest.iommu;
+    const before = guest.state();
+    const add = (): void => guest.container.addGroup(other(intelVtd(39)));
+    if (fits) expect(add).not.toThrow();
+    else {
+      expect(add).toThrow('VFIO_GROUP_SET_CONTAINER: EINVAL at vfio_iommu_aper_conflict');
+      expect(guest.iommu.iovaList).toBe(iovaList);
+      expect(guest.state()).toBe(before);
+      guest.unmap(iovaPn, npage);
+      expect(add).not.toThrow();
+    }
+  });
+
+  test('of no width that exists is the fault of whoever wrote it down', () => {
+    const { container } = new Guest();
+    expect(() => container.addGroup(other(intelVtd(40)))).toThrow(InputError);
+  });
 });

@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { ResvRegion } from '@pinfold/iommu';
-import { clipToAperture, excludeReserved, iovaDmaValid } from './iova-list.ts';
+import {
+  clipToAperture,
+  excludeReserved,
+  expandAperture,
+  iovaDmaValid,
+  refreshReserved,
+} from './iova-list.ts';
 
 function ranges(
   ...pairs: readonly (readonly [number, number])[]
@@ -47,6 +53,30 @@ describe('cutting out reserved regions', () => {
     ],
   ])('%s', (_, regions, left) => {
     expect(excludeReserved(ranges([0, 99]), regions)).toEqual(left);
+  });
+});
+
+describe('widening to the apertures that are left', () => {
+  test.each([
+    ['one domain', ranges([5, 10], [20, 30]), ranges([0, 99]), ranges([0, 10], [20, 99])],
+    ['the tightest of two', ranges([5, 30]), ranges([2, 99], [3, 50]), ranges([3, 50])],
+    ['no domain', ranges([5, 10], [20, 30]), [], ranges([0, 10], [20, 2 ** 52 - 1])],
+    ['no restriction', [], ranges([0, 99]), []],
+  ])('%s', (_, list, apertures, widened) => {
+    expect(expandAperture(list, apertures)).toEqual(widened);
+  });
+});
+
+describe('cutting the list anew', () => {
+  test.each([
+    ['nothing reserved', ranges([5, 10], [20, 30]), ranges(), ranges([5, 30])],
+    ['one region', ranges([5, 10], [20, 30]), ranges([12, 15]), ranges([5, 11], [16, 30])],
+    ['a region beyond the ends', ranges([5, 30]), ranges([0, 4], [31, 99]), ranges([5, 30])],
+    ['everything', ranges([5, 30]), ranges([0, 99]), null],
+    ['no restriction', [], ranges([0, 99]), []],
+  ])('%s', (_, list, regions, left) => {
+    const reserved = regions.map((region) => ({ type: 'reserved', ...region }) as const);
+    expect(refreshReserved(list, reserved)).toEqual(left);
   });
 });
 

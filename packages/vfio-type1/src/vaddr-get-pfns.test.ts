@@ -1,3 +1,4 @@
+import { PTE, VM, VM_FAULT, Vma } from '@pinfold/mm';
 import { describe, expect, test } from 'vitest';
 import { BAR, Guest, minus, PFN, SECTION, VPN, type GuestOptions } from '../test/guest.ts';
 import { VfioBatch } from './batch.ts';
@@ -97,5 +98,60 @@ describe('device memory leaves the batch empty; the result is the rest of the le
     const options: GuestOptions = { ranges: [{ pfn: SECTION + 100, npage: SECTION }] };
     const guest = new Guest(options).mmapBar({ npage: 10, pfn: SECTION + 50 });
     expect(refill(guest, VPN, 10)).toMatchObject({ ret: 1, batch: { size: 0, pfn: SECTION + 50 } });
+  });
+});
+
+describe('device memory that its driver maps when it is asked', () => {
+  /** 2 MiB at a 2 MiB boundary, absent; the driver answers with a code, and maps if it is 0. */
+  function lazy(code: number, { writable = true, maps = true } = {}): Guest {
+    const guest = new Guest();
+    const ops = {
+      name: 'a device',
+      anonymous: false,
+      order: 0,
+      fault: () => {
+        const bits = PTE.present | PTE.special | (writable ? PTE.write : 0);
+        if (code === 0 && maps) guest.mm.pageTable.setLeaves(VPN, BAR, 1, 1, bits);
+        return code;
+      },
+    };
+    const flags = VM.READ | (writable ? VM.WRITE : 0) | VM.PFNMAP | VM.IO;
+    guest.mm.vmas.insert(new Vma(VPN, VPN + 512, flags, ops));
+    return guest;
+  }
+
+  /** Result, walks, fixup_user_fault calls, faults that reached the driver. */
+  function tried(guest: Guest, prot = 3): number[] {
+    let ret = 0;
+    const counts = guest.counted(() => {
+      ({ ret } = refill(guest, VPN + 5, 1000, { prot }));
+    });
+    return [ret, counts.pfnmapFollows, counts.fixupFaults, counts.chunkStartTests];
+  }
+
+  test('is followed, faulted and followed again; and then only followed', () => {
+    const guest = lazy(0);
+    expect(tried(guest)).toEqual([507, 2, 1, 1]);
+    expect(tried(guest)).toEqual([507, 1, 0, 1]);
+  });
+
+  test.each([
+    ['SIGBUS: EFAULT', VM_FAULT.SIGBUS, minus('EFAULT')],
+    ['OOM: ENOMEM', VM_FAULT.OOM, minus('ENOMEM')],
+  ])('the driver answers %s', (_, code, expected) => {
+    expect(tried(lazy(code))).toEqual([expected, 1, 1, 0]);
+  });
+
+  test('a write to a read-only mapping is refused before the driver is asked', () => {
+    const guest = lazy(0, { writable: false });
+    expect(tried(guest, 3)).toEqual([minus('EFAULT'), 1, 1, 0]);
+    expect(guest.mm.pageTable.pfnAt(VPN)).toBe(-1);
+    expect(tried(guest, 1)).toEqual([507, 2, 1, 1]);
+    // Present now: the walk itself finds it read-only.
+    expect(tried(guest, 3)).toEqual([minus('EFAULT'), 1, 0, 0]);
+  });
+
+  test('a driver that maps nothing and says it did: the error of the walk', () => {
+    expect(tried(lazy(0, { maps: false }))).toEqual([minus('EINVAL'), 2, 1, 0]);
   });
 });

@@ -13,7 +13,7 @@ import { Process } from './process.ts';
 import { watch } from './watched-table.ts';
 import { world } from './world.ts';
 
-const numRuns = Number(process.env.PINFOLD_RUNS ?? 50);
+const numRuns = Number(process.env.PINFOLD_RUNS ?? 30);
 const TIMEOUT = 60_000 + 1000 * numRuns;
 
 /** When the driver fails: at which of its calls in an ioctl, and how many pages it maps before. */

@@ -1,9 +1,11 @@
 /**
- * What a page-table format is to the layer above it. A format states its page sizes, does the
- * mapping itself, and has its own rule for unmapping a part of a large leaf and its own gather
- * rule; a format is one file beside this one and one line in the registry.
+ * What a page-table format is to the layer above it. A format states its page sizes and whether the
+ * core splits ranges by them, does the mapping itself, and has its own rule for unmapping a part of
+ * a large leaf and its own gather rule; a format is one file beside this one and one line in the
+ * registry.
  *
- * @source include/linux/iommu.h struct iommu_domain_ops, 6.16; reference iommu.md §3 to §7
+ * @source include/linux/iommu.h struct iommu_domain_ops, 6.16; include/linux/generic_pt/iommu.h
+ * struct pt_iommu_ops, 7.2; reference iommu.md §3 to §7
  */
 import type { Counters, IovaPn, Pfn } from '@pinfold/base';
 import type { IotlbGather } from '../iotlb-gather.ts';
@@ -64,7 +66,7 @@ export interface IoPageTable {
   readonly mapped: number;
 
   /**
-   * Maps `count` pages of one size.
+   * Maps `count` pages of one size: map_pages of a driver; of a generic page table, map_range.
    *
    * @param iovaPn first I/O virtual page, aligned to the size
    * @param pfn first page frame, aligned to the size
@@ -76,7 +78,8 @@ export interface IoPageTable {
   mapPages(iovaPn: IovaPn, pfn: Pfn, order: number, count: number, prot: number): number;
 
   /**
-   * Unmaps `count` pages of one size.
+   * Unmaps `count` pages of one size: unmap_pages of a driver; of a generic page table,
+   * unmap_range.
    *
    * @param iovaPn first I/O virtual page
    * @param order log2 of the page size in pages

@@ -16,11 +16,10 @@ import { Errno, LEAF, pagesOf, PTRS_PER_TABLE, Slot, type IovaPn, type Pfn } fro
 import { IotlbGather } from '../iotlb-gather.ts';
 import { iommuPgsize, Pgsize } from '../pgsize.ts';
 import { IOMMU, type IoPageTable, type IoPageTableFormat } from './format.ts';
-import { clearEntries, ENTRY_PAGES, LEAF_SLOTS, slotOf, VtdTables } from './vtd-tables.ts';
+import { clearEntries, ENTRY_PAGES, LEAF_SLOTS, TABLE_PAGES, VtdTables } from './vtd-tables.ts';
 
 /** End of the output addresses in pages: entries hold 52 address bits. */
 const OUTPUT_PAGES = 2 ** 40;
-const TABLE_PAGES: readonly number[] = ENTRY_PAGES.map((pages) => pages * PTRS_PER_TABLE);
 
 class GenericPtVtdSs extends VtdTables implements IoPageTable {
   readonly isIommupt = true;
@@ -65,12 +64,10 @@ class GenericPtVtdSs extends VtdTables implements IoPageTable {
    */
   #mapInTable(iovaPn: IovaPn, pfn: Pfn, count: number, level: number, bits: number): number {
     const pages = ENTRY_PAGES[level];
-    const slot = slotOf(iovaPn, level);
-    const end = Math.min(PTRS_PER_TABLE - slot, count);
     const arena = level === 0 ? this.pts : this.dirs;
-    const table = this.tableAt(iovaPn, level);
-    if (table === LEAF) return -Errno.EADDRINUSE;
-    const first = table * PTRS_PER_TABLE + slot;
+    const first = this.entryAt(iovaPn, level);
+    if (first === LEAF) return -Errno.EADDRINUSE;
+    const end = Math.min(PTRS_PER_TABLE - (first & 511), count);
     arena.admitFrames(pfn + end * pages);
     let n = 0;
     for (; n < end; n++) {
@@ -118,7 +115,7 @@ class GenericPtVtdSs extends VtdTables implements IoPageTable {
   #unmap(table: number, level: number, start: IovaPn, last: IovaPn, freelist: number[]): boolean {
     const pages = ENTRY_PAGES[level];
     const tableStart = Math.floor(start / TABLE_PAGES[level]) * TABLE_PAGES[level];
-    const from = slotOf(start, level);
+    const from = Math.floor((start - tableStart) / pages);
     const to = Math.min(PTRS_PER_TABLE - 1, Math.floor((last - tableStart) / pages));
     if (level === 0) return this.#unmapLastLevel(table * PTRS_PER_TABLE + from, to - from + 1);
     const { child, bits, frame } = this.dirs;

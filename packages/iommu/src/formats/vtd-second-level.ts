@@ -30,7 +30,7 @@ import {
   type IoPageTableFormat,
   type IoPageTableOptions,
 } from './format.ts';
-import { clearEntries, ENTRY_PAGES, LEAF_SLOTS, slotOf, VtdTables } from './vtd-tables.ts';
+import { clearEntries, ENTRY_PAGES, LEAF_SLOTS, TABLE_PAGES, VtdTables } from './vtd-tables.ts';
 
 class VtdSecondLevel extends VtdTables implements IoPageTable {
   readonly #maxLeafLevel: number;
@@ -85,14 +85,11 @@ class VtdSecondLevel extends VtdTables implements IoPageTable {
   /** Writes leaves of one level up to the end of their table; returns the pages mapped. */
   #mapInTable(iovaPn: IovaPn, pfn: Pfn, npage: number, level: number, bits: number): number {
     const pages = ENTRY_PAGES[level];
-    const slot = slotOf(iovaPn, level);
-    const superpages = Math.floor(npage / pages);
-    const n = Math.min(PTRS_PER_TABLE - slot, superpages);
     const arena = level === 0 ? this.pts : this.dirs;
-    const table = this.tableAt(iovaPn, level);
-    if (table === LEAF)
+    const first = this.entryAt(iovaPn, level);
+    if (first === LEAF)
       throw new KernelBug('pfn_to_dma_pte', `iova page ${iovaPn} lies under a superpage`);
-    const first = table * PTRS_PER_TABLE + slot;
+    const n = Math.min(PTRS_PER_TABLE - (first & 511), Math.floor(npage / pages));
     arena.admitFrames(pfn + n * pages);
     if (level > 0) this.#switchToSuperPage(first, n, level);
     for (let i = 0; i < n; i++) {
@@ -123,8 +120,8 @@ class VtdSecondLevel extends VtdTables implements IoPageTable {
   /** Clears the entries of a table that lie in [start, last], and gathers the tables it covers. */
   #clear(table: number, level: number, start: IovaPn, last: IovaPn, gather: IotlbGather): void {
     const pages = ENTRY_PAGES[level];
-    const tableStart = Math.floor(start / (pages * PTRS_PER_TABLE)) * pages * PTRS_PER_TABLE;
-    const from = slotOf(start, level);
+    const tableStart = Math.floor(start / TABLE_PAGES[level]) * TABLE_PAGES[level];
+    const from = Math.floor((start - tableStart) / pages);
     const to = Math.min(PTRS_PER_TABLE - 1, Math.floor((last - tableStart) / pages));
     const index = table * PTRS_PER_TABLE;
     if (level === 0) {

@@ -69,7 +69,7 @@ const NONE: Extents = [];
 /** Level state. */
 export const state: Level = {
   name: 'state',
-  summary: 'result, locked memory, pins, capabilities, dirty bitmap, physical layout',
+  summary: 'result, VmLck, pins, capabilities, dirty bitmap, layout',
   needsLayout: false,
   applies: () => true,
   compare,

@@ -21,9 +21,10 @@ import {
   type PinnedChunk,
 } from '../pin-chunk.ts';
 import { isInvalidReservedPfn } from '../put-pfn.ts';
+import { scanIovaToPhys } from '../scan-iova-to-phys.ts';
 import { vaddrGetPfns } from '../vaddr-get-pfns.ts';
 import type { VfioIommu } from '../vfio-iommu.ts';
-import { acceptPages, batched } from './batched.ts';
+import { acceptPages, unpinPages } from './batched.ts';
 
 /** No frame was left alone by a refill. */
 const NONE = -1;
@@ -87,7 +88,7 @@ export const batchedPageArray: PinAlgorithm = {
 
   pinChunk: pinPagesRemote,
 
-  unpinRegion: batched.unpinRegion,
+  unpinRegion: unpinPages,
 
-  nextUnmapRun: batched.nextUnmapRun,
+  nextUnmapRun: scanIovaToPhys,
 };

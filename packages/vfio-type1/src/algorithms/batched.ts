@@ -5,7 +5,7 @@
  * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, vfio_unpin_pages_remote, 6.16;
  * reference type1.md §5.1 and §6, strategies.md (f)
  */
-import { Slot, type IovaPn } from '@pinfold/base';
+import { Slot, type IovaPn, type Pfn } from '@pinfold/base';
 import { numPfnsContiguous } from '@pinfold/mm';
 import type { VfioBatch } from '../batch.ts';
 import type { VfioDma } from '../dma.ts';
@@ -83,6 +83,33 @@ function chargeEach(
   return i;
 }
 
+/**
+ * Unpins a physically contiguous region, page by page.
+ *
+ * @param iommu the container's state
+ * @param dma the mapping
+ * @param iovaPn first I/O virtual page of the region
+ * @param pfn its first page frame
+ * @param npage its length in pages
+ * @param doAccounting whether to take the charge back here
+ * @returns pages unpinned whose charge is to be taken back
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_unpin_pages_remote, 6.12 and 6.16
+ */
+export function unpinPages(
+  iommu: VfioIommu,
+  dma: VfioDma,
+  iovaPn: IovaPn,
+  pfn: Pfn,
+  npage: number,
+  doAccounting: boolean,
+): number {
+  iommu.counters.add(Slot.unpinPagesRemoteCalls, 1);
+  putPfns(iommu, pfn, npage, dma.prot, dma.pfnList, iovaPn);
+  const { unlocked, locked } = iommu.put;
+  if (doAccounting) vfioLockAcct(dma, locked - unlocked, true);
+  return unlocked;
+}
+
 /** The registry's entry. */
 export const batched: PinAlgorithm = {
   name: 'batched',
@@ -93,13 +120,7 @@ export const batched: PinAlgorithm = {
     return pinPagesRemote(iommu, dma, vaddr, npage, limit, batch, chunk, acceptPages);
   },
 
-  unpinRegion(iommu, dma, iovaPn, pfn, npage, doAccounting) {
-    iommu.counters.add(Slot.unpinPagesRemoteCalls, 1);
-    putPfns(iommu, pfn, npage, dma.prot, dma.pfnList, iovaPn);
-    const { unlocked, locked } = iommu.put;
-    if (doAccounting) vfioLockAcct(dma, locked - unlocked, true);
-    return unlocked;
-  },
+  unpinRegion: unpinPages,
 
   nextUnmapRun: scanIovaToPhys,
 };

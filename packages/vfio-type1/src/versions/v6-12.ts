@@ -11,6 +11,7 @@ export const v6_12: KernelVersion = {
     series: '6.12',
     rangeUnpinStep: 'nth_page',
     hugeZeroUnshare: 'split',
+    diskLargeFolios: false,
     source: 'mm/gup.c unpin_user_page_range_dirty_lock, 6.12; recordings of 6.12.90',
   },
   iommu: {

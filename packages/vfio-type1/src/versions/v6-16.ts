@@ -11,6 +11,7 @@ export const v6_16: KernelVersion = {
     series: '6.16',
     rangeUnpinStep: 'nth_page',
     hugeZeroUnshare: 'thp',
+    diskLargeFolios: true,
     source: 'mm/gup.c unpin_user_page_range_dirty_lock, 6.16',
   },
   iommu: {

@@ -11,6 +11,7 @@ export const v6_18: KernelVersion = {
     series: '6.18',
     rangeUnpinStep: 'page + i',
     hugeZeroUnshare: 'thp',
+    diskLargeFolios: true,
     source: 'mm/gup.c gup_folio_range_next, 6.18',
   },
   iommu: {

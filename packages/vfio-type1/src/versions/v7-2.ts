@@ -11,6 +11,7 @@ export const v7_2: KernelVersion = {
     series: '7.2',
     rangeUnpinStep: 'page + i',
     hugeZeroUnshare: 'thp',
+    diskLargeFolios: true,
     source: 'mm/gup.c gup_folio_range_next, 6.18; recordings of 7.2.12',
   },
   iommu: {

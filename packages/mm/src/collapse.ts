@@ -1,0 +1,62 @@
+/**
+ * MADV_COLLAPSE: the small pages of an aligned 2 MiB range are copied into one THP.
+ *
+ * @source mm/khugepaged.c madvise_collapse, collapse_huge_page, 6.16
+ */
+import { Errno, offsetIn, pagesOf, PMD_ORDER, type Vpn } from '@pinfold/base';
+import { allocCopyOfFolio } from './fault-folio.ts';
+import { folioPutRefs } from './folio.ts';
+import { PG } from './memmap.ts';
+import type { MmStruct } from './mm-struct.ts';
+import { PTE } from './page-table.ts';
+import { VM } from './vma.ts';
+
+/**
+ * Collapses every aligned 2 MiB block of a range of anonymous memory that is not a THP yet, whatever
+ * the settings of THP; absent pages become zero pages of it.
+ *
+ * @param mm address space
+ * @param vpn first virtual page
+ * @param npage length in pages
+ * @returns 0 if all blocks are THPs now; -EINVAL for memory that cannot be collapsed; -EAGAIN when
+ *   a page is pinned or shared; -ENOMEM without a free THP, or when nothing is mapped
+ * @source mm/khugepaged.c madvise_collapse, 6.16
+ */
+export function adviseCollapse(mm: MmStruct, vpn: Vpn, npage: number): number {
+  const vma = mm.vmas.lookup(vpn);
+  if (vma === null || vma.end < vpn + npage) return -Errno.ENOMEM;
+  if (vma.ops?.anonymous !== true || vma.flags & VM.NOHUGEPAGE) return -Errno.EINVAL;
+  const pages = pagesOf(PMD_ORDER);
+  const first = vpn + ((pages - offsetIn(vpn, PMD_ORDER)) % pages);
+  let error = 0;
+  for (let at = first; at + pages <= vpn + npage; at += pages) {
+    error = collapseBlock(mm, at) || error;
+  }
+  return error;
+}
+
+function collapseBlock(mm: MmStruct, vpn: Vpn): number {
+  const { pageTable, memory } = mm;
+  const { memmap } = memory;
+  const pages = pagesOf(PMD_ORDER);
+  if (pageTable.walk(vpn) && pageTable.level === 1) return 0;
+  let present = 0;
+  let busy = false;
+  pageTable.forEachLeaf(vpn, vpn + pages, (_vpn, pfn, _level, bits) => {
+    present++;
+    // A reference more than that of the mapping is a pin or another process.
+    if ((bits & PTE.special) === 0) busy ||= memmap.refcount[memmap.headEntryOf(pfn)] !== 1;
+  });
+  if (present === 0) return -Errno.EINVAL;
+  if (busy) return -Errno.EAGAIN;
+  const thp = allocCopyOfFolio(mm, vpn, PMD_ORDER, PG.anon);
+  if (thp < 0) return -Errno.ENOMEM;
+  pageTable.forEachLeaf(vpn, vpn + pages, (at, pfn, level, bits) => {
+    pageTable.setEntry(at, 0, level, 0);
+    if ((bits & PTE.special) === 0) folioPutRefs(memmap, pfn, 1);
+  });
+  pageTable.freePteTable(vpn);
+  const writable = (mm.vmas.lookup(vpn)?.flags ?? 0) & VM.WRITE ? PTE.write : 0;
+  pageTable.setEntry(vpn, thp, 1, PTE.present | PTE.anonExclusive | writable);
+  return 0;
+}

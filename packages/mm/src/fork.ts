@@ -1,0 +1,81 @@
+/**
+ * fork: a child gets a copy of the address space. Anonymous pages are shared until one of the two
+ * writes; pages that may be pinned are copied for the child at once, so that the device goes on
+ * with the parent's page.
+ *
+ * @source kernel/fork.c dup_mmap, mm/memory.c copy_page_range, copy_present_page,
+ * mm/huge_memory.c copy_huge_pmd, mm/hugetlb.c copy_hugetlb_page_range, 6.16; reference mm.md §3, §5.5
+ */
+import { Errno, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
+import { splitHugePmd } from './anon.ts';
+import { allocCopyOfFolio } from './fault-folio.ts';
+import { folioMaybeDmaPinned, folioRefAdd } from './folio.ts';
+import { PG } from './memmap.ts';
+import { MmStruct } from './mm-struct.ts';
+import { PTE } from './page-table.ts';
+import { VM, Vma } from './vma.ts';
+import { exitMmap } from './zap.ts';
+
+/**
+ * Copies an address space for a child. Shared file mappings are not copied: the child faults them
+ * in. Locks and the charge of `locked_vm` are not inherited.
+ *
+ * @param parent the parent's address space; its anonymous pages are write-protected
+ * @param child an empty address space on the same memory
+ * @returns 0; -ENOMEM, with the child empty, when a pinned page could not be copied
+ * @source kernel/fork.c dup_mmap, 6.16
+ */
+export function dupMmap(parent: MmStruct, child: MmStruct): number {
+  for (const vma of parent.vmas) {
+    child.vmas.insert(new Vma(vma.start, vma.end, vma.flags & ~VM.LOCKED, vma.ops, vma.pgoff));
+  }
+  for (const vma of parent.vmas) {
+    const shared = (vma.flags & (VM.SHARED | VM.PFNMAP)) === VM.SHARED;
+    if (shared || copyPageRange(parent, child, vma)) continue;
+    exitMmap(child);
+    return -Errno.ENOMEM;
+  }
+  return 0;
+}
+
+/** Copies the entries of a VMA; false without memory for a copy. */
+function copyPageRange(parent: MmStruct, child: MmStruct, vma: Vma): boolean {
+  const { pageTable, memory } = parent;
+  // A THP that may be pinned is copied page by page.
+  pageTable.forEachLeaf(vma.start, vma.end, (vpn, pfn, level, bits) => {
+    const pinned = level === 1 && (bits & PTE.special) === 0 && mayBePinned(parent, pfn);
+    if (pinned && (vma.flags & VM.HUGETLB) === 0) splitHugePmd(parent, vpn);
+  });
+  let copied = true;
+  pageTable.forEachLeaf(vma.start, vma.end, (vpn, pfn, level, bits) => {
+    if (!copied) return;
+    if (bits & PTE.special) {
+      child.pageTable.setEntry(vpn, pfn, level, bits);
+      return;
+    }
+    const anon = (memory.memmap.flags[memory.memmap.headEntryOf(pfn)] & PG.anon) !== 0;
+    if (anon && bits & PTE.anonExclusive && mayBePinned(parent, pfn)) {
+      copied = copyPinned(child, vpn, pfn, level);
+      return;
+    }
+    const sharedBits = bits & ~(PTE.write | PTE.anonExclusive);
+    pageTable.setEntry(vpn, pfn, level, sharedBits);
+    child.pageTable.setEntry(vpn, pfn, level, sharedBits);
+    folioRefAdd(memory.memmap, pfn, 1);
+  });
+  return copied;
+}
+
+/** folio_needs_cow_for_dma: only a process that has pinned asks for the count. */
+function mayBePinned(mm: MmStruct, pfn: Pfn): boolean {
+  return mm.hasPinned && folioMaybeDmaPinned(mm.memory.memmap, pfn);
+}
+
+function copyPinned(child: MmStruct, vpn: Vpn, pfn: Pfn, level: number): boolean {
+  const { memmap } = child.memory;
+  const flags = memmap.flags[memmap.headEntryOf(pfn)] & (PG.anon | PG.hugetlb);
+  const copy = allocCopyOfFolio(child, vpn, level * PMD_ORDER, flags);
+  if (copy < 0) return false;
+  child.pageTable.setEntry(vpn, copy, level, PTE.present | PTE.anonExclusive);
+  return true;
+}
