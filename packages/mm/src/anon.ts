@@ -11,7 +11,7 @@ import { offsetIn, pagesOf, PMD_ORDER, PTRS_PER_TABLE, type Pfn, type Vpn } from
 import { doWpPage } from './cow.ts';
 import { FAULT_FLAG, VM_FAULT, type VmOperations } from './fault.ts';
 import { allocZeroedFolio } from './fault-folio.ts';
-import { folioRefAdd } from './folio.ts';
+import { folioPutRefs, folioRefAdd } from './folio.ts';
 import { PG } from './memmap.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
@@ -98,8 +98,9 @@ function replaceHugeZero(mm: MmStruct, vpn: Vpn, write: number): boolean {
 }
 
 /**
- * Maps the pages of a PMD leaf one by one; the folio stays as it is. The huge zero page becomes
- * small zero pages.
+ * Maps the pages of a PMD leaf of anonymous memory one by one; the folio stays as it is. The huge
+ * zero page becomes small zero pages. A leaf of anything else is cleared: its pages can be faulted in
+ * again.
  *
  * @param mm address space
  * @param vpn virtual page under the leaf
@@ -110,13 +111,20 @@ export function splitHugePmd(mm: MmStruct, vpn: Vpn): void {
   pageTable.walk(vpn);
   const pfn = pageTable.dirs.frame[pageTable.index];
   const special = pageTable.dirs.bits[pageTable.index] & PTE.special;
-  pageTable.splitLeaf(vpn);
   const first = vpn - offsetIn(vpn, PMD_ORDER);
-  if (special && pfn === memory.hugeZeroPfn) {
+  const { memmap } = memory;
+  const zero = special !== 0 && pfn === memory.hugeZeroPfn;
+  if (!zero && (special !== 0 || (memmap.flags[memmap.headEntryOf(pfn)] & PG.anon) === 0)) {
+    pageTable.setEntry(first, 0, 1, 0);
+    if (!special) folioPutRefs(memmap, pfn, 1);
+    return;
+  }
+  pageTable.splitLeaf(vpn);
+  if (zero) {
     for (let i = 0; i < PTRS_PER_TABLE; i++) {
       pageTable.setEntry(first + i, memory.zeroPfn, 0, PTE.present | PTE.special);
     }
-  } else if (!special) folioRefAdd(memory.memmap, pfn, PTRS_PER_TABLE - 1);
+  } else folioRefAdd(memmap, pfn, PTRS_PER_TABLE - 1);
 }
 
 /** Maps a new folio of the largest allowed order that fits around the page. */

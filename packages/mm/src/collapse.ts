@@ -5,7 +5,7 @@
  */
 import { Errno, offsetIn, pagesOf, PMD_ORDER, type Vpn } from '@pinfold/base';
 import { allocCopyOfFolio } from './fault-folio.ts';
-import { folioPutRefs } from './folio.ts';
+import { folioMaybeDmaPinned, folioPutRefs } from './folio.ts';
 import { PG } from './memmap.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
@@ -19,7 +19,7 @@ import { VM } from './vma.ts';
  * @param vpn first virtual page
  * @param npage length in pages
  * @returns 0 if all blocks are THPs now; -EINVAL for memory that cannot be collapsed; -EAGAIN when
- *   a page is pinned or shared; -ENOMEM without a free THP, or when nothing is mapped
+ *   a page is pinned; -ENOMEM without a free THP, or when nothing is mapped
  * @source mm/khugepaged.c madvise_collapse, 6.16
  */
 export function adviseCollapse(mm: MmStruct, vpn: Vpn, npage: number): number {
@@ -44,8 +44,8 @@ function collapseBlock(mm: MmStruct, vpn: Vpn): number {
   let busy = false;
   pageTable.forEachLeaf(vpn, vpn + pages, (_vpn, pfn, _level, bits) => {
     present++;
-    // A reference more than that of the mapping is a pin or another process.
-    if ((bits & PTE.special) === 0) busy ||= memmap.refcount[memmap.headEntryOf(pfn)] !== 1;
+    // References beyond those of mappings are pins.
+    if ((bits & PTE.special) === 0) busy ||= folioMaybeDmaPinned(memmap, pfn);
   });
   if (present === 0) return -Errno.EINVAL;
   if (busy) return -Errno.EAGAIN;

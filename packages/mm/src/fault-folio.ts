@@ -4,7 +4,7 @@
  * @source mm/memory.c alloc_anon_folio, mm/huge_memory.c vma_alloc_anon_folio_pmd, 6.16
  */
 import { isAligned, pagesOf, Slot, type Pfn, type Vpn } from '@pinfold/base';
-import { FrameRun } from './frame-source.ts';
+import { FrameRun, LONGTERM_PIN } from './frame-source.ts';
 import { PG } from './memmap.ts';
 import type { MmStruct } from './mm-struct.ts';
 
@@ -25,8 +25,9 @@ export function vmaAllocFolio(mm: MmStruct, vpn: Vpn, order: number, flags: numb
   const frames = mm.frames ?? mm.memory.frames;
   const pool = flags & PG.hugetlb ? mm.memory.hugetlbPool(order) : null;
   if (frames === null || pool?.take() === false) return -1;
+  const pin = mm.memory.memallocPin ? LONGTERM_PIN : 0;
   const run = new FrameRun();
-  frames.framesFor(vpn, pagesOf(order), order, run, flags);
+  frames.framesFor(vpn, pagesOf(order), order, run, flags | pin);
   const fits = order === 0 || (run.order === order && run.npage === pagesOf(order));
   if (run.pfn < 0 || !fits || !isAligned(run.pfn, order)) {
     pool?.free();

@@ -55,7 +55,7 @@ function copyPageRange(parent: MmStruct, child: MmStruct, vma: Vma): boolean {
     }
     const anon = (memory.memmap.flags[memory.memmap.headEntryOf(pfn)] & PG.anon) !== 0;
     if (anon && bits & PTE.anonExclusive && mayBePinned(parent, pfn)) {
-      copied = copyPinned(child, vpn, pfn, level);
+      copied = copyPinned(child, vma, vpn, pfn, level);
       return;
     }
     const sharedBits = bits & ~(PTE.write | PTE.anonExclusive);
@@ -71,11 +71,12 @@ function mayBePinned(mm: MmStruct, pfn: Pfn): boolean {
   return mm.hasPinned && folioMaybeDmaPinned(mm.memory.memmap, pfn);
 }
 
-function copyPinned(child: MmStruct, vpn: Vpn, pfn: Pfn, level: number): boolean {
+function copyPinned(child: MmStruct, vma: Vma, vpn: Vpn, pfn: Pfn, level: number): boolean {
   const { memmap } = child.memory;
   const flags = memmap.flags[memmap.headEntryOf(pfn)] & (PG.anon | PG.hugetlb);
   const copy = allocCopyOfFolio(child, vpn, level * PMD_ORDER, flags);
   if (copy < 0) return false;
-  child.pageTable.setEntry(vpn, copy, level, PTE.present | PTE.anonExclusive);
+  const write = vma.flags & VM.WRITE ? PTE.write : 0;
+  child.pageTable.setEntry(vpn, copy, level, PTE.present | PTE.anonExclusive | write);
   return true;
 }

@@ -6,6 +6,12 @@
  */
 import { InputError, type Pfn, type Vpn } from '@pinfold/base';
 
+/**
+ * Asks for frames that will be pinned for long: none of ZONE_MOVABLE or a CMA area
+ * (PF_MEMALLOC_PIN).
+ */
+export const LONGTERM_PIN = 0x100;
+
 /** The answer of a {@link FrameSource}: a run of frames, filled in by it. */
 export class FrameRun {
   /** First page frame, or -1: these pages get no frame (a hole). */
@@ -25,9 +31,19 @@ export interface FrameSource {
    * @param npage pages wanted, at least 1
    * @param order folio order wanted; the answer's may be smaller (fallback)
    * @param out gets the run: at most `npage` pages that are contiguous in both spaces
-   * @param pageFlags {@link PG} flags of what the frames are for: anonymous, hugetlb; 0 for a file
+   * @param pageFlags {@link PG} flags of what the frames are for: anonymous, hugetlb; 0 for a file;
+   *   and {@link LONGTERM_PIN}
    */
   framesFor(vpn: Vpn, npage: number, order: number, out: FrameRun, pageFlags?: number): void;
+
+  /**
+   * Told of a folio that was freed, if the source wants its frames back.
+   *
+   * @param pfn first page frame
+   * @param order folio order
+   * @param pageFlags {@link PG} flags that it had
+   */
+  framesFreed?(pfn: Pfn, order: number, pageFlags: number): void;
 }
 
 /** One run of a prescribed layout. */

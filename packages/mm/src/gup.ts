@@ -25,6 +25,7 @@ import { FAULT_FLAG, faultErrno, handleMmFault, VM_FAULT } from './fault.ts';
 import { addToSmallFolios, GUP_PIN_COUNTING_BIAS, tryGrabFolio } from './folio.ts';
 import { checkMigrateMovablePages } from './longterm.ts';
 import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
+import { migrateForLongterm } from './migrate.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { MAX_VPN, PTE } from './page-table.ts';
 import { unpinUserPages } from './unpin.ts';
@@ -68,16 +69,46 @@ export function pinUserPagesRemote(
 ): number {
   mm.memory.counters.add(Slot.gupCalls, 1);
   mm.hasPinned = true;
-  const got = getUserPages(mm, start, npage, gupFlags, pages);
-  if (got <= 0 || (gupFlags & FOLL.LONGTERM) === 0) return got;
-  const unpinnable = checkMigrateMovablePages(mm.memory, pages, got);
-  if (unpinnable < 0) return got;
-  unpinUserPages(mm.memory, pages, got);
-  mm.gupFailure = {
-    vpn: start + unpinnable,
-    why: 'the page is in ZONE_MOVABLE and was not migrated',
-  };
-  return -Errno.ENOMEM;
+  if ((gupFlags & FOLL.LONGTERM) === 0) return getUserPages(mm, start, npage, gupFlags, pages);
+  mm.memory.memallocPin = true;
+  const got = gupLongtermLocked(mm, start, npage, gupFlags, pages);
+  mm.memory.memallocPin = false;
+  return got;
+}
+
+/**
+ * Pins until no page lies in movable memory: what does is migrated, with nothing pinned meanwhile,
+ * and everything is pinned again.
+ */
+function gupLongtermLocked(
+  mm: MmStruct,
+  start: Vpn,
+  npage: number,
+  gupFlags: number,
+  pages: PageNumbers,
+): number {
+  const { memory } = mm;
+  for (;;) {
+    const got = getUserPages(mm, start, npage, gupFlags, pages);
+    const unpinnable = got > 0 ? checkMigrateMovablePages(memory, pages, got) : -1;
+    if (unpinnable < 0) return got;
+    unpinUserPages(memory, pages, got);
+    const vpn = migrateMovablePages(mm, start, unpinnable, got);
+    if (vpn < 0) continue;
+    mm.gupFailure = { vpn, why: 'the page is in movable memory and could not be migrated' };
+    return -Errno.ENOMEM;
+  }
+}
+
+/** Migrates the pages that may not stay; returns the virtual page that could not be, or -1. */
+function migrateMovablePages(mm: MmStruct, start: Vpn, from: number, npage: number): Vpn {
+  const { memmap } = mm.memory;
+  for (let i = from; i < npage; i++) {
+    const pfn = mm.pageTable.pfnAt(start + i);
+    if (pfn >= 0 && memmap.longtermPinnable(pfn)) continue;
+    if (migrateForLongterm(mm, start + i) < 0) return start + i;
+  }
+  return -1;
 }
 
 /** The loop over page-table leaves (__get_user_pages). */

@@ -54,6 +54,8 @@ export { HugetlbPool } from './hugetlb-pool.ts';
 export { HugetlbMemory } from './hugetlb.ts';
 export { MappedFile, type FileKind } from './page-cache.ts';
 export { PciBar } from './pci-bar.ts';
+export { migrateForLongterm } from './migrate.ts';
+export { BuddyAllocator, MAX_PAGE_ORDER, type BuddyOptions, type ZoneName } from './page-alloc.ts';
 export { walkSmaps } from './smaps.ts';
 export { exitMmap, zapRange } from './zap.ts';
 export { dupMmap } from './fork.ts';

@@ -1,9 +1,6 @@
 /**
  * The longterm pass over a page array: no page that is pinned for long may stay in movable memory.
  *
- * Left out: migration itself. A folio that would have to move counts as one whose migration fails,
- * which ends the call with ENOMEM and all its pins dropped.
- *
  * @source mm/gup.c check_and_migrate_movable_pages, 6.16; reference mm.md §5.1
  */
 import { maskedRun, Slot, type Pfn, type PageNumbers } from '@pinfold/base';

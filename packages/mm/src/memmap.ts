@@ -60,6 +60,8 @@ export interface MemoryRange {
   readonly npage: number;
   /** Zone of its sections; default `normal`. */
   readonly zone?: ZoneType;
+  /** Whether it is a CMA area, of whole sections: free for memory that can be migrated. */
+  readonly cma?: boolean;
 }
 
 /** `sectionBase` of a section without a memory map. */
@@ -91,8 +93,8 @@ export class MemMap {
   sectionBase: Int32Array;
   /** Per section: log2 of the pages that one state entry stands for. */
   sectionStride: Uint8Array;
-  /** Told the order of every hugetlb folio that is freed, so that its pool gets the page back. */
-  hugetlbFreed: ((order: number) => void) | null = null;
+  /** Told of every folio that is freed: its first frame, order and {@link PG} flags. */
+  folioFreed: ((pfn: Pfn, order: number, flags: number) => void) | null = null;
   readonly #zoneMovable: Uint8Array;
   readonly #slotOfSection: Int32Array;
   readonly #sectionOfSlot: Int32Array;
@@ -299,7 +301,7 @@ export class MemMap {
    * Whether a folio may stay where it is under a longterm pin.
    *
    * @param pfn any page of the folio
-   * @returns false in ZONE_MOVABLE
+   * @returns false in ZONE_MOVABLE and in CMA areas
    * @source include/linux/mm.h folio_is_longterm_pinnable, 6.16
    */
   longtermPinnable(pfn: Pfn): boolean {
@@ -335,7 +337,7 @@ export class MemMap {
   freeFolio(pfn: Pfn): void {
     const entry = this.headEntryOf(pfn);
     const order = this.order[entry];
-    if (this.flags[entry] & PG.hugetlb) this.hugetlbFreed?.(order);
+    const flags = this.flags[entry];
     const head = pfn - (pfn % 2 ** order);
     for (let at = head; at < head + 2 ** order; at += PAGES_PER_SECTION) {
       const from = this.entryOf(at);
@@ -344,6 +346,7 @@ export class MemMap {
         field.fill(0, from, Math.max(to, from + 1));
       }
     }
+    this.folioFreed?.(head, order, flags);
   }
 
   /**
@@ -400,7 +403,7 @@ export class MemMap {
     const first = Math.floor(range.pfn / PAGES_PER_SECTION);
     const last = Math.floor((range.pfn + range.npage - 1) / PAGES_PER_SECTION);
     this.sectionBase.fill(UNTOUCHED, first, last + 1);
-    if (range.zone === 'movable') this.#zoneMovable.fill(1, first, last + 1);
+    if (range.zone === 'movable' || range.cma) this.#zoneMovable.fill(1, first, last + 1);
   }
 
   /** Pages of a present section that are in no range get PG_reserved, as early holes do at boot. */

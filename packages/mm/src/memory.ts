@@ -7,7 +7,8 @@
 import { Counters, type Pfn } from '@pinfold/base';
 import type { FrameSource } from './frame-source.ts';
 import type { HugetlbPool } from './hugetlb-pool.ts';
-import type { MemMap } from './memmap.ts';
+import { PG, type MemMap } from './memmap.ts';
+import type { MmStruct } from './mm-struct.ts';
 import type { MmRules } from './rules.ts';
 import { THP_DEFAULTS, type ThpSettings } from './thp.ts';
 
@@ -45,6 +46,10 @@ export class Memory {
   /** What the kernel would have printed by WARN_ON_ONCE: one text per place. */
   readonly warnings: Map<string, string> = new Map();
 
+  /** Address spaces that have not ended. */
+  readonly addressSpaces: Set<MmStruct> = new Set();
+  /** Whether frames are allocated for a longterm pin (memalloc_pin_save). */
+  memallocPin = false;
   readonly #hugetlb: HugetlbPool[] = [];
 
   /**
@@ -54,6 +59,10 @@ export class Memory {
    */
   constructor(memmap: MemMap, rules: MmRules, counters: Counters = new Counters()) {
     this.memmap = memmap;
+    memmap.folioFreed = (pfn, order, flags) => {
+      if (flags & PG.hugetlb) this.hugetlbPool(order)?.free();
+      this.frames?.framesFreed?.(pfn, order, flags);
+    };
     this.rules = rules;
     this.counters = counters;
   }
@@ -65,7 +74,6 @@ export class Memory {
    */
   addHugetlbPool(pool: HugetlbPool): void {
     this.#hugetlb.push(pool);
-    this.memmap.hugetlbFreed = (order) => this.hugetlbPool(order)?.free();
   }
 
   /**

@@ -39,6 +39,7 @@ export class MmStruct {
   /** @param memory the machine's memory */
   constructor(memory: Memory) {
     this.memory = memory;
+    memory.addressSpaces.add(this);
   }
 }
 

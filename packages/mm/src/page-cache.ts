@@ -10,7 +10,7 @@
  * @source mm/shmem.c shmem_fault, mm/memory.c do_read_fault, do_cow_fault, do_shared_fault,
  * finish_fault, mm/hugetlb.c hugetlb_no_page, 6.16; reference mm.md §5.5 and §6
  */
-import { offsetIn, pagesOf, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
+import { ModelBug, offsetIn, pagesOf, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
 import { doWpPage } from './cow.ts';
 import { FAULT_FLAG, VM_FAULT, type VmOperations } from './fault.ts';
 import { allocCopyOfFolio, allocZeroedFolio } from './fault-folio.ts';
@@ -39,8 +39,8 @@ export class MappedFile implements VmOperations {
   readonly order: number;
   /** Frame of every page in the cache, by its index. */
   readonly #cache = new Map<number, Pfn>();
-  /** First frame of every folio in the cache. */
-  readonly #folios: Pfn[] = [];
+  /** Folios in the cache: first page of the file, by first frame. */
+  readonly #folios = new Map<Pfn, { readonly pgoff: number; readonly npage: number }>();
 
   /**
    * @param kind kind of file
@@ -100,9 +100,24 @@ export class MappedFile implements VmOperations {
    * @param memory the machine's memory
    */
   evict(memory: Memory): void {
-    for (const pfn of this.#folios) folioPutRefs(memory.memmap, pfn, 1);
-    this.#folios.length = 0;
+    for (const pfn of this.#folios.keys()) folioPutRefs(memory.memmap, pfn, 1);
+    this.#folios.clear();
     this.#cache.clear();
+  }
+
+  /**
+   * Takes note that a folio was moved to other frames.
+   *
+   * @param from its first frame until now
+   * @param to its first frame from now on
+   * @source mm/migrate.c folio_migrate_mapping, 6.16
+   */
+  move(from: Pfn, to: Pfn): void {
+    const folio = this.#folios.get(from);
+    if (!folio) throw new ModelBug(`frame ${from} is not in the page cache of the file`);
+    this.#folios.delete(from);
+    this.#folios.set(to, folio);
+    for (let i = 0; i < folio.npage; i++) this.#cache.set(folio.pgoff + i, to + i);
   }
 
   /** Orders that a fault asks for, largest first. */
@@ -122,7 +137,7 @@ export class MappedFile implements VmOperations {
       const flags = this.kind === 'hugetlbfs' ? PG.hugetlb : 0;
       const pfn = allocZeroedFolio(mm, vpn - offset, order, flags);
       if (pfn < 0) continue;
-      this.#folios.push(pfn);
+      this.#folios.set(pfn, { pgoff: first, npage: pagesOf(order) });
       for (let i = 0; i < pagesOf(order); i++) this.#cache.set(first + i, pfn + i);
       return pfn + offset;
     }

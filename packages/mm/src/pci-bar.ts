@@ -47,6 +47,11 @@ export class PciBar implements VmOperations {
   fault(mm: MmStruct, vma: Vma, vpn: Vpn): number {
     if (!this.enabled) return VM_FAULT.SIGBUS;
     const bits = PTE.present | PTE.special | (vma.flags & VM.WRITE ? PTE.write : 0);
+    if (mm.pageTable.pfnAt(vpn) >= 0) {
+      const { level, index, ptes, dirs } = mm.pageTable;
+      (level === 0 ? ptes : dirs).bits[index] = bits;
+      return 0;
+    }
     for (const order of [PUD_ORDER, PMD_ORDER, 0]) {
       const first = vpn - offsetIn(vpn, order);
       const level = order / PMD_ORDER;

@@ -4,8 +4,7 @@
  * @source mm/mmap.c, mm/mprotect.c, mm/madvise.c, mm/mlock.c, 6.16
  */
 import { Errno, InputError, isAligned, pagesOf, type Vpn } from '@pinfold/base';
-import { accountLockedVm } from './accounting.ts';
-import { touchPage, type VmOperations } from './fault.ts';
+import { faultErrno, touchPage, type VmOperations } from './fault.ts';
 import type { MmStruct, Task } from './mm-struct.ts';
 import { MAX_VPN, PTE } from './page-table.ts';
 import { VM, Vma } from './vma.ts';
@@ -91,6 +90,7 @@ export function mprotect(mm: MmStruct, vpn: Vpn, npage: number, prot: number): n
     part.part(part.start, part.end, (part.flags & ~(VM.READ | VM.WRITE)) | prot),
   );
   mm.vmas.mergeAround(vpn, mapped);
+  splitAtBorders(mm, vpn, mapped);
   if ((prot & VM.WRITE) === 0) writeProtect(mm, vpn, mapped);
   return mapped < end ? -Errno.ENOMEM : 0;
 }
@@ -102,15 +102,17 @@ export function mprotect(mm: MmStruct, vpn: Vpn, npage: number, prot: number): n
  * @param vpn first virtual page
  * @param npage length in pages
  * @param flag VM.HUGEPAGE or VM.NOHUGEPAGE
- * @returns 0; -ENOMEM when a page of it is not mapped
+ * @returns 0; -EINVAL when it cuts a hugetlb page; -ENOMEM when a page of it is not mapped
  * @source mm/khugepaged.c hugepage_madvise, 6.16
  */
 export function adviseHugepage(mm: MmStruct, vpn: Vpn, npage: number, flag: number): number {
   const end = vpn + npage;
+  if (cutsHugetlb(mm, vpn, end)) return -Errno.EINVAL;
   mm.vmas.replace(vpn, end, (part) =>
     part.part(part.start, part.end, (part.flags & ~(VM.HUGEPAGE | VM.NOHUGEPAGE)) | flag),
   );
   mm.vmas.mergeAround(vpn, end);
+  splitAtBorders(mm, vpn, end);
   return mappedUpTo(mm, vpn, end) < end ? -Errno.ENOMEM : 0;
 }
 
@@ -135,7 +137,8 @@ export function adviseDontneed(mm: MmStruct, vpn: Vpn, npage: number): number {
 }
 
 /**
- * Faults in every page of a range, for writing where a private mapping allows it.
+ * Faults in every page of a range, for writing where a private mapping allows it. Device memory is
+ * left alone.
  *
  * @param mm address space
  * @param vpn first virtual page
@@ -145,43 +148,63 @@ export function adviseDontneed(mm: MmStruct, vpn: Vpn, npage: number): number {
  */
 export function mmPopulate(mm: MmStruct, vpn: Vpn, npage: number): number {
   for (const vma of mm.vmas.overlapping(vpn, vpn + npage)) {
+    if (vma.flags & (VM.IO | VM.PFNMAP)) continue;
     const write = (vma.flags & (VM.WRITE | VM.SHARED)) === VM.WRITE;
     const end = Math.min(vpn + npage, vma.end);
     for (let at = Math.max(vpn, vma.start); at < end; at++) {
-      if (touchPage(mm, at, write) !== 0) return -Errno.EFAULT;
+      const code = touchPage(mm, at, write);
+      if (code !== 0) return faultErrno(code);
     }
   }
   return mappedUpTo(mm, vpn, vpn + npage) < vpn + npage ? -Errno.ENOMEM : 0;
 }
 
 /**
- * mlock or munlock: charges a range to `locked_vm` and populates it, or takes the charge back.
+ * mlock or munlock: charges a range to `locked_vm` and populates it, or takes the charge back. Device
+ * memory and hugetlb pages are neither locked nor charged, but count for the limit.
  *
  * @param task the process
  * @param vpn first virtual page
  * @param npage length in pages
  * @param lock true for mlock
- * @returns 0; -ENOMEM over RLIMIT_MEMLOCK without CAP_IPC_LOCK, or when a page is not mapped
- * @source mm/mlock.c do_mlock, apply_vma_lock_flags, 6.16
+ * @returns 0; -ENOMEM over RLIMIT_MEMLOCK without CAP_IPC_LOCK, when a page is not mapped (what lies
+ *   before it is done), or when nothing is behind a page; -EAGAIN without a free frame
+ * @source mm/mlock.c do_mlock, apply_vma_lock_flags, mlock_fixup, 6.16
  */
 export function mlock(task: Task, vpn: Vpn, npage: number, lock: boolean): number {
   const { mm } = task;
-  const end = vpn + npage;
-  let change = 0;
-  for (const vma of mm.vmas.overlapping(vpn, end)) {
-    const pages = Math.min(end, vma.end) - Math.max(vpn, vma.start);
-    if (((vma.flags & VM.LOCKED) !== 0) !== lock && !(vma.flags & VM.PFNMAP)) change += pages;
-  }
-  const ret = accountLockedVm(mm, change, lock, task, task.capIpcLock);
-  if (ret !== 0) return ret;
-  mm.vmas.replace(vpn, end, (part) => {
-    if (part.flags & VM.PFNMAP) return part;
-    const flags = lock ? part.flags | VM.LOCKED : part.flags & ~VM.LOCKED;
-    return part.part(part.start, part.end, flags);
-  });
+  const locked = pagesWhere(mm, vpn, vpn + npage, (flags) => (flags & VM.LOCKED) !== 0);
+  const limit = task.capIpcLock ? Infinity : task.memlockPages;
+  if (lock && mm.lockedVm + npage - locked > limit) return -Errno.ENOMEM;
+  const end = mappedUpTo(mm, vpn, vpn + npage);
+  const changes = (flags: number): boolean =>
+    (flags & (VM.IO | VM.PFNMAP | VM.HUGETLB)) === 0 && ((flags & VM.LOCKED) !== 0) !== lock;
+  mm.lockedVm += pagesWhere(mm, vpn, end, changes) * (lock ? 1 : -1);
+  mm.vmas.replace(vpn, end, (part) =>
+    changes(part.flags) ? part.part(part.start, part.end, part.flags ^ VM.LOCKED) : part,
+  );
   mm.vmas.mergeAround(vpn, end);
-  if (mappedUpTo(mm, vpn, end) < end) return -Errno.ENOMEM;
-  return lock ? mmPopulate(mm, vpn, npage) : 0;
+  splitAtBorders(mm, vpn, end);
+  if (end < vpn + npage) return -Errno.ENOMEM;
+  const error = lock ? mmPopulate(mm, vpn, npage) : 0;
+  return error === -Errno.ENOMEM ? -Errno.EAGAIN : error === -Errno.EFAULT ? -Errno.ENOMEM : error;
+}
+
+/** Pages of a range whose VMAs have certain flags. */
+function pagesWhere(mm: MmStruct, start: Vpn, end: Vpn, test: (flags: number) => boolean): number {
+  return mm.vmas
+    .overlapping(start, end)
+    .filter((vma) => test(vma.flags))
+    .reduce((sum, vma) => sum + Math.min(end, vma.end) - Math.max(start, vma.start), 0);
+}
+
+/**
+ * Splits large leaves that reach over a border that has become one of a VMA.
+ *
+ * @source mm/huge_memory.c vma_adjust_trans_huge, 6.16
+ */
+function splitAtBorders(mm: MmStruct, ...borders: Vpn[]): void {
+  for (const at of borders) if (mm.vmas.lookup(at)?.start === at) splitAt(mm, at);
 }
 
 /** First page at or after `vpn` that no VMA covers, at most `end`. */

@@ -30,17 +30,20 @@ export function zapRange(mm: MmStruct, start: Vpn, end: Vpn): void {
 }
 
 /**
- * Makes sure that no large leaf reaches over a page border.
+ * Makes sure that no large leaf reaches over a page border: a leaf of anonymous memory is split, one
+ * of device memory or of a file cleared.
  *
  * @param mm address space
  * @param vpn the first virtual page behind the border
- * @source mm/huge_memory.c split_huge_pmd_address, 6.16
+ * @source mm/huge_memory.c split_huge_pmd_address, __split_huge_pud_locked, 6.16
  */
 export function splitAt(mm: MmStruct, vpn: Vpn): void {
   const { pageTable } = mm;
   while (pageTable.pfnAt(vpn) >= 0 && offsetIn(vpn, PMD_ORDER * pageTable.level) !== 0) {
     if (pageTable.level === 1) splitHugePmd(mm, vpn);
-    else pageTable.splitLeaf(vpn);
+    else if (pageTable.dirs.bits[pageTable.index] & PTE.special) {
+      pageTable.setEntry(vpn - offsetIn(vpn, 2 * PMD_ORDER), 0, 2, 0);
+    } else pageTable.splitLeaf(vpn);
   }
 }
 
@@ -68,5 +71,6 @@ export function freePgtables(mm: MmStruct, start: Vpn, end: Vpn): void {
 export function exitMmap(mm: MmStruct): void {
   for (const vma of [...mm.vmas]) zapRange(mm, vma.start, vma.end);
   mm.vmas.replace(0, MAX_VPN, () => null);
+  mm.memory.addressSpaces.delete(mm);
   mm.mmUsers = 0;
 }

@@ -16,7 +16,7 @@ import type { RecordedPass, Recording } from './recording.ts';
  *   passes are not of its script
  */
 export function parseRecording(text: string, file: string): Recording {
-  const parsed = recordingSchema.safeParse(parseJson(text, file));
+  const parsed = recordingSchema.safeParse(parseJson(text, file), { reportInput: true });
   if (!parsed.success) throw asInputError(parsed.error, file);
   const scenario = recordedScenario(parsed.data, file);
   parsed.data.runs.forEach((pass, index) =>
@@ -66,7 +66,7 @@ function parseJson(text: string, file: string): unknown {
 function checkSteps({ steps, broken }: RecordedPass, scenario: Scenario, place: string): void {
   const expected = scenario.steps;
   steps.forEach((step, index) => {
-    const line = expected[index]?.text ?? 'no step';
+    const line = expected[index]?.text ?? '(no step)';
     if (step.line.trim().split(/\s+/).join(' ') !== line) {
       throw new InputError(
         `${place}[${index}].line`,
@@ -93,13 +93,15 @@ function asInputError({ issues }: z.ZodError, file: string): InputError {
   if (!issue) return new InputError(file, 'a recording', 'something else');
   const path = issue.path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`));
   const place = path.length > 0 ? `${file}: ${path.join('').replace(/^\./, '')}` : file;
-  return new InputError(place, expectedBy(issue), describe(issue.input));
+  const got =
+    issue.code === 'invalid_type' ? typeName(issue.input) : valueName(issue.input);
+  return new InputError(place, expectedBy(issue), got);
 }
 
 function expectedBy(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case 'invalid_type':
-      return issue.expected;
+      return issue.expected === 'record' ? 'object' : issue.expected;
     case 'invalid_value':
       return issue.values.map((value) => `'${String(value)}'`).join(' or ');
     case 'too_small':
@@ -111,10 +113,16 @@ function expectedBy(issue: z.core.$ZodIssue): string {
   }
 }
 
-/** A value, or for what has many the kind of value. */
-function describe(value: unknown): string {
+/** The type of a value; of a number that is not of the expected kind the number. */
+function typeName(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
-  if (Array.isArray(value)) return `array of ${value.length}`;
-  return typeof value === 'string' || typeof value === 'object' ? typeof value : String(value);
+  if (typeof value === 'number') return String(value);
+  return Array.isArray(value) ? 'array' : typeof value;
+}
+
+/** A value of the right type. */
+function valueName(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`;
+  return Array.isArray(value) ? `array of ${value.length}` : typeName(value);
 }

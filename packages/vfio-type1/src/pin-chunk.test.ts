@@ -280,6 +280,51 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
   });
 });
 
+describe('calls that a trace shows', () => {
+  test.each([
+    // release, put_pfn calls of the pin loop, of 10 pages of which 3 may be locked
+    ['6.12', 3],
+    ['6.16', 3],
+    // The run of 10 is refused as a whole: all of it is still in the batch.
+    ['6.18', 0],
+    ['7.2', 0],
+  ])('%s: a pin over the limit puts %i pages, and the rest from the batch', (series, puts) => {
+    const guest = new Guest({ series, memlockPages: 3 }).mmap({ npage: 10 });
+    const counts = guest.counted(() => expect(outcome(guest.map(0, 10))).toBe('ENOMEM'));
+    expect(counts).toMatchObject({ unwindPuts: puts, unpinCalls: 10 });
+  });
+
+  test.each(kernelVersions)('$series: a reserved test begins every chunk', ({ series }) => {
+    const guest = new Guest({ series })
+      .mmapFrames(VPN, runs([PFN, 5], [PFN + 100, 5]))
+      .mmapBar({ vpn: VPN + 10, npage: 2, maxLeafOrder: 0 });
+    // Two chunks of memory and one of device memory, whose two frames are tested as well: the first
+    // of them twice, because no batch remembers that it has been followed.
+    expect(guest.counted(() => guest.map(0, 12)).chunkStartTests).toBe(3 + 3);
+  });
+
+  test.each(kernelVersions)('$series: removing mappings', ({ series }) => {
+    const guest = new Guest({ series }).mmapFrames(
+      VPN,
+      Array.from({ length: 600 }, (_, i) => PFN + (i ^ 1)),
+    );
+    guest.map(0, 600);
+    guest.map(1000, 1);
+    expect(guest.counted(() => guest.unmap(0, 0, 2))).toMatchObject({
+      removeDmaCalls: 2,
+      unmapUnpinCalls: 2,
+      // 512 runs and 88, and one.
+      syncUnpinCalls: 2 + 1,
+    });
+    // Nothing was mapped when the map failed: there is nothing to flush.
+    expect(guest.counted(() => guest.map(0, 1, VPN - 1))).toMatchObject({
+      removeDmaCalls: 1,
+      unmapUnpinCalls: 1,
+      syncUnpinCalls: 0,
+    });
+  });
+});
+
 describe('what a page costs', () => {
   /** 1000 pages in one run, mapped and unmapped. */
   function costs(series: string): {

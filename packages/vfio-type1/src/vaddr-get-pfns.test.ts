@@ -1,4 +1,4 @@
-import { PTE, VM, VM_FAULT, Vma } from '@pinfold/mm';
+import { PciBar, PTE, VM, VM_FAULT, Vma } from '@pinfold/mm';
 import { describe, expect, test } from 'vitest';
 import { BAR, Guest, minus, PFN, SECTION, VPN, type GuestOptions } from '../test/guest.ts';
 import { VfioBatch } from './batch.ts';
@@ -105,16 +105,13 @@ describe('device memory that its driver maps when it is asked', () => {
   /** 2 MiB at a 2 MiB boundary, absent; the driver answers with a code, and maps if it is 0. */
   function lazy(code: number, { writable = true, maps = true } = {}): Guest {
     const guest = new Guest();
-    const ops = {
-      name: 'a device',
-      anonymous: false,
-      order: 0,
+    const ops = Object.assign(new PciBar(BAR, 512), {
       fault: () => {
         const bits = PTE.present | PTE.special | (writable ? PTE.write : 0);
         if (code === 0 && maps) guest.mm.pageTable.setLeaves(VPN, BAR, 1, 1, bits);
         return code;
       },
-    };
+    });
     const flags = VM.READ | (writable ? VM.WRITE : 0) | VM.PFNMAP | VM.IO;
     guest.mm.vmas.insert(new Vma(VPN, VPN + 512, flags, ops));
     return guest;

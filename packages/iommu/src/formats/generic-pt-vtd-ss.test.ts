@@ -180,6 +180,19 @@ describe('a large leaf over tables that an unmap left behind', () => {
     expect(unit.domain.iovaToPhys(GIB + 3 * 512 + 5)).toBe(2 * GIB + 3 * 512 + 5);
   });
 
+  test('flushes from the first that it replaces to the last', () => {
+    const unit = withLeftovers();
+    const flushed: number[][] = [];
+    const sync = unit.table.iotlbSync.bind(unit.table);
+    unit.table.iotlbSync = (gather) => {
+      flushed.push([gather.start, gather.end]);
+      sync(gather);
+    };
+    unit.domain.map(GIB + 512, 2 * GIB + 512, 4 * 512, RW);
+    // Slots 1 and 3, and slot 2 between them, but not slot 4, which had no table.
+    expect(flushed).toEqual([[GIB + 512, GIB + 4 * 512 - 1]]);
+  });
+
   test('flushes again only if the next map replaces some', () => {
     const unit = withLeftovers();
     const flushes = [0, 1, 2, 3].map(

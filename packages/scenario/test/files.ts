@@ -1,0 +1,21 @@
+/** The recordings of this repository, as the manifest lists them. */
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { readRecording, type Recording } from '../src/index.ts';
+
+/** Folder of the recordings package. */
+export const RECORDINGS: URL = new URL('../../recordings/', import.meta.url);
+
+/** The manifest: how many recordings there are, and the hash of each. */
+export const manifest: { count: number; recordings: { file: string; sha256: string }[] } = z
+  .object({
+    count: z.number(),
+    recordings: z.array(z.object({ file: z.string(), sha256: z.string() })),
+  })
+  .parse(JSON.parse(readFileSync(new URL('manifest.json', RECORDINGS), 'utf8')));
+
+/** Reads a recording of the manifest. */
+export function read(file: string): Promise<Recording> {
+  return readRecording(file, (path) => readFile(new URL(path, RECORDINGS)));
+}

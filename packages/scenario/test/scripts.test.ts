@@ -1,0 +1,54 @@
+/**
+ * Every script of every recording is read, and what its steps evaluate to is what the recorded
+ * program asked the kernel for, defaults included.
+ */
+import { describe, expect, it } from 'vitest';
+import { RegionAddresses, recordedScenario, type Operation, type Region } from '../src/index.ts';
+import type { RecordedStep } from '../src/index.ts';
+import { manifest, read } from './files.ts';
+
+const FIELDS = ['iova', 'va', 'size', 'flags', 'argsz'] as const;
+const kernels = [...new Set(manifest.recordings.map(({ file }) => file.split('/')[0]))];
+
+function shown(value: unknown): unknown {
+  return typeof value === 'bigint' ? `0x${value.toString(16)}` : value;
+}
+
+/** The fields of a step that are arguments, as evaluated. */
+function evaluated(operation: Operation, addresses: RegionAddresses): Record<string, unknown> {
+  if (operation.op !== 'mmap') return { ...operation };
+  const { addr, size } = operation;
+  return { va: addr ?? addresses.place(size), size };
+}
+
+describe.each(kernels)('%s', (kernel) => {
+  const files = manifest.recordings.filter(({ file }) => file.startsWith(`${kernel}/`));
+
+  it('asks for what was recorded', async () => {
+    let steps = 0;
+    for (const { file } of files) {
+      const recording = await read(file);
+      const scenario = recordedScenario(recording, file);
+      expect(scenario.title).toBe(recording.title);
+      for (const pass of recording.runs) {
+        const regions = new Map<string, Region>();
+        const addresses = new RegionAddresses();
+        pass.steps.forEach((recorded, index) => {
+          const operation = scenario.steps[index].evaluate(regions);
+          const values = evaluated(operation, addresses);
+          for (const name of FIELDS) {
+            if (recorded[name] === undefined) continue;
+            expect(shown(values[name]), `${file}: ${recorded.line}: ${name}`).toBe(recorded[name]);
+          }
+          if (operation.op === 'mmap') regions.set(operation.name, regionOf(recorded));
+          steps++;
+        });
+      }
+    }
+    expect(steps).toBeGreaterThan(1000);
+  });
+});
+
+function regionOf({ va = '', size = '' }: RecordedStep): Region {
+  return { va: BigInt(va), size: BigInt(size) };
+}
