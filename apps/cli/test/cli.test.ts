@@ -1,34 +1,9 @@
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { COUNTER_NAMES } from '@pinfold/base';
 import type { BenchReport } from '@pinfold/bench';
 import { kernelVersions } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
-
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-
-/** What a run of the command left behind. */
-interface Outcome {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs the command as a user does, in a process of its own, without a terminal. */
-function pinfold(...args: string[]): Promise<Outcome> {
-  return node(main, ...args);
-}
-
-function node(...args: string[]): Promise<Outcome> {
-  const child = spawn(process.execPath, ['--conditions=@pinfold/source', ...args]);
-  const out = { stdout: '', stderr: '' };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (out.stdout += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (out.stderr += text));
-  return new Promise((resolve, reject) => {
-    child.on('error', reject).on('close', (code) => resolve({ code, ...out }));
-  });
-}
+import { main, node, pinfold } from './pinfold.ts';
 
 const SIZES = 'a size like 4096, 512K, 16M, 16G, 1T or 8P (4 KiB pages)';
 const BACKINGS = 'one of thp, 4k, hugetlb-2m, hugetlb-1g';
@@ -67,7 +42,7 @@ describe('what a user wrote wrong', () => {
     ['bench --json=yes', `--json=yes: expected one of ${FLAGS}, got an unknown option`],
     ['bench 16G', `bench: expected only ${FLAGS}, got '16G'`],
     ['--sise', '--sise: expected one of --version, --help, got an unknown option'],
-    ['benhc', "command: expected one of bench, got 'benhc'"],
+    ['benhc', "command: expected one of run, verify, bench, got 'benhc'"],
   ])('pinfold %s', async (line, message) => {
     const outcome = await pinfold(...line.split(' '));
     expect(outcome).toEqual({ code: 2, stdout: '', stderr: `pinfold: ${message}\n` });
@@ -104,7 +79,9 @@ describe('pinfold', () => {
     const { code, stdout, stderr } = await pinfold(...args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^Usage: pinfold /);
-    expect(stdout).toMatch(/^ {2}bench /m);
+    for (const name of ['run', 'verify', 'bench']) {
+      expect(stdout).toMatch(new RegExp(`^ {2}${name} `, 'm'));
+    }
   });
 
   it.concurrent('shows its version', async () => {

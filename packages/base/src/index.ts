@@ -32,5 +32,6 @@ export {
 } from './counters.ts';
 export { maskedRun } from './masked-run.ts';
 export { NARROW_END, pageNumbers, type PageNumbers } from './page-numbers.ts';
+export { mulberry32, shuffle } from './random.ts';
 export { RbNode, RbTree } from './rbtree.ts';
 export { LEAF, TableArena } from './table-arena.ts';

@@ -1,8 +1,8 @@
 /**
- * IOMMU domains: one I/O address space each, mapped and unmapped in the page sizes that the core
- * chooses and the format of the domain understands.
+ * IOMMU domains: one I/O address space each. Ranges are mapped and unmapped in the page sizes that
+ * the core chooses for a driver's page table, or whole by the generic page table code.
  *
- * @source drivers/iommu/iommu.c, 6.16; reference iommu.md §1 to §6
+ * @source drivers/iommu/iommu.c, 6.16 and 7.2; reference iommu.md §1 to §6
  */
 import {
   Errno,

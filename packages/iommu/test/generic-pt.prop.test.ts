@@ -28,8 +28,8 @@ const step = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       unmapMapped: fc.nat(),
-      skip: fc.constantFrom(0, 0, 0, 1, 512),
-      grow: fc.constantFrom(0, 0, 0, -1, 1, 512),
+      skip: fc.constantFrom(0, 0, 0, 0, 1, 512),
+      grow: fc.constantFrom(0, 0, -1, -1, -511, -511, 1, 512),
     }),
   },
   { weight: 1, arbitrary: fc.record({ unmap: place, npage: length }) },

@@ -10,7 +10,7 @@
  *
  * @source mm/page_alloc.c __rmqueue_smallest, expand, __free_one_page, gfp_zone, 6.16
  */
-import { isAligned, pagesOf, PUD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
+import { isAligned, mulberry32, pagesOf, PUD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
 import { LONGTERM_PIN, type FrameRun, type FrameSource } from './frame-source.ts';
 import { PG, type MemoryRange } from './memmap.ts';
 
@@ -321,15 +321,4 @@ function permutation(count: number, random: () => number): (index: number) => nu
 
 function gcd(a: number, b: number): number {
   return b === 0 ? a : gcd(b, a % b);
-}
-
-/** Random numbers from 0 to below 1 that are a function of a seed (Mulberry32). */
-function mulberry32(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -3,7 +3,7 @@
  *
  * @source recordings README, "Scenario language"
  */
-import { Errno, InputError, pageNumber, type Vpn } from '@pinfold/base';
+import { Errno, InputError, mulberry32, pageNumber, shuffle, type Vpn } from '@pinfold/base';
 import {
   adviseCollapse,
   adviseDontneed,
@@ -30,7 +30,6 @@ import {
 } from '@pinfold/mm';
 import { RegionAddresses } from './addresses.ts';
 import type { MmapOperation, TouchOperation } from './operation.ts';
-import { mulberry32, shuffle } from './seeded-frames.ts';
 
 /** A named region of memory. */
 export interface Region {

@@ -14,7 +14,6 @@ export { checkKernel, parseRecording, recordedScenario } from './parse-recording
 export { readRecording } from './read-recording.ts';
 export { RECORDING_FORMAT } from './recording.ts';
 export { runScenario, StepRunner } from './runner.ts';
-export { SeededFrames } from './seeded-frames.ts';
 export { StateTracker, walkPass } from './step-state.ts';
 export { summarize } from './summary.ts';
 

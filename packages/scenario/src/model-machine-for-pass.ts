@@ -1,23 +1,21 @@
 /** The model as the machine of a recorded pass: its facts, its frames. */
 import { pageNumber, type Vpn } from '@pinfold/base';
+import { MAX_PAGE_ORDER, type MemoryRange } from '@pinfold/mm';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import type { RecordedMachine } from './conformance.ts';
 import { factsOfRecording } from './machine-facts.ts';
-import { ModelMachine } from './model-machine.ts';
+import { buddyAllocator, ModelMachine } from './model-machine.ts';
 import type { LayoutExtent } from './observation.ts';
 import { RecordedFrames, type RecordedRegion } from './recorded-frames.ts';
 import type { RecordedPass, Recording } from './recording.ts';
-import { SeededFrames } from './seeded-frames.ts';
 import { walkPass } from './step-state.ts';
 
-/** Seed of the frames of a pass that shows no layout. */
-const PLAIN_SEED = 1;
-/** Pages of 2 MiB. */
-const BLOCK = 512;
+/** Pages of the largest block of the buddy allocator. */
+const BLOCK = 2 ** MAX_PAGE_ORDER;
 
 /**
  * Makes a model machine for a pass of a recording. Where the pass shows layouts, pages get the
- * frames and orders that the kernel gave them; else frames come in a seeded order.
+ * frames and orders that the kernel gave them; else frames come from a buddy allocator.
  *
  * @param recording the recording: its kernel and its machine's facts
  * @param pass the pass
@@ -29,10 +27,9 @@ export function modelMachineForPass(recording: Recording, pass: RecordedPass): R
   const kernel = kernelVersion(recording.kernel);
   const facts = factsOfRecording(recording, recording.scenario);
   if (!pass.steps.some(({ layout }) => layout !== undefined)) {
-    const frames = new SeededFrames(facts.memory, PLAIN_SEED);
-    return { machine: new ModelMachine({ kernel, facts, frames }), beforeStep: () => undefined };
+    return { machine: new ModelMachine({ kernel, facts }), beforeStep: () => undefined };
   }
-  const unseen = new SeededFrames(facts.memory, PLAIN_SEED, recordedBlocks(pass));
+  const unseen = buddyAllocator(facts, {}, unseenMemory(facts.memory, pass));
   const layouts = layoutsOf(pass);
   const frames = new RecordedFrames(filePages(layouts), unseen);
   return {
@@ -69,15 +66,23 @@ function isFilePage([, , , , flags]: LayoutExtent): boolean {
   return flags.includes('f') && !flags.includes('z');
 }
 
-/** The 2 MiB blocks in which recorded frames lie: what no layout shows must lie elsewhere. */
-function recordedBlocks(pass: RecordedPass): ReadonlySet<number> {
-  const blocks = new Set<number>();
+/** The memory in whose 4 MiB blocks no recorded frame lies. */
+function unseenMemory(memory: readonly MemoryRange[], pass: RecordedPass): MemoryRange[] {
+  const seen = new Set<number>();
   for (const { layout } of pass.steps) {
     for (const [, pfn, n] of Object.values(layout ?? {}).flat()) {
-      for (let at = pfn - (pfn % BLOCK); at < pfn + n; at += BLOCK) blocks.add(at);
+      for (let at = pfn - (pfn % BLOCK); at < pfn + n; at += BLOCK) seen.add(at);
     }
   }
-  return blocks;
+  const taken = [...seen].sort((a, b) => a - b);
+  return memory.flatMap(({ pfn, npage }) => {
+    const inside = taken.filter((block) => block >= pfn && block < pfn + npage);
+    const starts = [pfn, ...inside.map((block) => block + BLOCK)];
+    const ends = [...inside, pfn + npage];
+    return starts
+      .map((start, i) => ({ pfn: start, npage: ends[i] - start }))
+      .filter((range) => range.npage > 0);
+  });
 }
 
 /** Whether the recording program read smaps_rollup after each step: its fields are there. */

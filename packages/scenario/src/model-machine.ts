@@ -4,9 +4,18 @@
  *
  * Left out, each with a clear error: dirty tracking, iommufd, devices without an IOMMU.
  */
-import { errnoName, Errno, InputError, KernelError, type CounterValues } from '@pinfold/base';
+import {
+  errnoName,
+  Errno,
+  InputError,
+  KernelError,
+  PMD_ORDER,
+  PUD_ORDER,
+  type CounterValues,
+} from '@pinfold/base';
 import { intelVtd } from '@pinfold/iommu';
 import {
+  BuddyAllocator,
   HugetlbPool,
   MemMap,
   Memory,
@@ -15,7 +24,9 @@ import {
   Task,
   walkSmaps,
   zapRange,
+  type BuddyOptions,
   type FrameSource,
+  type MemoryRange,
 } from '@pinfold/mm';
 import {
   VfioContainer,
@@ -32,7 +43,6 @@ import { DEFAULT_FACTS, type MachineFacts } from './machine-facts.ts';
 import type { Machine } from './machine.ts';
 import type { IommuInfo, IommuTable, LayoutExtent, Observation } from './observation.ts';
 import type { Operation } from './operation.ts';
-import { SeededFrames } from './seeded-frames.ts';
 import { writeSysfs, type WritableParams } from './sysfs.ts';
 
 /** What a {@link ModelMachine} is made of. */
@@ -41,8 +51,10 @@ export interface ModelMachineOptions {
   readonly kernel: KernelVersion;
   /** Facts of the machine; default: those of the recordings' guest. */
   readonly facts?: Partial<MachineFacts>;
-  /** Where frames come from; default {@link SeededFrames} with seed 1. */
+  /** Where frames come from; default: a buddy allocator. */
   readonly frames?: FrameSource;
+  /** Seed and fragmentation of that buddy allocator. */
+  readonly buddy?: BuddyOptions;
   /** Where the frames of forked children come from; default: as the parent's. */
   readonly childFrames?: FrameSource;
   /** Whether the process's smaps are read after each step, as in the trace passes of recordings. */
@@ -95,12 +107,12 @@ export class ModelMachine implements Machine {
     const facts: MachineFacts = { ...DEFAULT_FACTS, ...options.facts };
     this.#options = options;
     this.#memory = new Memory(new MemMap(facts.memory), options.kernel.mm);
-    this.#memory.frames = options.frames ?? new SeededFrames(facts.memory, 1);
+    this.#memory.frames = options.frames ?? buddyAllocator(facts, options.buddy);
     this.#memory.zeroPfn = facts.zeroPfn;
     this.#memory.hugeZeroPfn = facts.hugeZeroPfn;
     this.#memory.thp = facts.thp;
-    this.#memory.addHugetlbPool(new HugetlbPool(9, facts.hugepages['2M']));
-    this.#memory.addHugetlbPool(new HugetlbPool(18, facts.hugepages['1G']));
+    this.#memory.addHugetlbPool(new HugetlbPool(PMD_ORDER, facts.hugepages['2M']));
+    this.#memory.addHugetlbPool(new HugetlbPool(PUD_ORDER, facts.hugepages['1G']));
     this.#params = { ...facts.params };
     // The process is root until it drops its capability.
     this.#process = new GuestProcess(new Task(new MmStruct(this.#memory), facts.memlock, true));
@@ -435,6 +447,26 @@ export class ModelMachine implements Machine {
     if (!device.open) return -Errno.EBADF;
     return device.bars.get(number) ?? -Errno.EINVAL;
   }
+}
+
+/**
+ * A buddy allocator over a machine's memory, with its huge pages set aside.
+ *
+ * @param facts the machine
+ * @param options seed and fragmentation
+ * @param ranges the memory that it has; default: all of the machine's
+ * @returns the allocator
+ * @source mm/hugetlb.c hugetlb_init, 6.16
+ */
+export function buddyAllocator(
+  facts: MachineFacts,
+  options: BuddyOptions = {},
+  ranges: readonly MemoryRange[] = facts.memory,
+): BuddyAllocator {
+  const buddy = new BuddyAllocator(ranges, options);
+  buddy.setAside(PUD_ORDER, facts.hugepages['1G']);
+  buddy.setAside(PMD_ORDER, facts.hugepages['2M']);
+  return buddy;
 }
 
 function notModelled(op: string): InputError {

@@ -93,8 +93,7 @@ function asInputError({ issues }: z.ZodError, file: string): InputError {
   if (!issue) return new InputError(file, 'a recording', 'something else');
   const path = issue.path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`));
   const place = path.length > 0 ? `${file}: ${path.join('').replace(/^\./, '')}` : file;
-  const got =
-    issue.code === 'invalid_type' ? typeName(issue.input) : valueName(issue.input);
+  const got = issue.code === 'invalid_type' ? typeName(issue.input) : valueName(issue.input);
   return new InputError(place, expectedBy(issue), got);
 }
 

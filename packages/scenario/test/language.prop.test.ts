@@ -6,7 +6,9 @@ import { evaluate, parseExpression } from '../src/expression.ts';
 import { parseScenario } from '../src/index.ts';
 import { ops } from '../src/ops.ts';
 
-const NAMES = 'iova va size flags argsz name kind dev type prot what pages stride of path'.split(' ');
+const NAMES = 'iova va size flags argsz name kind dev type prot what pages stride of path'.split(
+  ' ',
+);
 const number = fc.oneof(
   fc.bigInt({ min: -5n, max: 2n ** 65n }).map((value) => value.toString()),
   fc.nat().map((value) => `0x${value.toString(16)}`),
@@ -44,13 +46,16 @@ function isInputError(act: () => unknown): boolean {
 
 it('reads any text, or says where it is wrong', () => {
   fc.assert(
-    fc.property(fc.array(line, { maxLength: 8 }).map((lines) => lines.join('\n')), (text) => {
-      isInputError(() => {
-        const { steps } = parseScenario(text, 'f.scn');
-        expect(steps.length).toBeLessThanOrEqual(text.split('\n').length);
-        for (const step of steps) isInputError(() => step.evaluate(regions));
-      });
-    }),
+    fc.property(
+      fc.array(line, { maxLength: 8 }).map((lines) => lines.join('\n')),
+      (text) => {
+        isInputError(() => {
+          const { steps } = parseScenario(text, 'f.scn');
+          expect(steps.length).toBeLessThanOrEqual(text.split('\n').length);
+          for (const step of steps) isInputError(() => step.evaluate(regions));
+        });
+      },
+    ),
     { numRuns: 2000 },
   );
 });

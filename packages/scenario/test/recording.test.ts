@@ -180,13 +180,33 @@ describe('a file', () => {
   });
 
   it.each<[string, Uint8Array, string, RegExp]>([
-    ['empty', new Uint8Array(), 'a.json.gz', /^a\.json\.gz: expected a recording, got an empty file$/],
+    [
+      'empty',
+      new Uint8Array(),
+      'a.json.gz',
+      /^a\.json\.gz: expected a recording, got an empty file$/,
+    ],
     ['empty', new Uint8Array(), 'a.json', /^a\.json: expected a recording, got an empty file$/],
     ['of nothing', gzipSync(''), 'a.json.gz', /^a\.json\.gz: expected JSON, got an empty file$/],
-    ['not compressed', Buffer.from(text), 'a.json.gz', /^a\.json\.gz: expected a complete gzip file, got /],
+    [
+      'not compressed',
+      Buffer.from(text),
+      'a.json.gz',
+      /^a\.json\.gz: expected a complete gzip file, got /,
+    ],
     ['compressed', packed, 'a.json', /^a\.json: expected UTF-8, got /],
-    ['cut off', packed.subarray(0, -100), 'a.json.gz', /^a\.json\.gz: expected a complete gzip file, got /],
-    ['followed by something', Buffer.concat([packed, Buffer.from('x')]), 'a.json.gz', /^a\.json\.gz: expected a complete gzip file, got /],
+    [
+      'cut off',
+      packed.subarray(0, -100),
+      'a.json.gz',
+      /^a\.json\.gz: expected a complete gzip file, got /,
+    ],
+    [
+      'followed by something',
+      Buffer.concat([packed, Buffer.from('x')]),
+      'a.json.gz',
+      /^a\.json\.gz: expected a complete gzip file, got /,
+    ],
   ])('%s is refused', async (_, content, file, message) => {
     await expect(read(content, file)).rejects.toThrow(InputError);
     await expect(read(content, file)).rejects.toThrow(message);

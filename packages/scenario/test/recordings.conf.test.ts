@@ -8,11 +8,19 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { levels, type Summary } from '../src/index.ts';
-import { manifest, RECORDINGS } from './files.ts';
+import {
+  levels,
+  modelMachineForPass,
+  verifyRecording,
+  type RecordedMachineFactory,
+  type Summary,
+} from '../src/index.ts';
+import { manifest, read, RECORDINGS } from './files.ts';
 
 /** Step-levels of a family that may be skipped: more, and it is not verified. */
 const MAX_SKIPPED = 0.05;
+/** A recording on which any two releases differ. */
+const CONTROL = 'main/b33-shuffled-1.json.gz';
 
 type Verified = Record<string, Record<string, string[]>>;
 
@@ -49,6 +57,17 @@ function agreeing(kernel: string): Verified[string] {
   });
   return Object.fromEntries(rows.filter(([, names]) => names.length > 0));
 }
+
+// What agrees with every release's rules would say nothing about any.
+describe.each(kernels)('the rules of another release than %s', (kernel) => {
+  it.each(kernels.filter((other) => other !== kernel))('%s do not agree', async (other) => {
+    const file = `${kernel}/${CONTROL}`;
+    const factory: RecordedMachineFactory = (recording, pass) =>
+      modelMachineForPass({ ...recording, kernel: other }, pass);
+    const { results } = await verifyRecording(await read(file), file, factory);
+    expect(results.filter(({ verdict }) => verdict === 'failed')).not.toEqual([]);
+  });
+});
 
 describe('the manifest', () => {
   it('lists every recording, and every one is unchanged', () => {

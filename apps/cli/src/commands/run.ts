@@ -3,11 +3,9 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { InputError } from '@pinfold/base';
 import {
-  DEFAULT_FACTS,
   ModelMachine,
   parseScenario,
   runScenario,
-  SeededFrames,
   StateTracker,
   type Scenario,
   type ScenarioRun,
@@ -44,8 +42,8 @@ export function addRun(program: Command): void {
     .description(
       'Runs a scenario (op key=value ..., one step per line) on the model and shows what every ' +
         'step returned, pinned, locked and mapped, which kernel functions it called, and why it ' +
-        'failed. The machine is that of the recordings; frames come in an order that follows from ' +
-        'the seed.',
+        'failed. The machine is that of the recordings; frames come from a buddy allocator with ' +
+        'the given seed.',
     )
     .argument('<file>', 'the scenario, or - for standard input')
     .addOption(kernel())
@@ -85,7 +83,7 @@ async function run(file: string, flags: RunFlags): Promise<void> {
   const scenario = parseScenario(script, name);
   const machine = new ModelMachine({
     kernel: kernelVersion(flags.kernel),
-    frames: new SeededFrames(DEFAULT_FACTS.memory, flags.seed),
+    buddy: { seed: flags.seed },
   });
   const done = await runScenario(scenario, machine);
   process.stdout.write(
@@ -123,7 +121,11 @@ function jsonText(
     kernel,
     seed,
     script: script.replace(/\r?\n$/, '').split(/\r?\n/),
-    steps: steps.map(({ step, observation: { op, ...shown } }) => ({ op, line: step.text, ...shown })),
+    steps: steps.map(({ step, observation: { op, ...shown } }) => ({
+      op,
+      line: step.text,
+      ...shown,
+    })),
     pins_left: pinsLeft,
   };
   return `${JSON.stringify(run, null, 2)}\n`;

@@ -137,7 +137,9 @@ function text({ results }: Verified, summary: Summary, flags: VerifyFlags): stri
   return [
     rowsText(summary.rows, flags.level),
     flags.diff
-      ? summary.failures.map((failure) => diffText(failure, linesOf.get(failure.file) ?? [])).join('\n')
+      ? summary.failures
+          .map((failure) => diffText(failure, linesOf.get(failure.file) ?? []))
+          .join('\n')
       : failuresText(summary.failures),
     omissionsText(summary),
     `${advice}${passed} passed, ${failed} failed, ${skipped} skipped\n`,

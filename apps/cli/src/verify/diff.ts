@@ -15,7 +15,10 @@ const VALUE_WIDTH = 48;
  * @param lines the steps of its script
  * @returns a heading, the lines of the scenario, and a table of both sides
  */
-export function diffText({ file, first }: FailedRecording, lines: RecordingResult['lines']): string {
+export function diffText(
+  { file, first }: FailedRecording,
+  lines: RecordingResult['lines'],
+): string {
   const shown = lines.slice(Math.max(0, first.step - CONTEXT), first.step);
   const at = lines[first.step] ?? { line: '', text: first.line };
   const context = [

@@ -59,7 +59,8 @@ function checkManifest(folder: string): void {
   if (!existsSync(manifest)) return;
   for (const file of listed(manifest)) {
     const path = normalize(join(folder, file));
-    if (!existsSync(path)) throw new InputError(path, 'a recording, as the manifest says', 'nothing');
+    if (!existsSync(path))
+      throw new InputError(path, 'a recording, as the manifest says', 'nothing');
   }
 }
 

@@ -13,15 +13,43 @@ function compare(recorded: readonly LayoutExtent[], model: readonly LayoutExtent
 describe('equal layouts', () => {
   it.each<[string, LayoutExtent[], LayoutExtent[]]>([
     ['nothing', [], []],
-    ['cut differently', [[0, 100, 8, 0, 'ax']], [[0, 100, 3, 0, 'ax'], [3, 103, 5, 0, 'ax']]],
+    [
+      'cut differently',
+      [[0, 100, 8, 0, 'ax']],
+      [
+        [0, 100, 3, 0, 'ax'],
+        [3, 103, 5, 0, 'ax'],
+      ],
+    ],
     ['exclusive or not', [[0, 512, 512, 9, 'atx']], [[0, 512, 512, 9, 'a']]],
-    ['a small zero page', [[4, 9, 12, 0, 'z']], [[4, 9, 5, 0, 'zf'], [9, 9, 7, 0, 'z']]],
+    [
+      'a small zero page',
+      [[4, 9, 12, 0, 'z']],
+      [
+        [4, 9, 5, 0, 'zf'],
+        [9, 9, 7, 0, 'z'],
+      ],
+    ],
     [
       'a huge zero page twice',
-      [[0, 512, 512, 9, 'ztf'], [512, 512, 512, 9, 'ztf']],
-      [[0, 512, 512, 9, 'z'], [512, 512, 200, 9, 'z'], [712, 712, 312, 9, 'z']],
+      [
+        [0, 512, 512, 9, 'ztf'],
+        [512, 512, 512, 9, 'ztf'],
+      ],
+      [
+        [0, 512, 512, 9, 'z'],
+        [512, 512, 200, 9, 'z'],
+        [712, 712, 312, 9, 'z'],
+      ],
     ],
-    ['a page of unknown kind', [[0, 100, 2, 0, 'x']], [[0, 100, 1, 0, 'ax'], [1, 101, 1, 0, 'f']]],
+    [
+      'a page of unknown kind',
+      [[0, 100, 2, 0, 'x']],
+      [
+        [0, 100, 1, 0, 'ax'],
+        [1, 101, 1, 0, 'f'],
+      ],
+    ],
   ])('%s', (_, recorded, model) => {
     expect(compare(recorded, model)).toEqual([]);
   });
@@ -32,7 +60,11 @@ describe('differences', () => {
     [
       'another frame',
       [[0, 100, 4, 0, 'ax']],
-      [[0, 100, 2, 0, 'ax'], [2, 200, 1, 0, 'ax'], [3, 103, 1, 0, 'ax']],
+      [
+        [0, 100, 2, 0, 'ax'],
+        [2, 200, 1, 0, 'ax'],
+        [3, 103, 1, 0, 'ax'],
+      ],
       [['layout.A[2]', 'pfn 102 order 0 a', 'pfn 200 order 0 a']],
     ],
     [

@@ -1,0 +1,150 @@
+/** `pinfold run` on scenarios that can be run, and on what is none. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { kernelVersions } from '@pinfold/vfio-type1';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { pinfold, pinfoldReading } from './pinfold.ts';
+
+const SCENARIO = `title one THP, and a limit
+open type=v2
+mmap name=A kind=anon size=2M addr=0x4000000000 advise=huge
+
+touch va=A size=2M   # one fault
+map iova=0x40000000 va=A size=A.len
+unmap iova=0x40000000 size=2M
+dropcap
+memlock bytes=1M
+map iova=0x40000000 va=A size=2M
+close
+`;
+let folder: string;
+let file: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pinfold-run-'));
+  file = join(folder, 'one-thp.scn');
+  writeFileSync(file, SCENARIO);
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+/** The cells of the row of a line. */
+function row(stdout: string, line: number): string[] {
+  const found = stdout.split('\n').find((text) => text.trimStart().startsWith(`${line}  `));
+  return found?.trim().split(/ {2,}/) ?? [];
+}
+
+describe('a scenario', () => {
+  it.concurrent('is run step by step', async () => {
+    const { code, stdout, stderr } = await pinfold('run', '--kernel', '6.18', file);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^Linux 6\.18: one THP, and a limit\n/);
+    // line, step, result, pins, VmLck, leaves, tables, calls
+    expect(row(stdout, 6)).toEqual([
+      ...['6', 'map iova=0x40000000 va=A size=A.len', '0', '512', '2,048', '1', '3'],
+      ...['1', '1', '1'],
+    ]);
+    expect(row(stdout, 7).slice(0, 6)).toEqual([
+      ...['7', 'unmap iova=0x40000000 size=2M', '0', '512', '0', '2M'],
+    ]);
+    expect(row(stdout, 10)).toContain('ENOMEM');
+    expect(stdout).toMatch(/why: vfio_pin_pages_remote/);
+  });
+
+  it.concurrent('is read from standard input too', async () => {
+    const { code, stdout } = await pinfoldReading('open type=v2\ninfo\n', 'run', '-');
+    expect(code).toBe(0);
+    expect(row(stdout, 2).slice(0, 3)).toEqual(['2', 'info', '0']);
+    expect(stdout).toMatch(new RegExp(`^Linux ${kernelVersions.at(-1)?.series ?? ''}\n`));
+  });
+
+  it.concurrent('gives JSON whose steps are those of recordings', async () => {
+    const { code, stdout } = await pinfold('run', '--json', '--kernel', '6.16.12', file);
+    expect(code).toBe(0);
+    const run = JSON.parse(stdout) as { script: string[]; steps: object[] };
+    expect(run).toMatchObject({
+      ...{ format: 'pinfold-run/1', scenario: 'one-thp', title: 'one THP, and a limit' },
+      ...{ kernel: '6.16.12', seed: 1, pins_left: 0 },
+    });
+    expect(`${run.script.join('\n')}\n`).toBe(SCENARIO);
+    expect(run.steps).toHaveLength(9);
+    expect(run.steps[3]).toMatchObject({
+      ...{ op: 'map', line: 'map iova=0x40000000 va=A size=A.len', ret: 0, errno: null },
+      ...{ iova: '0x40000000', va: '0x4000000000', size: '0x200000', flags: 3, argsz: 32 },
+      ...{ mm: { VmLck: 2048 }, pins: { acquired: 512, released: 0 }, avail: 65534 },
+      iommu: { present: 1, leaf: { '4K': 0, '2M': 1, '1G': 0 }, runs_total: 1 },
+      calls: { vfio_pin_pages_remote: 1, vaddr_get_pfns: 1, iommu_map: 1 },
+    });
+    expect(run.steps[7]).toMatchObject({ op: 'map', ret: -1, errno: 'ENOMEM' });
+  });
+
+  it.concurrent('gets frames that follow from the seed', async () => {
+    const frames = async (seed: string): Promise<unknown> => {
+      const { stdout } = await pinfold('run', '--json', '--seed', seed, file);
+      const { steps } = JSON.parse(stdout) as { steps: { layout?: unknown }[] };
+      return steps[2].layout;
+    };
+    const [first, again, other] = await Promise.all(['1', '1', '2'].map(frames));
+    expect(again).toEqual(first);
+    expect(other).not.toEqual(first);
+  });
+});
+
+describe('what cannot be run', () => {
+  it.concurrent.each<[string, string, RegExp]>([
+    [
+      'an op that there is not',
+      'opne type=v2',
+      /^pinfold: stdin:1: expected one of open, .+, got 'opne'\n$/,
+    ],
+    [
+      'an unknown unit',
+      'memlock bytes=4X',
+      /^pinfold: stdin:1: bytes: expected a number, .+, got '4X'\n$/,
+    ],
+    [
+      'an op that is not modelled',
+      'open type=v2\nbench va=0 iova=0 size=4K',
+      /^pinfold: stdin:2: expected an op that is modelled, got bench, which is not modelled yet\n$/,
+    ],
+    ['a device that there is not', 'open type=v2 dev=nvme', /^pinfold: .+nvme.*\n$/],
+  ])('%s', async (_, script, message) => {
+    const { code, stdout, stderr } = await pinfoldReading(script, 'run', '-');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(message);
+  });
+
+  it.concurrent.each<[string, string[], RegExp]>([
+    [
+      'no file',
+      ['run'],
+      /^pinfold: run: expected the scenario, or - for standard input, got nothing\n$/,
+    ],
+    [
+      'a file that is not there',
+      ['run', 'gone.scn'],
+      /^pinfold: gone\.scn: expected a scenario that can be read, got ENOENT: .+\n$/,
+    ],
+    [
+      'two files',
+      ['run', 'a.scn', 'b.scn'],
+      /^pinfold: run: expected only file, --kernel, .+, got 'b\.scn'\n$/,
+    ],
+    [
+      'another kernel',
+      ['run', '-', '--kernel', '5.4'],
+      /^pinfold: --kernel: expected .+, got '5\.4'\n$/,
+    ],
+    [
+      'seed 0',
+      ['run', '-', '--seed', '0'],
+      /^pinfold: --seed: expected a whole number from 1 to 4294967295, got '0'\n$/,
+    ],
+  ])('%s', async (_, args, message) => {
+    const { code, stdout, stderr } = await pinfold(...args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(message);
+  });
+});
