@@ -4,16 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import type { Recording } from '@pinfold/scenario';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { edit, type Edit } from './edit.ts';
 import { pinfold } from './pinfold.ts';
 
 const kernel = fileURLToPath(new URL('../../../packages/recordings/6.18.15/', import.meta.url));
 const GOOD = join(kernel, 'main/b06-thp.json.gz');
 const COUNTS = /^(\d+) passed, (\d+) failed, (\d+) skipped$/;
-
-/** A JSON value whose members are reached without asking whether they are there. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-type Json = any;
 
 let folder: string;
 
@@ -24,11 +22,15 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** Writes a recording after a change; returns its file. */
-function changed(name: string, change: (recording: Json) => void): string {
-  const recording = JSON.parse(gunzipSync(readFileSync(GOOD)).toString()) as Json;
-  change(recording);
+/** Writes a recording after edits; returns its file. */
+function changed(name: string, ...edits: readonly Edit[]): string {
+  const recording = parsed();
+  edit(recording, ...edits);
   return written(name, gzipSync(JSON.stringify(recording)));
+}
+
+function parsed(): Recording {
+  return JSON.parse(gunzipSync(readFileSync(GOOD)).toString()) as Recording;
 }
 
 function written(name: string, content: string | Uint8Array): string {
@@ -44,16 +46,26 @@ function counts(stdout: string): { passed: number; failed: number; skipped: numb
   return { passed: Number(passed), failed: Number(failed), skipped: Number(skipped) };
 }
 
-/** Changes what the map of the trace pass returned. */
-function wrongPins(recording: Json): void {
-  recording.runs[0].steps[3].pins.acquired = 4095;
-}
+/** What the map of the trace pass pinned. */
+const WRONG_PINS: Edit = ['runs[0].steps[3].pins.acquired', 4095];
 
 /** A benchmark at the end: it is not modelled. */
-function withBench(recording: Json): void {
+function withBench(): Edit[] {
   const line = 'bench va=A iova=4G size=16M reps=1 warm=0';
-  recording.script.push(line);
-  for (const { steps } of recording.runs) steps.push({ ...steps.at(-1), op: 'bench', line });
+  const { script, runs } = parsed();
+  const passes = runs.map(({ steps }, index): Edit => {
+    return [`runs[${index}].steps[${steps.length}]`, { ...steps.at(-1), op: 'bench', line }];
+  });
+  return [[`script[${script.length}]`, line], ...passes];
+}
+
+/** A benchmark and nothing else. */
+function onlyBench(): Edit[] {
+  const line = 'bench va=0 iova=0 size=4K';
+  const passes = parsed().runs.map(({ steps }, index): Edit => {
+    return [`runs[${index}].steps`, [{ ...steps[0], op: 'bench', line }]];
+  });
+  return [['script', [line]], ...passes];
 }
 
 describe('recordings that agree', () => {
@@ -96,7 +108,7 @@ describe('recordings that agree', () => {
 
 describe('a recording that does not agree', () => {
   it.concurrent('fails, with its first difference', async () => {
-    const file = changed('fail/b06.json.gz', wrongPins);
+    const file = changed('fail/b06.json.gz', WRONG_PINS);
     const { code, stdout, stderr } = await pinfold('verify', file);
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
     expect(counts(stdout)).toEqual({ passed: 18, failed: 1, skipped: 0 });
@@ -107,7 +119,7 @@ describe('a recording that does not agree', () => {
   });
 
   it.concurrent('is shown with the lines before it by --diff', async () => {
-    const file = changed('diff/b06.json.gz', wrongPins);
+    const file = changed('diff/b06.json.gz', WRONG_PINS);
     const { code, stdout } = await pinfold('verify', '--diff', file);
     expect(code).toBe(1);
     expect(stdout).toContain(`${file}: pass trace, level state\n`);
@@ -119,7 +131,7 @@ describe('a recording that does not agree', () => {
   });
 
   it.concurrent('fails in JSON too', async () => {
-    const file = changed('json/b06.json.gz', wrongPins);
+    const file = changed('json/b06.json.gz', WRONG_PINS);
     const { code, stdout } = await pinfold('verify', '--json', file);
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -139,7 +151,7 @@ describe('a recording that does not agree', () => {
 
 describe('steps that cannot be compared', () => {
   it.concurrent('fail the run when they are too many', async () => {
-    const { code, stdout } = await pinfold('verify', changed('skip/b06.json.gz', withBench));
+    const { code, stdout } = await pinfold('verify', changed('skip/b06.json.gz', ...withBench()));
     expect(code).toBe(1);
     expect(counts(stdout)).toEqual({ passed: 17, failed: 0, skipped: 6 });
     expect(stdout).toContain('skipped\n  6  bench is not modelled yet\n');
@@ -147,19 +159,14 @@ describe('steps that cannot be compared', () => {
   });
 
   it.concurrent('do not with --allow-skips', async () => {
-    const file = changed('allow/b06.json.gz', withBench);
+    const file = changed('allow/b06.json.gz', ...withBench());
     const { code, stdout } = await pinfold('verify', '--allow-skips', file);
     expect(code).toBe(0);
     expect(stdout).not.toContain('more than 5 %');
   });
 
   it.concurrent('fail it when there is nothing else', async () => {
-    const file = changed('only/b06.json.gz', (recording) => {
-      recording.script = ['bench va=0 iova=0 size=4K'];
-      for (const run of recording.runs) {
-        run.steps = [{ ...run.steps[0], op: 'bench', line: recording.script[0] }];
-      }
-    });
+    const file = changed('only/b06.json.gz', ...onlyBench());
     const { code, stdout } = await pinfold('verify', '--allow-skips', file);
     expect(code).toBe(1);
     expect(counts(stdout)).toMatchObject({ passed: 0, failed: 0 });
@@ -174,12 +181,12 @@ describe('what is no recording', () => {
     [
       'cut off',
       () => written('bad/cut.json.gz', packed.subarray(0, -50)),
-      /expected a complete gzip file, got something else: .+$/,
+      /expected a complete gzip file, got damaged data$/,
     ],
     [
       'not compressed',
       () => written('bad/plain.json.gz', '{}'),
-      /expected a complete gzip file, got something else: .+$/,
+      /expected a complete gzip file, got damaged data$/,
     ],
     [
       'no JSON',
@@ -188,17 +195,17 @@ describe('what is no recording', () => {
     ],
     [
       'of another shape',
-      () => changed('bad/shape.json.gz', (r) => (r.runs[0].steps[3].pins.acquired = 'many')),
+      () => changed('bad/shape.json.gz', ['runs[0].steps[3].pins.acquired', 'many']),
       /: runs\[0\]\.steps\[3\]\.pins\.acquired: expected number, got string$/,
     ],
     [
       'of a scenario that cannot be read',
-      () => changed('bad/script.json.gz', (r) => (r.script[2] = 'mmap name=A')),
+      () => changed('bad/script.json.gz', ['script[2]', 'mmap name=A']),
       /: script:3: expected mmap name= kind= size= .*, got no kind=$/,
     ],
     [
       'of a kernel that is not modelled',
-      () => changed('bad/kernel.json.gz', (r) => (r.kernel = '5.4.1')),
+      () => changed('bad/kernel.json.gz', ['kernel', '5.4.1']),
       /: kernel: expected .+ or a point release of these, got '5\.4\.1'$/,
     ],
   ])('%s: one line on stderr', async (_, make, message) => {

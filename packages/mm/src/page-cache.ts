@@ -11,6 +11,7 @@
  * finish_fault, mm/hugetlb.c hugetlb_no_page, 6.16; reference mm.md §5.5 and §6
  */
 import { ModelBug, offsetIn, pagesOf, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
+import { splitHugePmd } from './anon.ts';
 import { doWpPage } from './cow.ts';
 import { FAULT_FLAG, VM_FAULT, type VmOperations } from './fault.ts';
 import { allocCopyOfFolio, allocZeroedFolio } from './fault-folio.ts';
@@ -68,8 +69,10 @@ export class MappedFile implements VmOperations {
     const pgoff = vma.pgoff + (vpn - vma.start);
     if (pgoff >= this.npage) return VM_FAULT.SIGBUS;
     const known = this.#cache.get(pgoff);
-    if ((vma.flags & VM.SHARED) === 0 && flags & FAULT_FLAG.WRITE) {
-      return this.#cowFault(mm, vpn, known !== undefined);
+    // A private mapping of a hole in hugetlbfs has pages of its own from the first read on.
+    const own = flags & FAULT_FLAG.WRITE || (this.kind === 'hugetlbfs' && known === undefined);
+    if ((vma.flags & VM.SHARED) === 0 && own) {
+      return this.#cowFault(mm, vpn, known !== undefined, flags);
     }
     const pfn = known ?? this.#addToCache(mm, vpn, pgoff, this.#faultOrders(mm));
     if (pfn < 0) return this.kind === 'hugetlbfs' ? VM_FAULT.SIGBUS : VM_FAULT.OOM;
@@ -164,20 +167,28 @@ export class MappedFile implements VmOperations {
     } else mm.pageTable.setEntry(vpn, pfn, 0, bits);
   }
 
-  /** A write to a page of a private mapping that is not mapped yet: a copy at once. */
-  #cowFault(mm: MmStruct, vpn: Vpn, cached: boolean): number {
+  /** A page of a private mapping that is not mapped yet and cannot be the file's: a copy at once. */
+  #cowFault(mm: MmStruct, vpn: Vpn, cached: boolean, faultFlags: number): number {
     const flags = PG.anon | (this.kind === 'hugetlbfs' ? PG.hugetlb : 0);
     const first = vpn - offsetIn(vpn, this.order);
     const alloc = cached || this.kind === 'disk' ? allocCopyOfFolio : allocZeroedFolio;
     const pfn = alloc(mm, first, this.order, flags);
     if (pfn < 0) return this.kind === 'hugetlbfs' ? VM_FAULT.SIGBUS : VM_FAULT.OOM;
-    const bits = PTE.present | PTE.write | PTE.anonExclusive;
+    const write = faultFlags & FAULT_FLAG.WRITE ? PTE.write : 0;
+    const bits = PTE.present | PTE.anonExclusive | write;
     mm.pageTable.setEntry(first, pfn, this.order / PMD_ORDER, bits);
     return 0;
   }
 
   #wpFault(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): number {
-    if ((vma.flags & VM.SHARED) === 0) return doWpPage(mm, vma, vpn, flags);
+    if ((vma.flags & VM.SHARED) === 0) {
+      if (flags === 0 || this.order > 0 || mm.pageTable.level === 0) {
+        return doWpPage(mm, vma, vpn, flags);
+      }
+      // Of a THP of the file only the page is copied; the leaf goes, and is faulted in by page.
+      splitHugePmd(mm, vpn);
+      return this.#cowFault(mm, vpn, true, flags);
+    }
     if (flags & FAULT_FLAG.WRITE) {
       const { level, index, ptes, dirs } = mm.pageTable;
       (level === 0 ? ptes : dirs).bits[index] |= PTE.write;

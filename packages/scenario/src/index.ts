@@ -38,7 +38,10 @@ export type {
   IommuRun,
   IommuTable,
   LayoutExtent,
+  LeafCounts,
+  LockedMemory,
   Observation,
+  PinCounts,
 } from './observation.ts';
 export type {
   IommuType,

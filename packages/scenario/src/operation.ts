@@ -16,6 +16,7 @@ export type MmapFlag =
 
 /** `mmap`: a named region of memory. */
 export interface MmapOperation {
+  /** The operation. */
   readonly op: 'mmap';
   /** Name of the region. */
   readonly name: string;
@@ -47,6 +48,7 @@ export interface MmapOperation {
 
 /** `touch`: one access per stride. */
 export interface TouchOperation {
+  /** The operation. */
   readonly op: 'touch';
   /** First address. */
   readonly va: bigint;

@@ -29,16 +29,18 @@ declare const TextDecoder: new (
  * @throws {InputError} when it cannot be read, is not compressed as its name says, or is no recording
  */
 export async function readRecording(file: string, read: ByteReader): Promise<Recording> {
-  const bytes = await attempt(() => read(file), file, 'a file that can be read');
+  const bytes = await attempt(() => read(file), file, 'a file that can be read', messageOf);
   if (bytes.length === 0) throw new InputError(file, 'a recording', 'an empty file');
   const content = file.endsWith('.gz')
-    ? await attempt(() => gunzip(bytes), file, 'a complete gzip file')
+    ? await attempt(
+        () => gunzip(bytes),
+        file,
+        'a complete gzip file',
+        () => 'damaged data',
+      )
     : bytes;
-  const text = await attempt(
-    () => new TextDecoder('utf-8', { fatal: true }).decode(content),
-    file,
-    'UTF-8',
-  );
+  const decode = (): string => new TextDecoder('utf-8', { fatal: true }).decode(content);
+  const text = await attempt(decode, file, 'UTF-8', () => 'other bytes');
   return parseRecording(text, file);
 }
 
@@ -46,13 +48,17 @@ async function attempt<Value>(
   act: () => Value | Promise<Value>,
   file: string,
   expected: string,
+  got: (error: unknown) => string,
 ): Promise<Value> {
   try {
     return await act();
   } catch (error) {
-    const what = error instanceof Error ? error.message : String(error);
-    throw new InputError(file, expected, `something else: ${what}`);
+    throw new InputError(file, expected, got(error));
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function gunzip(bytes: Uint8Array): Promise<Uint8Array> {

@@ -4,7 +4,7 @@
  *
  * @source recordings README, "Recording format"
  */
-import type { Observation } from './observation.ts';
+import type { LockedMemory, Observation, PinCounts } from './observation.ts';
 
 /** The only format there is. */
 export const RECORDING_FORMAT = 'vfio-oracle/1';
@@ -95,9 +95,9 @@ export interface RecordedStep extends Observation {
 /** State before the first step. */
 export interface StartState {
   /** kB of locked_vm. */
-  readonly mm: { readonly VmLck: number };
+  readonly mm: LockedMemory;
   /** Counters of the guest, in pages. */
-  readonly pins: { readonly acquired: number; readonly released: number };
+  readonly pins: PinCounts;
   /** Soft RLIMIT_MEMLOCK in bytes, null for unlimited. */
   readonly memlock: number | null;
 }

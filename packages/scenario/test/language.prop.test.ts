@@ -12,7 +12,9 @@ const NAMES = 'iova va size flags argsz name kind dev type prot what pages strid
 const number = fc.oneof(
   fc.bigInt({ min: -5n, max: 2n ** 65n }).map((value) => value.toString()),
   fc.nat().map((value) => `0x${value.toString(16)}`),
-  fc.tuple(fc.nat(99), fc.constantFrom(...'KMGTPX', '')).map(([n, unit]) => `${n}${unit}`),
+  fc
+    .tuple(fc.nat(99), fc.constantFrom('K', 'M', 'G', 'T', 'P', 'X', ''))
+    .map(([n, unit]) => `${n}${unit}`),
 );
 const term = fc.oneof(number, fc.constantFrom('A', 'B.end', 'A.len', 'r', 'rw', 'anon', 'v2', ''));
 const value = fc.oneof(

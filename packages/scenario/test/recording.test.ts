@@ -4,21 +4,19 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { InputError } from '@pinfold/base';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseRecording, readRecording, walkPass } from '../src/index.ts';
+import { parseRecording, readRecording, walkPass, type Recording } from '../src/index.ts';
+import { edit, type Edit } from './edit.ts';
 import { RECORDINGS } from './files.ts';
 
 const packed = readFileSync(new URL('6.18.15/main/b06-thp.json.gz', RECORDINGS));
 const text = gunzipSync(packed).toString();
 const OPEN = 'open type=v2';
+const firstStep = (JSON.parse(text) as Recording).runs[1].steps[0];
 
-/** A JSON value whose members are reached without asking whether they are there. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-type Json = any;
-
-/** The recording's text after a change. */
-function changed(change: (recording: Json) => void): string {
-  const recording = JSON.parse(text) as Json;
-  change(recording);
+/** The recording's text after edits. */
+function changed(...edits: readonly Edit[]): string {
+  const recording = JSON.parse(text) as Recording;
+  edit(recording, ...edits);
   return JSON.stringify(recording);
 }
 
@@ -34,10 +32,7 @@ function refused(content: string, message: string): void {
 }
 
 it('keeps every field, also those that nobody has described', () => {
-  const content = changed((recording) => {
-    recording.weather = 'fine';
-    recording.runs[0].steps[0].held = { ext0: 1 };
-  });
+  const content = changed(['weather', 'fine'], ['runs[0].steps[0].held', { ext0: 1 }]);
   expect(parseRecording(content, 'r.json')).toEqual(JSON.parse(content));
 });
 
@@ -50,79 +45,79 @@ it('carries over what a step does not show', () => {
 });
 
 describe('what is no recording', () => {
-  it.each<[string, (recording: Json) => void, string]>([
+  it.each<[string, Edit, string]>([
     [
       'another format',
-      (r) => (r.format = 'vfio-oracle/2'),
+      ['format', 'vfio-oracle/2'],
       "format: expected 'vfio-oracle/1', got 'vfio-oracle/2'",
     ],
-    ['no format', (r) => delete r.format, "format: expected 'vfio-oracle/1', got nothing"],
-    ['no kernel', (r) => delete r.kernel, 'kernel: expected string, got nothing'],
-    ['no probes', (r) => delete r.guest.probes, 'guest.probes: expected object, got nothing'],
-    ['no passes', (r) => (r.runs = []), 'runs: expected at least 1 elements, got array of 0'],
+    ['no format', ['format'], "format: expected 'vfio-oracle/1', got nothing"],
+    ['no kernel', ['kernel'], 'kernel: expected string, got nothing'],
+    ['no probes', ['guest.probes'], 'guest.probes: expected object, got nothing'],
+    ['no passes', ['runs', []], 'runs: expected at least 1 elements, got array of 0'],
     [
       'another pass',
-      (r) => (r.runs[1].pass = 'icount'),
+      ['runs[1].pass', 'icount'],
       "runs[1].pass: expected 'trace' or 'plain', got 'icount'",
     ],
     [
       'a count that is a text',
-      (r) => (r.runs[0].steps[3].pins.acquired = '4096'),
+      ['runs[0].steps[3].pins.acquired', '4096'],
       'runs[0].steps[3].pins.acquired: expected number, got string',
     ],
     [
       'a count that is null',
-      (r) => (r.runs[0].steps[3].avail = null),
+      ['runs[0].steps[3].avail', null],
       'runs[0].steps[3].avail: expected number, got null',
     ],
     [
       'a count that is negative',
-      (r) => (r.runs[0].steps[3].mm.VmLck = -4),
+      ['runs[0].steps[3].mm.VmLck', -4],
       'runs[0].steps[3].mm.VmLck: expected at least 0, got -4',
     ],
     [
       'a count that is no integer',
-      (r) => (r.runs[0].steps[3].calls.iommu_map = 1.5),
+      ['runs[0].steps[3].calls.iommu_map', 1.5],
       'runs[0].steps[3].calls.iommu_map: expected int, got 1.5',
     ],
     [
       'an address that is no hexadecimal text',
-      (r) => (r.runs[0].steps[3].iova = '40000000'),
+      ['runs[0].steps[3].iova', '40000000'],
       "runs[0].steps[3].iova: expected a hexadecimal number such as 0x1000, got '40000000'",
     ],
     [
       'an extent that is too short',
-      (r) => r.runs[0].steps[2].layout.A[1].pop(),
+      ['runs[0].steps[2].layout.A[1][4]'],
       'runs[0].steps[2].layout.A[1]: expected at least 5 elements, got array of 4',
     ],
     [
       'another size of leaf',
-      (r) => (r.runs[0].steps[3].iommu.runs[0][3] = '4M'),
+      ['runs[0].steps[3].iommu.runs[0][3]', '4M'],
       "runs[0].steps[3].iommu.runs[0][3]: expected '4K' or '2M' or '1G', got '4M'",
     ],
     [
       'an op that nobody knows',
-      (r) => (r.script[1] = 'opne type=v2'),
+      ['script[1]', 'opne type=v2'],
       "script:2: expected one of open, opencontainer, setiommu, addgroup, delgroup, close, device, pcicmd, mmap, munmap, mprotect, madvise, mlock, munlock, touch, fork, reap, map, unmap, dirty, info, memlock, dropcap, sysfs, bench, iofd, ioas_map, ioas_map_file, ioas_unmap, addext, delext, unset, closedev, pin, unpin, pinlist, unpinlist, dmarw, extmode, poke, peek, got 'opne'",
     ],
     [
       'a step that is not of the script',
-      (r) => (r.runs[0].steps[0].line = 'open type=v1'),
+      ['runs[0].steps[0].line', 'open type=v1'],
       `runs[0].steps[0].line: expected '${OPEN}', as in the script, got 'open type=v1'`,
     ],
     [
       'a step whose op is not that of its line',
-      (r) => (r.runs[0].steps[0].op = 'close'),
+      ['runs[0].steps[0].op', 'close'],
       "runs[0].steps[0].op: expected 'open', got 'close'",
     ],
     [
       'a step too few',
-      (r) => r.runs[1].steps.pop(),
+      ['runs[1].steps[4]'],
       'runs[1].steps: expected 5 steps, as in the script, got 4',
     ],
     [
       'a step too many',
-      (r) => r.runs[1].steps.push(r.runs[1].steps[0]),
+      ['runs[1].steps[5]', firstStep],
       `runs[1].steps[5].line: expected '(no step)', as in the script, got '${OPEN}'`,
     ],
   ])('%s', (_, change, message) => {
@@ -130,11 +125,11 @@ describe('what is no recording', () => {
   });
 
   it('has fewer steps only if the process died', () => {
-    const content = changed((recording) => {
-      recording.runs[1].steps.pop();
-      recording.runs[1].broken = 'unexpected end';
-      delete recording.runs[1].start_state;
-    });
+    const content = changed(
+      ['runs[1].steps[4]'],
+      ['runs[1].broken', 'unexpected end'],
+      ['runs[1].start_state'],
+    );
     expect(parseRecording(content, 'r.json').runs[1].steps).toHaveLength(4);
   });
 
@@ -192,20 +187,20 @@ describe('a file', () => {
       'not compressed',
       Buffer.from(text),
       'a.json.gz',
-      /^a\.json\.gz: expected a complete gzip file, got /,
+      /^a\.json\.gz: expected a complete gzip file, got (?:damaged data|other bytes)$/,
     ],
     ['compressed', packed, 'a.json', /^a\.json: expected UTF-8, got /],
     [
       'cut off',
       packed.subarray(0, -100),
       'a.json.gz',
-      /^a\.json\.gz: expected a complete gzip file, got /,
+      /^a\.json\.gz: expected a complete gzip file, got (?:damaged data|other bytes)$/,
     ],
     [
       'followed by something',
       Buffer.concat([packed, Buffer.from('x')]),
       'a.json.gz',
-      /^a\.json\.gz: expected a complete gzip file, got /,
+      /^a\.json\.gz: expected a complete gzip file, got (?:damaged data|other bytes)$/,
     ],
   ])('%s is refused', async (_, content, file, message) => {
     await expect(read(content, file)).rejects.toThrow(InputError);
@@ -215,7 +210,7 @@ describe('a file', () => {
   it('that cannot be read is refused', async () => {
     const gone = (): Promise<Uint8Array> => Promise.reject(new Error('ENOENT: no such file'));
     await expect(readRecording('a.json', gone)).rejects.toThrow(
-      new InputError('a.json', 'a file that can be read', 'something else: ENOENT: no such file'),
+      new InputError('a.json', 'a file that can be read', 'ENOENT: no such file'),
     );
   });
 });

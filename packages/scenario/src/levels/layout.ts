@@ -21,7 +21,7 @@ interface Run {
 /** What is compared of the flags; a zero page is that alone. */
 function kindOf(flags: string): string {
   if (flags.includes('z')) return 'z';
-  return [...'afh'].filter((letter) => flags.includes(letter)).join('');
+  return ['a', 'f', 'h'].filter((letter) => flags.includes(letter)).join('');
 }
 
 function runOf([off, pfn, n, order, flags]: LayoutExtent): Run {

@@ -60,7 +60,7 @@ function pinPagesRemote(
     if (ret < 0 || batch.size > 0 || lone !== NONE || iommu.params.disableHugepages) break;
   }
   if (ret === 0) ret = chargeChunk(iommu, dma, chunk);
-  if (false) {
+  if (batch.size === 1 && batch.offset === 0) {
     lone = iommu.memory.memmap.pageToPfn(nextPage(batch));
     batch.size = 0;
   }
