@@ -36,7 +36,8 @@ export const COUNTER_DOCS = {
   iommuUnmapPagesCalls: "the IOMMU driver's unmap_pages calls, one per page size",
   regionAllocs: 'vfio_regions records allocated for the fast unmap path',
   iotlbSyncs: 'explicit iommu_iotlb_sync calls of type1',
-  iotlbGatherSyncs: 'IOTLB syncs inside an unmap, because a piece did not fit the gather',
+  iotlbGatherSyncs:
+    'IOTLB syncs inside an unmap, because a piece did not fit the gather, or inside a map that replaced tables',
   cacheTagFlushes: 'IOTLB range flushes issued by the VT-d driver',
   unpinPagesRemoteCalls: 'vfio_unpin_pages_remote calls',
   unpinCalls: 'unpin_user_pages_dirty_lock (one page) or unpin_user_page_range_dirty_lock calls',

@@ -119,6 +119,7 @@ export class IommuDomain {
    */
   unmap(iovaPn: IovaPn, npage: number): number {
     const gather = new IotlbGather();
+    this.#counters.add(Slot.iommuUnmapSyncCalls, 1);
     const unmapped = this.unmapFast(iovaPn, npage, gather);
     this.iotlbSync(gather);
     return unmapped;

@@ -39,6 +39,10 @@ class WatchedTable implements IoPageTable {
     return this.#inner.aperturePages;
   }
 
+  get isIommupt(): boolean {
+    return this.#inner.isIommupt === true;
+  }
+
   get tablePages(): number {
     return this.#inner.tablePages;
   }

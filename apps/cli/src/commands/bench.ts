@@ -58,6 +58,9 @@ export function addBench(program: Command): void {
   throwUsageErrors(command);
 }
 
+/** The releases before and after the large-folio series, which published figures compare. */
+const BEFORE_AND_AFTER = ['6.16', '6.18'];
+
 function size(): Option {
   const option = flag('--size <size>', 'size of the mapping, such as 512M, 16G or 1T', parseSize);
   return option.default(16 * 2 ** 30, '16G');
@@ -78,7 +81,7 @@ function kernelList(): Option {
       forFlag(place, item, kernelVersion);
       return item;
     }),
-  ).default(series, 'all');
+  ).default(BEFORE_AND_AFTER, BEFORE_AND_AFTER.join(','));
 }
 
 function layout(): Option {

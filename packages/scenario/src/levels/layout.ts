@@ -66,8 +66,7 @@ export function compareRegion(
     const b = other.at(-1);
     if (!a && !b) break;
     const [off, n] = nextRange(a, b);
-    const here = (run: Run | undefined): Run | undefined =>
-      run && run.off === off ? run : undefined;
+    const here = (run: Run | undefined): Run | undefined => (run?.off === off ? run : undefined);
     const [left, right] = [here(a), here(b)];
     if (!left || !right || !samePage(left, right)) {
       const path = `layout.${region}[${n === 1 ? off : `${off}..${off + n - 1}`}]`;
