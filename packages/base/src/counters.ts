@@ -6,6 +6,8 @@
  * measurable; every figure is counted from work that was done, none is computed from a formula.
  */
 
+import type { Tracer } from './tracer.ts';
+
 /** What is counted: the counter's name and one line on what one unit of it is. */
 export const COUNTER_DOCS = {
   gupCalls: 'pin_user_pages_remote calls, each under one mmap read lock',
@@ -129,6 +131,8 @@ export type CounterValues = Readonly<Record<CounterName, number>>;
 export class Counters {
   /** The slots. Hot code adds to them once per batch: `values[Slot.pageFills] += n`. */
   readonly values: Float64Array = new Float64Array(COUNTER_NAMES.length);
+  /** Who sees the calls; null: nobody. Here because counters are what every layer is given. */
+  tracer: Tracer | null = null;
 
   /**
    * Adds to a counter.

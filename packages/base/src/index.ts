@@ -35,3 +35,13 @@ export { NARROW_END, pageNumbers, type PageNumbers } from './page-numbers.ts';
 export { mulberry32, shuffle } from './random.ts';
 export { RbNode, RbTree } from './rbtree.ts';
 export { LEAF, TableArena } from './table-arena.ts';
+export {
+  TRACED_FUNCTIONS,
+  writeArguments,
+  writeReturn,
+  type TracedFunction,
+  type TracedSignature,
+  type TracedUnit,
+  type WrittenArgument,
+} from './traced-functions.ts';
+export type { Tracer } from './tracer.ts';

@@ -4,6 +4,8 @@ import { boot, folioOf, SECTION } from '../test/machine.ts';
 import {
   dirtyFolioLock,
   folioMaybeDmaPinned,
+  folioPutRefs,
+  folioRefAdd,
   GUP_PIN_COUNTING_BIAS,
   gupPutFolio,
   tryGrabFolio,
@@ -112,4 +114,38 @@ test('a folio is locked to be marked dirty only while it is clean', () => {
   const head = memmap.headEntryOf(LARGE);
   expect([dirtyFolioLock(memmap, head), dirtyFolioLock(memmap, head)]).toEqual([1, 0]);
   expect(memmap.flags[head]).toBe(PG.anon | PG.dirty);
+});
+
+describe('plain references', () => {
+  test.each([
+    ['a small folio', SMALL, SMALL],
+    ['a large folio, by any page', LARGE, LARGE + 300],
+  ])('are counted on the head of %s, and are no pins', (_, head, page) => {
+    const memmap = twoFolios();
+    folioRefAdd(memmap, page, 7);
+    expect(folioOf(memmap, head)).toMatchObject({ refcount: 8, pincount: 0 });
+    folioPutRefs(memmap, page, 3);
+    expect(folioOf(memmap, head)).toMatchObject({ refcount: 5, pincount: 0 });
+  });
+
+  test('free the folio with the last one, the pages with it', () => {
+    const memmap = twoFolios();
+    const freed: number[][] = [];
+    memmap.folioFreed = (pfn, order, flags) => freed.push([pfn, order, flags]);
+    folioPutRefs(memmap, LARGE + 5, 1);
+    expect([...memmap.foliosInUse()].map(({ pfn }) => pfn)).toEqual([SMALL]);
+    folioPutRefs(memmap, SMALL, 1);
+    expect([...memmap.foliosInUse()]).toEqual([]);
+    expect(freed).toEqual([
+      [LARGE, 9, PG.anon],
+      [SMALL, 0, PG.anon],
+    ]);
+    expect(memmap.allocFolio(LARGE, 0, 0)).toBe(memmap.headEntryOf(LARGE));
+  });
+
+  test('that are more than there are corrupt the kernel', () => {
+    const memmap = twoFolios();
+    expect(() => folioPutRefs(memmap, LARGE, 2)).toThrow(KernelBug);
+    expect(folioOf(memmap, LARGE)).toMatchObject({ refcount: 1 });
+  });
 });

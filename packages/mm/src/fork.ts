@@ -41,10 +41,13 @@ export function dupMmap(parent: MmStruct, child: MmStruct): number {
 /** Copies the entries of a VMA; false without memory for a copy. */
 function copyPageRange(parent: MmStruct, child: MmStruct, vma: Vma): boolean {
   const { pageTable, memory } = parent;
+  const isAnon = (pfn: Pfn): boolean =>
+    (memory.memmap.flags[memory.memmap.headEntryOf(pfn)] & PG.anon) !== 0;
+  const hugetlb = (vma.flags & VM.HUGETLB) !== 0;
   // A THP that may be pinned is copied page by page.
   pageTable.forEachLeaf(vma.start, vma.end, (vpn, pfn, level, bits) => {
-    const pinned = level === 1 && (bits & PTE.special) === 0 && mayBePinned(parent, pfn);
-    if (pinned && (vma.flags & VM.HUGETLB) === 0) splitHugePmd(parent, vpn);
+    const thp = level === 1 && !hugetlb && (bits & PTE.special) === 0 && isAnon(pfn);
+    if (thp && mayBePinned(parent, pfn)) splitHugePmd(parent, vpn);
   });
   let copied = true;
   pageTable.forEachLeaf(vma.start, vma.end, (vpn, pfn, level, bits) => {
@@ -53,7 +56,9 @@ function copyPageRange(parent: MmStruct, child: MmStruct, vma: Vma): boolean {
       child.pageTable.setEntry(vpn, pfn, level, bits);
       return;
     }
-    const anon = (memory.memmap.flags[memory.memmap.headEntryOf(pfn)] & PG.anon) !== 0;
+    const anon = isAnon(pfn);
+    // The child faults the huge pages of a file in by itself.
+    if (!anon && level > 0 && !hugetlb) return;
     if (anon && bits & PTE.anonExclusive && mayBePinned(parent, pfn)) {
       copied = copyPinned(child, vma, vpn, pfn, level);
       return;

@@ -69,13 +69,14 @@ export class MappedFile implements VmOperations {
     const pgoff = vma.pgoff + (vpn - vma.start);
     if (pgoff >= this.npage) return VM_FAULT.SIGBUS;
     const known = this.#cache.get(pgoff);
+    const own = (vma.flags & VM.SHARED) === 0;
     // A private mapping of a hole in hugetlbfs has pages of its own from the first read on.
-    const own = flags & FAULT_FLAG.WRITE || (this.kind === 'hugetlbfs' && known === undefined);
-    if ((vma.flags & VM.SHARED) === 0 && own) {
-      return this.#cowFault(mm, vpn, known !== undefined, flags);
+    if (own && this.kind === 'hugetlbfs' && known === undefined) {
+      return this.#cowFault(mm, vpn, allocZeroedFolio, flags);
     }
     const pfn = known ?? this.#addToCache(mm, vpn, pgoff, this.#faultOrders(mm));
     if (pfn < 0) return this.kind === 'hugetlbfs' ? VM_FAULT.SIGBUS : VM_FAULT.OOM;
+    if (own && flags & FAULT_FLAG.WRITE) return this.#cowFault(mm, vpn, allocCopyOfFolio, flags);
     const shared = (vma.flags & (VM.SHARED | VM.WRITE)) === (VM.SHARED | VM.WRITE);
     const writable = shared && (this.kind !== 'disk' || (flags & FAULT_FLAG.WRITE) !== 0);
     this.#map(mm, vma, vpn, pfn, PTE.present | (writable ? PTE.write : 0));
@@ -168,10 +169,14 @@ export class MappedFile implements VmOperations {
   }
 
   /** A page of a private mapping that is not mapped yet and cannot be the file's: a copy at once. */
-  #cowFault(mm: MmStruct, vpn: Vpn, cached: boolean, faultFlags: number): number {
+  #cowFault(
+    mm: MmStruct,
+    vpn: Vpn,
+    alloc: typeof allocCopyOfFolio,
+    faultFlags: number,
+  ): number {
     const flags = PG.anon | (this.kind === 'hugetlbfs' ? PG.hugetlb : 0);
     const first = vpn - offsetIn(vpn, this.order);
-    const alloc = cached || this.kind === 'disk' ? allocCopyOfFolio : allocZeroedFolio;
     const pfn = alloc(mm, first, this.order, flags);
     if (pfn < 0) return this.kind === 'hugetlbfs' ? VM_FAULT.SIGBUS : VM_FAULT.OOM;
     const write = faultFlags & FAULT_FLAG.WRITE ? PTE.write : 0;
@@ -187,7 +192,7 @@ export class MappedFile implements VmOperations {
       }
       // Of a THP of the file only the page is copied; the leaf goes, and is faulted in by page.
       splitHugePmd(mm, vpn);
-      return this.#cowFault(mm, vpn, true, flags);
+      return this.#cowFault(mm, vpn, allocCopyOfFolio, flags);
     }
     if (flags & FAULT_FLAG.WRITE) {
       const { level, index, ptes, dirs } = mm.pageTable;

@@ -86,3 +86,163 @@ describe('a page that is mapped already', () => {
     expect(() => table.setLeaves(page, 1024, 1, second, RW)).toThrow(ModelBug);
   });
 });
+
+describe('allows', () => {
+  const table = new PageTable();
+  table.setLeaves(5, 100, 1, 0, PTE.present);
+  table.setLeaves(6, 101, 1, 0, RW);
+  table.setLeaves(512, 512, 1, 1, PTE.present);
+  table.setLeaves(1024, 1024, 1, 1, RW);
+
+  test.each([
+    [4, false, false],
+    [5, true, false],
+    [6, true, true],
+    [700, true, false],
+    [1535, true, true],
+    [2 ** 30, false, false],
+  ])('page %i: a read %s, a write %s', (vpn, read, write) => {
+    expect([table.allows(vpn, false), table.allows(vpn, true)]).toEqual([read, write]);
+  });
+});
+
+describe('setEntry', () => {
+  test.each([
+    [0, 7],
+    [1, 1024],
+    [2, 2 ** 18],
+  ])('writes, overwrites and clears a leaf of level %i', (level, vpn) => {
+    const table = new PageTable();
+    const [one, two] = [2 ** 36, 2 ** 36 + 2 ** 18];
+    table.setEntry(vpn, one, level, RW);
+    expect(table.pfnAt(vpn)).toBe(one);
+    table.setEntry(vpn, two, level, PTE.present);
+    expect([table.pfnAt(vpn), table.allows(vpn, true)]).toEqual([two, false]);
+    table.setEntry(vpn, 0, level, 0);
+    expect(table.pfnAt(vpn)).toBe(-1);
+    if (level > 0) expect(table.none(vpn, level)).toBe(true);
+  });
+
+  test('of a large leaf over a table is a bug of the model', () => {
+    const table = new PageTable();
+    table.setEntry(5, 5, 0, RW);
+    expect(() => {
+      table.setEntry(0, 512, 1, RW);
+    }).toThrow(ModelBug);
+  });
+
+  test('of a small leaf under a large one is, too', () => {
+    const table = new PageTable();
+    table.setEntry(0, 512, 1, RW);
+    expect(() => {
+      table.setEntry(5, 5, 0, RW);
+    }).toThrow(ModelBug);
+  });
+});
+
+test('none: room for a large leaf is where neither a leaf is nor a table', () => {
+  const table = new PageTable();
+  expect([table.none(0, 1), table.none(0, 2)]).toEqual([true, true]);
+  table.setEntry(512, 512, 1, RW);
+  expect([table.none(0, 1), table.none(600, 1), table.none(0, 2)]).toEqual([true, false, false]);
+  table.setEntry(3, 3, 0, RW);
+  expect(table.none(0, 1)).toBe(false);
+  table.setEntry(3, 0, 0, 0);
+  // The table hangs there still.
+  expect(table.none(0, 1)).toBe(false);
+  table.setEntry(2 ** 18, 2 ** 18, 2, RW);
+  expect([table.none(2 ** 18, 1), table.none(2 ** 18, 2)]).toEqual([false, false]);
+});
+
+describe('forEachLeaf', () => {
+  function leaves(table: PageTable, start: number, end: number): number[][] {
+    const seen: number[][] = [];
+    table.forEachLeaf(start, end, (...leaf) => seen.push(leaf));
+    return seen;
+  }
+  const table = new PageTable();
+  table.setEntry(5, 50, 0, RW);
+  table.setEntry(511, 51, 0, PTE.present);
+  table.setEntry(1024, 1024, 1, RW);
+  table.setEntry(2 ** 18, 2 ** 20, 2, RW);
+  table.setEntry(MAX_VPN - 1, 9, 0, RW);
+
+  test('visits present leaves in address order, over holes of any size', () => {
+    expect(leaves(table, 0, MAX_VPN)).toEqual([
+      [5, 50, 0, RW],
+      [511, 51, 0, PTE.present],
+      [1024, 1024, 1, RW],
+      [2 ** 18, 2 ** 20, 2, RW],
+      [MAX_VPN - 1, 9, 0, RW],
+    ]);
+  });
+
+  test.each([
+    ['before a leaf', 0, 5, []],
+    ['one page', 5, 6, [5]],
+    ['a part of a large leaf', 1500, 1501, [1024]],
+    ['from inside one large leaf into another', 1535, 2 ** 18 + 1, [1024, 2 ** 18]],
+    ['nothing', 700, 1024, []],
+    ['an empty range', 5, 5, []],
+  ])('visits what overlaps the range: %s', (_, start, end, firsts) => {
+    expect(leaves(table, start, end).map(([vpn]) => vpn)).toEqual(firsts);
+  });
+
+  test('lets the visitor clear leaves', () => {
+    const own = new PageTable();
+    for (const vpn of [0, 1, 2]) own.setEntry(vpn, vpn + 1, 0, RW);
+    own.setEntry(512, 512, 1, RW);
+    own.forEachLeaf(0, 1024, (vpn, _pfn, level) => own.setEntry(vpn, 0, level, 0));
+    expect(leaves(own, 0, 1024)).toEqual([]);
+  });
+});
+
+describe('splitLeaf', () => {
+  test.each([
+    [1, 512, 1],
+    [2, 2 ** 18, 512],
+  ])('of level %i makes 512 smaller leaves of the same frames and bits', (level, pages, step) => {
+    const table = new PageTable();
+    table.setEntry(pages, 2 ** 20, level, RW);
+    table.splitLeaf(pages + 77);
+    const seen: number[][] = [];
+    table.forEachLeaf(0, 2 * pages, (...leaf) => seen.push(leaf));
+    expect(seen).toEqual(
+      Array.from({ length: 512 }, (_, i) => [pages + i * step, 2 ** 20 + i * step, level - 1, RW]),
+    );
+  });
+
+  test.each([
+    ['a small leaf', 5],
+    ['nothing', 512],
+  ])('of %s is a bug of the model', (_, vpn) => {
+    const table = new PageTable();
+    table.setEntry(5, 5, 0, RW);
+    expect(() => {
+      table.splitLeaf(vpn);
+    }).toThrow(ModelBug);
+  });
+});
+
+describe('freePteTable', () => {
+  test('takes the table away, and a large leaf fits', () => {
+    const table = new PageTable();
+    table.setEntry(5, 5, 0, RW);
+    table.setEntry(512, 6, 0, RW);
+    table.setEntry(5, 0, 0, 0);
+    table.freePteTable(300);
+    expect([table.ptes.live, table.none(0, 1), table.none(512, 1)]).toEqual([1, true, false]);
+    table.setEntry(0, 512, 1, RW);
+    expect(table.pfnAt(5)).toBe(517);
+  });
+
+  test.each([
+    ['a large leaf', 512],
+    ['nothing', 1024],
+  ])('does nothing where there is %s', (_, vpn) => {
+    const table = new PageTable();
+    table.setEntry(512, 512, 1, RW);
+    table.freePteTable(vpn);
+    expect([table.pfnAt(512), table.ptes.live]).toEqual([512, 0]);
+  });
+});

@@ -3,7 +3,7 @@
  *
  * @source mm/mmap.c, mm/mprotect.c, mm/madvise.c, mm/mlock.c, 6.16
  */
-import { Errno, InputError, isAligned, pagesOf, type Vpn } from '@pinfold/base';
+import { Errno, InputError, isAligned, offsetIn, pagesOf, type Vpn } from '@pinfold/base';
 import { faultErrno, touchPage, type VmOperations } from './fault.ts';
 import type { MmStruct, Task } from './mm-struct.ts';
 import { MAX_VPN, PTE } from './page-table.ts';
@@ -122,16 +122,18 @@ export function adviseHugepage(mm: MmStruct, vpn: Vpn, npage: number, flag: numb
  * @param mm address space
  * @param vpn first virtual page
  * @param npage length in pages
- * @returns 0; -EINVAL for locked or pfn-mapped memory, or when it cuts a hugetlb page; -ENOMEM
- *   when a page of it is not mapped
+ * @returns 0; -EINVAL for locked or pfn-mapped memory, or where it begins inside a hugetlb page (it
+ *   may end inside one, which stays); -ENOMEM when a page of it is not mapped
  * @source mm/madvise.c madvise_dontneed_free, 6.16
  */
 export function adviseDontneed(mm: MmStruct, vpn: Vpn, npage: number): number {
   const end = vpn + npage;
-  if (cutsHugetlb(mm, vpn, end)) return -Errno.EINVAL;
   for (const vma of mm.vmas.overlapping(vpn, end)) {
-    if (vma.flags & (VM.LOCKED | VM.PFNMAP)) return -Errno.EINVAL;
-    zapRange(mm, Math.max(vpn, vma.start), Math.min(end, vma.end));
+    const start = Math.max(vpn, vma.start);
+    const order = vma.ops?.order ?? 0;
+    if (vma.flags & (VM.LOCKED | VM.PFNMAP) || !isAligned(start, order)) return -Errno.EINVAL;
+    const stop = Math.min(end, vma.end);
+    zapRange(mm, start, stop - offsetIn(stop, order));
   }
   return mappedUpTo(mm, vpn, end) < end ? -Errno.ENOMEM : 0;
 }
@@ -224,10 +226,8 @@ function cutsHugetlb(mm: MmStruct, start: Vpn, end: Vpn): boolean {
   });
 }
 
-/** Takes write access from the entries of a range; a large leaf that it cuts is split. */
+/** Takes write access from the entries of a range, at whose borders large leaves are split. */
 function writeProtect(mm: MmStruct, start: Vpn, end: Vpn): void {
-  splitAt(mm, start);
-  splitAt(mm, end);
   const { pageTable } = mm;
   pageTable.forEachLeaf(start, end, (vpn, pfn, level, bits) => {
     pageTable.setEntry(vpn, pfn, level, bits & ~PTE.write);

@@ -118,7 +118,8 @@ export class VmaTree {
   }
 
   /**
-   * Replaces what lies in a range, area by area; the rest of an area that the range cuts stays.
+   * Replaces what lies in a range, area by area; the rest of an area that the range cuts stays. An
+   * area whose flags do not change is not cut.
    *
    * @param start first virtual page
    * @param end first virtual page after it
@@ -130,6 +131,7 @@ export class VmaTree {
     const old = this.overlapping(start, end);
     const parts = old.flatMap((vma) => {
       const inside = change(vma.part(Math.max(start, vma.start), Math.min(end, vma.end)));
+      if (inside?.flags === vma.flags) return [vma];
       return [
         vma.start < start ? vma.part(vma.start, start) : null,
         inside,

@@ -19,6 +19,14 @@ export interface BarFacts {
   readonly npage: number;
 }
 
+/** Pages in the hugetlb pools. */
+export interface HugepageCounts {
+  /** Pages of 2 MiB. */
+  readonly '2M': number;
+  /** Pages of 1 GiB. */
+  readonly '1G': number;
+}
+
 /** What a scenario's machine has. */
 export interface MachineFacts {
   /** Physical memory. */
@@ -36,7 +44,7 @@ export interface MachineFacts {
   /** Parameters of vfio_iommu_type1 as set at boot. */
   readonly params: ModuleParams;
   /** Pages in the hugetlb pools. */
-  readonly hugepages: { readonly '2M': number; readonly '1G': number };
+  readonly hugepages: HugepageCounts;
   /** RLIMIT_MEMLOCK of the process in bytes; Infinity is unlimited. */
   readonly memlock: number;
 }

@@ -5,7 +5,7 @@
  * @source recordings README, "Layout extents"; design, "All frames come from one FrameSource"
  */
 import type { Vpn } from '@pinfold/base';
-import { PG, type FrameRun, type FrameSource } from '@pinfold/mm';
+import { FrameRun, PG, type FrameSource } from '@pinfold/mm';
 import type { LayoutExtent } from './observation.ts';
 
 /** A recorded region: where it lies, and its extents. */
@@ -54,7 +54,7 @@ export class RecordedFrames implements FrameSource {
     }
     const regions = shown ? this.#regions : this.#files;
     // A folio may reach into the next region, and extents are cut where their flags change.
-    const next = { pfn: -1, npage: 0, order: 0 };
+    const next = new FrameRun();
     while (out.npage < npage && runAt(regions, vpn + out.npage, next, anon)) {
       if (next.order !== out.order || next.pfn !== out.pfn + out.npage) break;
       out.npage += next.npage;

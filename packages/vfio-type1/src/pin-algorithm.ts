@@ -15,6 +15,11 @@ export interface PinAlgorithm {
   readonly name: string;
   /** One line on what it is. */
   readonly summary: string;
+  /**
+   * Whether a page may be put and pinned again where memory is not contiguous, so that the number of
+   * pins taken follows from the physical layout too; default no.
+   */
+  readonly repins?: boolean;
   /** Where it comes from: kernel release, or mail and date. */
   readonly source: string;
 

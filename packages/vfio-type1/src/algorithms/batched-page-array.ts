@@ -84,6 +84,7 @@ export const batchedPageArray: PinAlgorithm = {
   name: 'batched-page-array',
   summary:
     'as batched, but pfn mappings page by page, and a lone entry that does not fit is dropped',
+  repins: true,
   source: 'Daniel Jordan, kernel 5.12; in 6.12',
 
   pinChunk: pinPagesRemote,

@@ -1,0 +1,148 @@
+/**
+ * The kernel functions whose calls a {@link Tracer} sees: their arguments in the order in which
+ * hooks hand them over, the unit of each, and how recordings write it. The table below is the only
+ * list of them.
+ *
+ * @source recordings README, "Recording format" (`trace`, `guest.probes`); recordings of 6.12.90,
+ * 6.16.12, 6.18.15 and 7.2.12
+ */
+
+/**
+ * How a value is handed over, and how it is written:
+ *
+ * - `address`: a page number, written as the hexadecimal address of its first byte;
+ * - `byte`: a page number and, as the next value, an offset in bytes: the hexadecimal address of
+ *   that byte;
+ * - `bytes`: a number of pages, written as a hexadecimal number of bytes;
+ * - `number`: a page frame, a number of pages or of other things, or a negative errno: decimal;
+ * - `limit`: a number of pages or Infinity, which is RLIM_INFINITY, shifted as the kernel does;
+ * - `flags`: hexadecimal.
+ */
+export type TracedUnit = 'address' | 'byte' | 'bytes' | 'number' | 'limit' | 'flags';
+
+/** What is traced of a function. */
+export interface TracedSignature {
+  /** Its traced arguments and their units, in the order in which they are handed over. */
+  readonly args: Readonly<Record<string, TracedUnit>>;
+  /** Unit of what it returns; null if nothing is traced of it. */
+  readonly ret: TracedUnit | null;
+}
+
+const SIGNATURES = {
+  vfio_pin_pages_remote: {
+    args: { vaddr: 'address', npage: 'number', limit: 'limit' },
+    ret: 'number',
+  },
+  vaddr_get_pfns: { args: { vaddr: 'address', npages: 'number' }, ret: 'number' },
+  pin_user_pages_remote: {
+    args: { start: 'address', npages: 'number', gup_flags: 'flags' },
+    ret: 'number',
+  },
+  __gup_longterm_locked: { args: { start: 'address', npages: 'number' }, ret: 'number' },
+  follow_pfnmap_start: { args: { addr: 'address' }, ret: 'number' },
+  fixup_user_fault: { args: { va: 'address', fl: 'flags' }, ret: 'number' },
+  is_invalid_reserved_pfn: { args: { pfn: 'number' }, ret: 'number' },
+  vfio_lock_acct: { args: { npage: 'number', async: 'number' }, ret: 'number' },
+  mm_lock_acct: { args: { npage: 'number' }, ret: 'number' },
+  __account_locked_vm: { args: { pages: 'number', inc: 'number' }, ret: 'number' },
+  iommu_map: { args: { iova: 'address', paddr: 'address', size: 'bytes' }, ret: 'number' },
+  iommu_map_nosync: { args: { iova: 'address', paddr: 'address', size: 'bytes' }, ret: 'number' },
+  intel_iommu_map_pages: {
+    args: { iova: 'address', paddr: 'address', pgsize: 'bytes', pgcount: 'number' },
+    ret: 'number',
+  },
+  vfio_remove_dma: { args: { iova: 'address', size: 'bytes' }, ret: null },
+  vfio_unmap_unpin: { args: { acct: 'number' }, ret: null },
+  iommu_iova_to_phys: { args: { iova: 'address' }, ret: 'address' },
+  iommu_unmap: { args: { iova: 'address', size: 'bytes' }, ret: 'bytes' },
+  iommu_unmap_fast: { args: { iova: 'address', size: 'bytes' }, ret: 'bytes' },
+  intel_iommu_unmap_pages: {
+    args: { iova: 'address', pgsize: 'bytes', pgcount: 'number' },
+    ret: 'bytes',
+  },
+  vfio_sync_unpin: { args: { regions: 'number' }, ret: 'number' },
+  intel_iommu_tlb_sync: { args: {}, ret: null },
+  cache_tag_flush_range: { args: { start: 'address', end: 'byte' }, ret: null },
+  vfio_unpin_pages_remote: {
+    args: { iova: 'address', pfn: 'number', npage: 'number' },
+    ret: 'number',
+  },
+  put_pfn: { args: { pfn: 'number' }, ret: null },
+  unpin_user_page: { args: {}, ret: null },
+  unpin_user_pages_dirty_lock: { args: { npages: 'number' }, ret: null },
+  unpin_user_page_range_dirty_lock: { args: { npages: 'number' }, ret: null },
+  unpin_user_pages: { args: { npages: 'number' }, ret: null },
+} as const satisfies Readonly<Record<string, TracedSignature>>;
+
+/** Name of a kernel function whose calls are traced. */
+export type TracedFunction = keyof typeof SIGNATURES;
+
+/** What is traced of every function. */
+export const TRACED_FUNCTIONS: Readonly<Record<TracedFunction, TracedSignature>> = SIGNATURES;
+
+/** An argument, written as recordings write it. */
+export interface WrittenArgument {
+  /** Its name. */
+  readonly name: string;
+  /** Its value: `0x1000`, `512`. */
+  readonly text: string;
+}
+
+/** A step between values that are handed over: what a page is to bytes. */
+const PAGE_DIGITS = '000';
+const RLIM_INFINITY_PAGES = 2 ** 52 - 1;
+const ALL_ONES = '0xffffffffffffffff';
+
+/**
+ * Writes the arguments of a call.
+ *
+ * @param fn the function
+ * @param values what the hook has handed over
+ * @returns the arguments with their names, in order
+ * @source recordings README, "Trace"
+ */
+export function writeArguments(fn: TracedFunction, values: readonly number[]): WrittenArgument[] {
+  let slot = 0;
+  return Object.entries(TRACED_FUNCTIONS[fn].args).map(([name, unit]) => {
+    const text = writeValue(unit, values[slot], values[slot + 1]);
+    slot += unit === 'byte' ? 2 : 1;
+    return { name, text };
+  });
+}
+
+/**
+ * Writes what a call returned.
+ *
+ * @param fn the function
+ * @param ret what the hook has handed over
+ * @returns for example `-14` or `0x200000`; empty if nothing is traced of it
+ * @source recordings README, "Trace"
+ */
+export function writeReturn(fn: TracedFunction, ret: number): string {
+  const unit = TRACED_FUNCTIONS[fn].ret;
+  return unit === null ? '' : writeValue(unit, ret, 0);
+}
+
+function writeValue(unit: TracedUnit, value: number, offset: number): string {
+  switch (unit) {
+    case 'address':
+    case 'bytes':
+      return writePage(value, PAGE_DIGITS);
+    case 'byte':
+      return writePage(value, offset.toString(16).padStart(PAGE_DIGITS.length, '0'));
+    case 'flags':
+      return `0x${value.toString(16)}`;
+    case 'limit':
+      return String(Math.min(value, RLIM_INFINITY_PAGES));
+    case 'number':
+      return String(value);
+  }
+}
+
+/** A page number with the digits inside the page; the ends of an empty gather are as the kernel's. */
+function writePage(pn: number, digits: string): string {
+  if (pn === Infinity) return ALL_ONES;
+  if (pn < 0) return '0x0';
+  const text = pn === 0 ? digits.replace(/^0+(?=.)/, '') : pn.toString(16) + digits;
+  return `0x${text}`;
+}

@@ -1,0 +1,624 @@
+/**
+ * Address spaces written down page by page: what `src` must agree with after every call. Slow, and
+ * without page tables, frames or flag bits.
+ *
+ * A folio is an object with the contents of its pages; who maps it, pins it or keeps it in a page
+ * cache is counted by name. A page is where its leaf says.
+ */
+import { Errno } from '@pinfold/base';
+
+/** Pages of a PMD leaf. */
+const BLOCK = 512;
+
+/** How an access or a pin ends that finds no page. */
+export type Failure = 'OOM' | 'SIGBUS' | 'SIGSEGV';
+
+/** Contents and holders of a folio. */
+export class PlainFolio {
+  readonly order: number;
+  readonly anon: boolean;
+  readonly huge: boolean;
+  /** What was last written to each page; 0 are zeros. */
+  readonly contents: number[];
+  readonly leaves = new Set<PlainLeaf>();
+  cached = false;
+  /** Pins, in pages. */
+  pins = 0;
+
+  constructor(order: number, anon: boolean, huge: boolean, contents?: readonly number[]) {
+    this.order = order;
+    this.anon = anon;
+    this.huge = huge;
+    this.contents = contents ? [...contents] : Array<number>(2 ** order).fill(0);
+  }
+
+  /** What the kernel would find in `_refcount`. */
+  get refcount(): number {
+    return this.leaves.size + (this.cached ? 1 : 0) + this.pins * (this.order === 0 ? 1024 : 1);
+  }
+}
+
+/** A leaf of the page table; its pages point to it. */
+export class PlainLeaf {
+  /** null: a zero page, or device memory. */
+  readonly folio: PlainFolio | null;
+  readonly level: number;
+  /** Whether an anonymous page is this process's alone. */
+  exclusive: boolean;
+
+  constructor(folio: PlainFolio | null, level: number, exclusive: boolean) {
+    this.folio = folio;
+    this.level = level;
+    this.exclusive = exclusive;
+    folio?.leaves.add(this);
+  }
+}
+
+/** A present page: which of its folio, or which frame of a device. */
+export interface PlainPage {
+  readonly leaf: PlainLeaf;
+  readonly index: number;
+}
+
+/** A file: its pages in the cache. */
+export class PlainFile {
+  readonly kind: 'shmem' | 'hugetlbfs' | 'disk';
+  readonly npage: number;
+  readonly order: number;
+  readonly cache = new Map<number, { folio: PlainFolio; index: number }>();
+
+  constructor(kind: 'shmem' | 'hugetlbfs' | 'disk', npage: number, order: number) {
+    this.kind = kind;
+    this.npage = npage;
+    this.order = order;
+  }
+}
+
+/** A device's memory. */
+export interface PlainBar {
+  readonly pfn: number;
+  readonly npage: number;
+  enabled: boolean;
+}
+
+/** What is mapped at one page, and how. */
+export interface PlainArea {
+  readonly what: 'anon' | 'hugetlb' | PlainFile | PlainBar;
+  /** Page of the file or device; of anonymous memory it does not matter. */
+  readonly pgoff: number;
+  readonly shared: boolean;
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly locked: boolean;
+  readonly advice: 'none' | 'huge' | 'nohuge';
+  /** Areas with different ones are not joined. */
+  readonly apart: number;
+}
+
+/** What the machine has: settings, and memory that may run out. */
+export class PlainMachine {
+  /** Orders of folios for all, and for those who asked. */
+  orders: { always: readonly number[]; advised: readonly number[] } = { always: [], advised: [] };
+  useZeroPage = true;
+  splitHugeZero = false;
+  shmemHuge = false;
+  /** Folios that may still be allocated. */
+  left = Infinity;
+  freeHugePages = 0;
+  readonly folios = new Set<PlainFolio>();
+
+  alloc(order: number, anon: boolean, huge = false, from?: readonly number[]): PlainFolio | null {
+    if (this.left === 0 || (huge && this.freeHugePages === 0)) return null;
+    this.left--;
+    if (huge) this.freeHugePages--;
+    const folio = new PlainFolio(order, anon, huge, from);
+    this.folios.add(folio);
+    return folio;
+  }
+
+  /** A folio that nobody holds any more is gone. */
+  put(folio: PlainFolio | null): void {
+    if (folio === null || folio.refcount > 0 || !this.folios.delete(folio)) return;
+    if (folio.huge) this.freeHugePages++;
+  }
+
+  /** Puts a folio of a file into its cache; null without memory. */
+  cache(file: PlainFile, pgoff: number, orders: readonly number[]): PlainFolio | null {
+    for (const order of orders) {
+      const first = pgoff - (pgoff % 2 ** order);
+      const pages = Array.from({ length: 2 ** order }, (_, i) => first + i);
+      const taken = pages.some((page) => page >= file.npage || file.cache.has(page));
+      const folio = taken ? null : this.alloc(order, false, file.order > 0);
+      if (folio === null) continue;
+      folio.cached = true;
+      pages.forEach((page, index) => file.cache.set(page, { folio, index }));
+      return folio;
+    }
+    return null;
+  }
+
+  evict(file: PlainFile): void {
+    const folios = new Set([...file.cache.values()].map(({ folio }) => folio));
+    file.cache.clear();
+    for (const folio of folios) {
+      folio.cached = false;
+      this.put(folio);
+    }
+  }
+}
+
+/** The limit of mlock for a process. */
+export interface PlainLimit {
+  readonly pages: number;
+}
+
+/** An address space. */
+export class PlainSpace {
+  readonly machine: PlainMachine;
+  readonly areas = new Map<number, PlainArea>();
+  readonly pages = new Map<number, PlainPage>();
+  /** Blocks of 2 MiB that have a table of small entries. */
+  readonly tables = new Set<number>();
+  lockedVm = 0;
+  hasPinned = false;
+  #apart = 1;
+
+  constructor(machine: PlainMachine) {
+    this.machine = machine;
+  }
+
+  // Calls of the process.
+
+  mmap(vpn: number, npage: number, area: Omit<PlainArea, 'locked' | 'advice' | 'apart'>): number {
+    if (this.#areasIn(vpn, vpn + npage).length > 0) return -Errno.EEXIST;
+    const apart = isBar(area.what) ? this.#apart++ : 0;
+    for (let i = 0; i < npage; i++) {
+      const pgoff = area.pgoff + i;
+      this.areas.set(vpn + i, { ...area, pgoff, locked: false, advice: 'none', apart });
+    }
+    return 0;
+  }
+
+  munmap(vpn: number, end: number): number {
+    if (this.#cutsHugePage(vpn) || this.#cutsHugePage(end)) return -Errno.EINVAL;
+    this.#zap(vpn, end);
+    for (const at of this.#areasIn(vpn, end)) {
+      if (this.areas.get(at)?.locked) this.lockedVm--;
+      this.areas.delete(at);
+    }
+    for (const block of [...this.tables]) {
+      if (this.#areasIn(block, block + BLOCK).length === 0) this.tables.delete(block);
+    }
+    return 0;
+  }
+
+  mprotect(vpn: number, end: number, prot: { read: boolean; write: boolean }): number {
+    if (this.#cutsHugePage(vpn) || this.#cutsHugePage(end)) return -Errno.EINVAL;
+    const mapped = this.#mappedUpTo(vpn, end);
+    this.#change(vpn, mapped, (area) =>
+      area.read === prot.read && area.write === prot.write ? area : { ...area, ...prot },
+    );
+    return mapped < end ? -Errno.ENOMEM : 0;
+  }
+
+  advise(vpn: number, end: number, advice: 'huge' | 'nohuge'): number {
+    if (this.#cutsHugePage(vpn) || this.#cutsHugePage(end)) return -Errno.EINVAL;
+    this.#change(vpn, end, (area) => (area.advice === advice ? area : { ...area, advice }));
+    return this.#mappedUpTo(vpn, end) < end ? -Errno.ENOMEM : 0;
+  }
+
+  dontneed(vpn: number, end: number): number {
+    for (let at = vpn; at < end; at++) {
+      const area = this.areas.get(at);
+      if (area === undefined) continue;
+      if (area.locked || isBar(area.what)) return -Errno.EINVAL;
+      if (isHuge(area)) {
+        if (at % BLOCK !== 0) return -Errno.EINVAL;
+        if (at + BLOCK <= end) this.#zap(at, at + BLOCK);
+        at += BLOCK - 1;
+      } else this.#zap(at, at + 1, this.#runEnd(at, end));
+    }
+    return this.#mappedUpTo(vpn, end) < end ? -Errno.ENOMEM : 0;
+  }
+
+  mlock(vpn: number, end: number, limit: PlainLimit): number {
+    const locked = this.#areasIn(vpn, end).filter((at) => this.areas.get(at)?.locked).length;
+    if (this.lockedVm + (end - vpn) - locked > limit.pages) return -Errno.ENOMEM;
+    const mapped = this.#mappedUpTo(vpn, end);
+    this.#lock(vpn, mapped, true);
+    if (mapped < end) return -Errno.ENOMEM;
+    for (let at = vpn; at < end; at++) {
+      const { what, shared, write } = this.areas.get(at)!;
+      if (isBar(what)) continue;
+      const failure = this.touch(at, write && !shared);
+      if (failure !== null) return failure === 'OOM' ? -Errno.EAGAIN : -Errno.ENOMEM;
+    }
+    return 0;
+  }
+
+  munlock(vpn: number, end: number): number {
+    const mapped = this.#mappedUpTo(vpn, end);
+    this.#lock(vpn, mapped, false);
+    return mapped < end ? -Errno.ENOMEM : 0;
+  }
+
+  collapse(vpn: number, end: number): number {
+    const area = this.areas.get(vpn);
+    if (area === undefined || this.#runEnd(vpn, end) < end) return -Errno.ENOMEM;
+    if (area.what !== 'anon' || area.advice === 'nohuge') return -Errno.EINVAL;
+    let error = 0;
+    for (let at = Math.ceil(vpn / BLOCK) * BLOCK; at + BLOCK <= end; at += BLOCK) {
+      error = this.#collapseBlock(at) || error;
+    }
+    return error;
+  }
+
+  /** A child; null with the parent's pages shared as far as it came, if memory ran out. */
+  fork(): PlainSpace | null {
+    const child = new PlainSpace(this.machine);
+    for (const [at, area] of this.areas) {
+      // Where a lock ends, the child has two areas still.
+      child.areas.set(at, { ...area, locked: false, apart: 2 * area.apart + (area.locked ? 1 : 0) });
+    }
+    for (const [from, to] of this.#runs()) {
+      const { what, shared } = this.areas.get(from)!;
+      if (shared && !isBar(what)) continue;
+      if (this.#forkRun(child, from, to)) continue;
+      child.exit();
+      return null;
+    }
+    return child;
+  }
+
+  exit(): void {
+    this.#drop([...this.pages.keys()]);
+    this.areas.clear();
+    this.tables.clear();
+  }
+
+  /** An access; null if it succeeds. */
+  touch(vpn: number, write: boolean): Failure | null {
+    const area = this.areas.get(vpn);
+    if (area === undefined || !(write ? area.write : area.read || area.write)) return 'SIGSEGV';
+    return this.#fault(vpn, area, write ? 'write' : 'read');
+  }
+
+  /** Longterm pins: the pages, or an errno if there is none. */
+  pin(vpn: number, npage: number, write: boolean): number | PlainPage[] {
+    const got: PlainPage[] = [];
+    this.hasPinned = true;
+    for (let at = vpn; at < vpn + npage; at++) {
+      const error = this.#makePinnable(at, write);
+      if (error !== 0) return got.length > 0 ? got : error;
+      const page = this.pages.get(at)!;
+      page.leaf.folio!.pins++;
+      got.push(page);
+    }
+    return got;
+  }
+
+  // Faults.
+
+  #fault(vpn: number, area: PlainArea, access: 'read' | 'write' | 'unshare'): Failure | null {
+    if (access === 'write' && !area.write) return 'SIGSEGV';
+    if (area.what === 'anon') return this.#anonFault(vpn, area, access);
+    if (area.what === 'hugetlb') {
+      if (this.pages.has(vpn)) return this.#own(vpn, access);
+      return this.#mapNew(vpn - (vpn % BLOCK), 9, true);
+    }
+    return isBar(area.what)
+      ? this.#barFault(vpn, area, area.what)
+      : this.#fileFault(vpn, area, area.what, access);
+  }
+
+  #anonFault(vpn: number, area: PlainArea, access: string): Failure | null {
+    const { machine } = this;
+    const first = vpn - (vpn % BLOCK);
+    const orders = this.#ordersFor(area);
+    const fits = orders.includes(9) && this.#oneArea(first, BLOCK);
+    if (!this.pages.has(vpn) && !this.tables.has(first) && fits) {
+      if (access === 'read' && machine.useZeroPage) {
+        this.#map(first, new PlainLeaf(null, 1, false), 0, BLOCK);
+        return null;
+      }
+      if (this.#mapNew(first, 9, false) === null) return null;
+    }
+    const large = this.pages.get(vpn)?.leaf;
+    if (large?.level === 1) {
+      if (access === 'read') return null;
+      if (large.folio === null && !machine.splitHugeZero) {
+        const thp = machine.alloc(9, true);
+        if (thp) {
+          this.#drop([first]);
+          this.#map(first, new PlainLeaf(thp, 1, true), 0, BLOCK);
+          return null;
+        }
+      }
+      if (large.folio !== null && (large.exclusive || large.folio.refcount === 1)) {
+        large.exclusive = true;
+        return null;
+      }
+      this.#split(first);
+    }
+    if (this.pages.has(vpn)) return this.#own(vpn, access);
+    if (access === 'write') return this.#newAnonPages(vpn, orders);
+    this.#map(vpn, new PlainLeaf(null, 0, false), 0, 1);
+    return null;
+  }
+
+  #newAnonPages(vpn: number, orders: readonly number[]): Failure | null {
+    for (const order of [...orders.filter((o) => o < 9), 0]) {
+      const first = vpn - (vpn % 2 ** order);
+      const block = Array.from({ length: 2 ** order }, (_, i) => first + i);
+      if (!this.#oneArea(first, 2 ** order) || block.some((at) => this.pages.has(at))) continue;
+      const folio = this.machine.alloc(order, true);
+      if (folio === null) continue;
+      block.forEach((at, i) => {
+        this.#map(at, new PlainLeaf(folio, 0, true), i, 1);
+      });
+      return null;
+    }
+    return 'OOM';
+  }
+
+  #fileFault(vpn: number, area: PlainArea, file: PlainFile, access: string): Failure | null {
+    const huge = file.order > 0;
+    const none = huge ? 'SIGBUS' : 'OOM';
+    const page = this.pages.get(vpn);
+    if (page) {
+      if (area.shared || access === 'read') return null;
+      if (page.leaf.level === 0 || huge) return this.#own(vpn, access);
+      this.#drop([vpn]);
+      return this.#copyTo(vpn, 0, page, false);
+    }
+    if (area.pgoff >= file.npage) return 'SIGBUS';
+    const first = huge ? vpn - (vpn % BLOCK) : vpn;
+    if (huge && !area.shared && !file.cache.has(area.pgoff)) return this.#mapNew(first, 9, true);
+    const orders = huge ? [9] : file.kind === 'shmem' && this.machine.shmemHuge ? [9, 0] : [0];
+    if (!file.cache.has(area.pgoff) && !this.machine.cache(file, area.pgoff, orders)) return none;
+    const { folio, index } = file.cache.get(area.pgoff)!;
+    if (!area.shared && access === 'write') {
+      return this.#copyTo(first, huge ? 9 : 0, { leaf: { folio } as PlainLeaf, index }, huge);
+    }
+    const block = vpn - (vpn % BLOCK);
+    const large = folio.order === 9 && index === vpn % BLOCK && this.#oneArea(block, BLOCK);
+    if (large && !this.tables.has(block)) {
+      this.#map(block, new PlainLeaf(folio, 1, false), 0, BLOCK);
+    } else this.#map(vpn, new PlainLeaf(folio, 0, false), index, 1);
+    return null;
+  }
+
+  #barFault(vpn: number, area: PlainArea, bar: PlainBar): Failure | null {
+    if (!bar.enabled) return 'SIGBUS';
+    if (this.pages.has(vpn)) return null;
+    const first = vpn - (vpn % BLOCK);
+    const offset = area.pgoff - (vpn - first);
+    const aligned = (bar.pfn + offset) % BLOCK === 0 && offset + BLOCK <= bar.npage;
+    if (aligned && this.#oneArea(first, BLOCK) && !this.tables.has(first)) {
+      this.#map(first, new PlainLeaf(null, 1, false), bar.pfn + offset, BLOCK);
+      return null;
+    }
+    if (area.pgoff >= bar.npage) return 'SIGBUS';
+    this.#map(vpn, new PlainLeaf(null, 0, false), bar.pfn + area.pgoff, 1);
+    return null;
+  }
+
+  /** Makes a present page of a private mapping the process's own, unless it is only read. */
+  #own(vpn: number, access: string): Failure | null {
+    const page = this.pages.get(vpn)!;
+    const { leaf } = page;
+    if (access === 'read' || leaf.exclusive) return null;
+    const { folio } = leaf;
+    if (folio?.anon && folio.refcount === 1) {
+      leaf.exclusive = true;
+      return null;
+    }
+    const huge = leaf.level === 1;
+    return this.#copyTo(huge ? vpn - (vpn % BLOCK) : vpn, huge ? 9 : 0, page, huge);
+  }
+
+  /** Maps a copy of a page, or of its whole folio, in its place. */
+  #copyTo(vpn: number, order: number, { leaf, index }: PlainPage, huge: boolean): Failure | null {
+    const from = leaf.folio?.contents ?? [0];
+    const contents = order === 9 ? from : [from[leaf.folio ? index : 0]];
+    const copy = this.machine.alloc(order, true, huge, contents);
+    if (copy === null) return huge ? 'SIGBUS' : 'OOM';
+    this.#drop([vpn]);
+    this.#map(vpn, new PlainLeaf(copy, order === 9 ? 1 : 0, true), 0, 2 ** order);
+    return null;
+  }
+
+  #mapNew(first: number, order: number, huge: boolean): Failure | null {
+    const folio = this.machine.alloc(order, true, huge);
+    if (folio === null) return huge ? 'SIGBUS' : 'OOM';
+    this.#map(first, new PlainLeaf(folio, 1, true), 0, BLOCK);
+    return null;
+  }
+
+  /** 0 once a page may be pinned; its faults are made. */
+  #makePinnable(vpn: number, write: boolean): number {
+    const area = this.areas.get(vpn);
+    if (area === undefined || isBar(area.what)) return -Errno.EFAULT;
+    const { what, shared } = area;
+    const isDisk = typeof what === 'object' && what.kind === 'disk';
+    if (write && shared && area.write && isDisk) return -Errno.EFAULT;
+    if (!(write ? area.write : area.read)) return -Errno.EFAULT;
+    for (;;) {
+      const leaf = this.pages.get(vpn)?.leaf;
+      if (leaf && (shared || leaf.exclusive)) return 0;
+      const access = write ? 'write' : leaf ? 'unshare' : 'read';
+      const failure = this.#fault(vpn, area, access);
+      if (failure !== null) return failure === 'OOM' ? -Errno.ENOMEM : -Errno.EFAULT;
+    }
+  }
+
+  // Areas.
+
+  #areasIn(from: number, to: number): number[] {
+    const inside = [];
+    for (let at = from; at < to; at++) if (this.areas.has(at)) inside.push(at);
+    return inside;
+  }
+
+  #mappedUpTo(from: number, to: number): number {
+    let at = from;
+    while (at < to && this.areas.has(at)) at++;
+    return at;
+  }
+
+  #cutsHugePage(at: number): boolean {
+    const area = this.areas.get(at);
+    return area !== undefined && isHuge(area) && at % BLOCK !== 0;
+  }
+
+  /** Whether one area goes on from a page to the next. */
+  #goesOn(at: number): boolean {
+    const [a, b] = [this.areas.get(at), this.areas.get(at + 1)];
+    if (!a || !b) return false;
+    const same = (['what', 'shared', 'read', 'write', 'locked', 'advice', 'apart'] as const).every(
+      (key) => a[key] === b[key],
+    );
+    return same && (a.what === 'anon' || b.pgoff === a.pgoff + 1);
+  }
+
+  #oneArea(first: number, npage: number): boolean {
+    return this.areas.has(first) && this.#runEnd(first, first + npage) === first + npage;
+  }
+
+  /** The end of the area of a page, at most `end`. */
+  #runEnd(at: number, end: number): number {
+    let last = at;
+    while (last + 1 < end && this.#goesOn(last)) last++;
+    return last + 1;
+  }
+
+  /** All areas as ranges, in address order. */
+  #runs(): [number, number][] {
+    const starts = [...this.areas.keys()].sort((a, b) => a - b).filter((at) => !this.#goesOn(at - 1));
+    return starts.map((at) => [at, this.#runEnd(at, Infinity)]);
+  }
+
+  /** Changes areas; at a border that this makes, large leaves are split. */
+  #change(from: number, to: number, change: (area: PlainArea) => PlainArea): void {
+    const apart = this.#apart++;
+    for (const at of this.#areasIn(from, to)) {
+      const old = this.areas.get(at)!;
+      const area = change(old);
+      if (area === old) continue;
+      this.areas.set(at, isBar(area.what) ? { ...area, apart } : area);
+    }
+    for (const border of [from, to]) if (!this.#goesOn(border - 1)) this.#splitAt(border);
+  }
+
+  #lock(from: number, to: number, locked: boolean): void {
+    this.#change(from, to, (area) => {
+      if (isBar(area.what) || isHuge(area) || area.locked === locked) return area;
+      this.lockedVm += locked ? 1 : -1;
+      return { ...area, locked };
+    });
+  }
+
+  #ordersFor(area: PlainArea): readonly number[] {
+    const { always, advised } = this.machine.orders;
+    return { none: always, huge: advised, nohuge: [] }[area.advice];
+  }
+
+  // Leaves.
+
+  /** Maps the pages of a leaf; a small one hangs in a table. */
+  #map(vpn: number, leaf: PlainLeaf, index: number, npage: number): void {
+    for (let i = 0; i < npage; i++) this.pages.set(vpn + i, { leaf, index: index + i });
+    if (leaf.level === 0) this.tables.add(vpn - (vpn % BLOCK));
+  }
+
+  /** Unmaps the leaves of pages, whole. */
+  #drop(vpns: readonly number[]): void {
+    for (const vpn of vpns) {
+      const leaf = this.pages.get(vpn)?.leaf;
+      if (!leaf) continue;
+      const first = leaf.level === 1 ? vpn - (vpn % BLOCK) : vpn;
+      for (let i = 0; i < (leaf.level === 1 ? BLOCK : 1); i++) this.pages.delete(first + i);
+      leaf.folio?.leaves.delete(leaf);
+      this.machine.put(leaf.folio);
+    }
+  }
+
+  #splitAt(vpn: number): void {
+    if (vpn % BLOCK !== 0 && this.pages.get(vpn)?.leaf.level === 1) this.#split(vpn);
+  }
+
+  /** Small leaves for a large one of anonymous memory; any other goes. */
+  #split(vpn: number): void {
+    const first = vpn - (vpn % BLOCK);
+    const { leaf } = this.pages.get(first)!;
+    const anon = this.areas.get(first)?.what === 'anon';
+    const folio = leaf.folio;
+    if (anon) {
+      const parts = Array.from({ length: BLOCK }, () => new PlainLeaf(folio, 0, leaf.exclusive));
+      this.#drop([first]);
+      parts.forEach((part, i) => {
+        this.#map(first + i, part, folio ? i : 0, 1);
+      });
+    } else this.#drop([first]);
+  }
+
+  /** Unmaps a range (here to `stop`, if that is more than `to`: a range of one area is cut once). */
+  #zap(from: number, to: number, stop = to): void {
+    this.#splitAt(from);
+    this.#splitAt(stop);
+    for (let at = from; at < to; at++) this.#drop([at]);
+  }
+
+  #collapseBlock(first: number): number {
+    const block = Array.from({ length: BLOCK }, (_, i) => first + i);
+    const pages = block.map((at) => this.pages.get(at));
+    if (pages[0]?.leaf.level === 1) return 0;
+    if (pages.every((page) => page === undefined)) return -Errno.EINVAL;
+    if (pages.some((page) => (page?.leaf.folio?.pins ?? 0) > 0)) return -Errno.EAGAIN;
+    const contents = pages.map((page) => page?.leaf.folio?.contents[page.index] ?? 0);
+    const thp = this.machine.alloc(9, true, false, contents);
+    if (thp === null) return -Errno.ENOMEM;
+    this.#drop(block);
+    this.tables.delete(first);
+    this.#map(first, new PlainLeaf(thp, 1, true), 0, BLOCK);
+    return 0;
+  }
+
+  /** Gives the child the pages of an area; false without memory for a copy. */
+  #forkRun(child: PlainSpace, from: number, to: number): boolean {
+    const pinned = (page: PlainPage): boolean =>
+      this.hasPinned && page.leaf.folio?.anon === true && page.leaf.folio.pins > 0;
+    const area = this.areas.get(from)!;
+    for (let at = from; at < to; at++) {
+      const page = this.pages.get(at);
+      if (page?.leaf.level === 1 && pinned(page) && !isHuge(area)) this.#split(at);
+    }
+    for (let at = from; at < to; at++) {
+      const page = this.pages.get(at);
+      if (!page) continue;
+      const { leaf, index } = page;
+      const { folio, level } = leaf;
+      const npage = level === 1 ? BLOCK : 1;
+      if (folio && !folio.anon && level === 1 && !isHuge(area)) {
+        at += npage - 1;
+        continue;
+      }
+      if (leaf.exclusive && pinned(page)) {
+        if (child.#copyTo(at, level * 9, page, isHuge(area)) !== null) return false;
+      } else {
+        leaf.exclusive = false;
+        child.#map(at, new PlainLeaf(folio, level, false), index, npage);
+      }
+      at += npage - 1;
+    }
+    return true;
+  }
+}
+
+function isBar(what: PlainArea['what']): what is PlainBar {
+  return typeof what === 'object' && 'enabled' in what;
+}
+
+function isHuge({ what }: PlainArea): boolean {
+  return what === 'hugetlb' || (typeof what === 'object' && 'order' in what && what.order > 0);
+}
