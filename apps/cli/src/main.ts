@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addBench } from './commands/bench.ts';
+import { addExplain } from './commands/explain.ts';
 import { addRun } from './commands/run.ts';
 import { addVerify } from './commands/verify.ts';
 import { reportError } from './report-error.ts';
@@ -19,6 +20,7 @@ function pinfold(): Command {
     .helpCommand(false);
   throwUsageErrors(program);
   addRun(program);
+  addExplain(program);
   addVerify(program);
   addBench(program);
   return program;

@@ -1,6 +1,6 @@
 /** The table of `pinfold run`: one row per step, as a kernel developer reads it at a glance. */
 import { formatSize } from '@pinfold/base';
-import type { DoneStep, IommuTable } from '@pinfold/scenario';
+import { failureText, type DoneStep, type IommuTable } from '@pinfold/scenario';
 import { formatCount, tableText, type Column } from './table.ts';
 
 /** A step, and the IOMMU page table after it. */
@@ -59,7 +59,8 @@ export function runTable(rows: readonly RunRow[]): string {
 
 /** What a step says and, if it failed, which check refused and what it saw. */
 function stepCell({ step, observation }: RunRow): string {
-  return observation.why === undefined ? step.text : `${step.text}\nwhy: ${observation.why}`;
+  const { failure } = observation;
+  return failure === undefined ? step.text : `${step.text}\nwhy: ${failureText(failure)}`;
 }
 
 function resultCell({ observation: { ret, errno } }: RunRow): string {

@@ -13,6 +13,7 @@ import {
   type Counters,
   type IovaPn,
   type Pfn,
+  type Tracer,
 } from '@pinfold/base';
 import { ioPageTableFormat } from './formats/index.ts';
 import type { IoLeaf, IoPageTable, PhysRun } from './formats/format.ts';
@@ -59,6 +60,7 @@ export class IommuDomain {
   /** Its page table. */
   readonly table: IoPageTable;
   readonly #counters: Counters;
+  readonly #hasMapNosync: boolean;
   readonly #smallest: number;
   readonly #pgsize = new Pgsize();
   /** Pages that the map under way has mapped. */
@@ -68,11 +70,13 @@ export class IommuDomain {
    * @param unit the IOMMU
    * @param table an empty page table
    * @param counters counters to add to
+   * @param hasMapNosync whether iommu_map calls iommu_map_nosync; default true
    */
-  constructor(unit: IommuUnit, table: IoPageTable, counters: Counters) {
+  constructor(unit: IommuUnit, table: IoPageTable, counters: Counters, hasMapNosync = true) {
     this.unit = unit;
     this.table = table;
     this.#counters = counters;
+    this.#hasMapNosync = hasMapNosync;
     this.#smallest = table.pageOrders[0];
   }
 
@@ -100,12 +104,14 @@ export class IommuDomain {
    * @source drivers/iommu/iommu.c iommu_map, iommu_map_nosync, 6.16 and 7.2
    */
   map(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
+    const { tracer } = this.#counters;
+    const nosync = this.#hasMapNosync ? tracer : null;
     this.#counters.add(Slot.iommuMapCalls, 1);
-    if (this.#misaligned(iovaPn, npage) || this.#misaligned(pfn, npage)) return -Errno.EINVAL;
-    const error = this.table.isIommupt
-      ? this.#mapRange(iovaPn, pfn, npage, prot)
-      : this.#mapBySize(iovaPn, pfn, npage, prot);
-    if (error !== 0) this.unmap(iovaPn, this.#mapped);
+    tracer?.enter('iommu_map', iovaPn, pfn, npage);
+    nosync?.enter('iommu_map_nosync', iovaPn, pfn, npage);
+    const error = this.#map(iovaPn, pfn, npage, prot);
+    nosync?.exit('iommu_map_nosync', error);
+    tracer?.exit('iommu_map', error);
     return error;
   }
 
@@ -118,10 +124,13 @@ export class IommuDomain {
    * @source drivers/iommu/iommu.c iommu_unmap, 6.16
    */
   unmap(iovaPn: IovaPn, npage: number): number {
+    const { tracer } = this.#counters;
     const gather = new IotlbGather();
     this.#counters.add(Slot.iommuUnmapSyncCalls, 1);
-    const unmapped = this.unmapFast(iovaPn, npage, gather);
+    tracer?.enter('iommu_unmap', iovaPn, npage);
+    const unmapped = this.#unmap(iovaPn, npage, gather);
     this.iotlbSync(gather);
+    tracer?.exit('iommu_unmap', unmapped);
     return unmapped;
   }
 
@@ -135,11 +144,11 @@ export class IommuDomain {
    * @source drivers/iommu/iommu.c iommu_unmap_fast, __iommu_unmap, 6.16 and 7.2
    */
   unmapFast(iovaPn: IovaPn, npage: number, gather: IotlbGather): number {
-    this.#counters.add(Slot.iommuUnmapCalls, 1);
-    if (this.#misaligned(iovaPn, npage)) return 0;
-    return this.table.isIommupt
-      ? this.table.unmapPages(iovaPn, this.#smallest, npage / pagesOf(this.#smallest), gather)
-      : this.#unmapBySize(iovaPn, npage, gather);
+    const { tracer } = this.#counters;
+    tracer?.enter('iommu_unmap_fast', iovaPn, npage);
+    const unmapped = this.#unmap(iovaPn, npage, gather);
+    tracer?.exit('iommu_unmap_fast', unmapped);
+    return unmapped;
   }
 
   /**
@@ -161,7 +170,9 @@ export class IommuDomain {
    * @source drivers/iommu/iommu.c iommu_iova_to_phys, 6.16
    */
   iovaToPhys(iovaPn: IovaPn): Pfn {
-    return this.table.iovaToPhys(iovaPn);
+    const pfn = this.table.iovaToPhys(iovaPn);
+    this.#counters.tracer?.repeat('iommu_iova_to_phys', 1, iovaPn, 0, pfn, 0);
+    return pfn;
   }
 
   /**
@@ -173,7 +184,9 @@ export class IommuDomain {
    * @source drivers/vfio/vfio_iommu_type1.c vfio_unmap_unpin (the scan), 6.16
    */
   iovaToPhysRun(iovaPn: IovaPn, npage: number, out: PhysRun): void {
-    this.table.iovaToPhysRun(iovaPn, npage, out);
+    const { tracer } = this.#counters;
+    if (tracer === null) this.table.iovaToPhysRun(iovaPn, npage, out);
+    else this.#scanEach(tracer, iovaPn, npage, out);
   }
 
   /**
@@ -183,6 +196,41 @@ export class IommuDomain {
    */
   leaves(): Iterable<IoLeaf> {
     return this.table.leaves();
+  }
+
+  /** The calls of {@link iovaToPhysRun} one by one, so that a tracer sees what each returns. */
+  #scanEach(tracer: Tracer, iovaPn: IovaPn, npage: number, out: PhysRun): void {
+    const first = this.table.iovaToPhys(iovaPn);
+    let next = first;
+    let n = 1;
+    while (first !== 0 && n < npage) {
+      next = this.table.iovaToPhys(iovaPn + n);
+      if (next !== first + n) break;
+      n++;
+    }
+    tracer.repeat('iommu_iova_to_phys', n, iovaPn, 1, first, 1);
+    if (first !== 0 && n < npage) tracer.repeat('iommu_iova_to_phys', 1, iovaPn + n, 0, next, 0);
+    out.pfn = first;
+    out.npage = first === 0 ? 0 : n;
+  }
+
+  /** iommu_map_nosync: what was done before a refusal is undone. */
+  #map(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
+    if (this.#misaligned(iovaPn, npage) || this.#misaligned(pfn, npage)) return -Errno.EINVAL;
+    const error = this.table.isIommupt
+      ? this.#mapRange(iovaPn, pfn, npage, prot)
+      : this.#mapBySize(iovaPn, pfn, npage, prot);
+    if (error !== 0) this.unmap(iovaPn, this.#mapped);
+    return error;
+  }
+
+  /** __iommu_unmap. */
+  #unmap(iovaPn: IovaPn, npage: number, gather: IotlbGather): number {
+    this.#counters.add(Slot.iommuUnmapCalls, 1);
+    if (this.#misaligned(iovaPn, npage)) return 0;
+    return this.table.isIommupt
+      ? this.table.unmapPages(iovaPn, this.#smallest, npage / pagesOf(this.#smallest), gather)
+      : this.#unmapBySize(iovaPn, npage, gather);
   }
 
   /** The whole range in one call of the generic page table code; `#mapped` says how far it came. */
@@ -196,13 +244,16 @@ export class IommuDomain {
   /** One map_pages call per page size; `#mapped` says how far it came. */
   #mapBySize(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
     const { table } = this;
+    const { tracer } = this.#counters;
     let done = 0;
     let calls = 0;
     let error = 0;
     while (done < npage && error === 0) {
       iommuPgsize(table.pageOrders, iovaPn + done, pfn + done, npage - done, this.#pgsize);
       const { order, count } = this.#pgsize;
+      tracer?.enter('intel_iommu_map_pages', iovaPn + done, pfn + done, pagesOf(order), count);
       error = table.mapPages(iovaPn + done, pfn + done, order, count, prot);
+      tracer?.exit('intel_iommu_map_pages', error);
       done += table.mapped;
       calls++;
     }
@@ -214,12 +265,15 @@ export class IommuDomain {
   /** One unmap_pages call per page size, until one unmaps nothing; returns the pages unmapped. */
   #unmapBySize(iovaPn: IovaPn, npage: number, gather: IotlbGather): number {
     const { table } = this;
+    const { tracer } = this.#counters;
     let done = 0;
     let calls = 0;
     while (done < npage) {
       iommuPgsize(table.pageOrders, iovaPn + done, iovaPn + done, npage - done, this.#pgsize);
       const { order, count } = this.#pgsize;
+      tracer?.enter('intel_iommu_unmap_pages', iovaPn + done, pagesOf(order), count);
       const unmapped = table.unmapPages(iovaPn + done, order, count, gather);
+      tracer?.exit('intel_iommu_unmap_pages', unmapped);
       calls++;
       if (unmapped === 0) break;
       done += unmapped;
@@ -249,5 +303,5 @@ export function iommuPagingDomainAlloc(
   counters: Counters,
 ): IommuDomain {
   const format = ioPageTableFormat(rules.formats[unit.kind]);
-  return new IommuDomain(unit, format.create(unit, counters), counters);
+  return new IommuDomain(unit, format.create(unit, counters), counters, rules.hasMapNosync);
 }

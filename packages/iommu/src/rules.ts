@@ -9,6 +9,8 @@ export interface IommuRules {
   readonly series: string;
   /** Name of the page-table format (see `formats`) that serves each kind of IOMMU. */
   readonly formats: Readonly<Record<IommuKind, string>>;
+  /** Whether iommu_map calls iommu_map_nosync, which only a tracer sees; default true. */
+  readonly hasMapNosync?: boolean;
   /** Kernel source or reference section of the facts above. */
   readonly source: string;
 }

@@ -24,7 +24,21 @@ export function accountLockedVm(
   task: Task,
   bypassRlimit: boolean,
 ): number {
+  const { tracer } = mm.memory.counters;
   mm.memory.counters.add(Slot.accountingUpdates, 1);
+  tracer?.enter('__account_locked_vm', pages, inc ? 1 : 0);
+  const ret = account(mm, pages, inc, task, bypassRlimit);
+  tracer?.exit('__account_locked_vm', ret);
+  return ret;
+}
+
+function account(
+  mm: MmStruct,
+  pages: number,
+  inc: boolean,
+  task: Task,
+  bypassRlimit: boolean,
+): number {
   if (!inc) {
     if (pages > mm.lockedVm) {
       mm.memory.warnOnce(

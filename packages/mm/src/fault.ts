@@ -19,6 +19,9 @@ export const FAULT_FLAG = {
   UNSHARE: 2,
 } as const;
 
+/** The kernel's flag of a fault on behalf of another task; it changes nothing here. */
+const FAULT_FLAG_REMOTE = 0x80;
+
 /** How a fault failed; 0 is success. */
 export const VM_FAULT = {
   /** No frame could be had. */
@@ -80,10 +83,15 @@ export function handleMmFault(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): 
  * @source mm/gup.c fixup_user_fault, 6.16
  */
 export function fixupUserFault(mm: MmStruct, vpn: Vpn, write: boolean): number {
+  const { tracer } = mm.memory.counters;
+  const flags = write ? FAULT_FLAG.WRITE : 0;
   mm.memory.counters.add(Slot.fixupFaults, 1);
+  tracer?.enter('fixup_user_fault', vpn, FAULT_FLAG_REMOTE | flags);
   const vma = mm.vmas.lookup(vpn);
-  if (vma === null || (vma.flags & (write ? VM.WRITE : VM.READ)) === 0) return -Errno.EFAULT;
-  return faultErrno(handleMmFault(mm, vma, vpn, write ? FAULT_FLAG.WRITE : 0));
+  const allowed = vma !== null && (vma.flags & (write ? VM.WRITE : VM.READ)) !== 0;
+  const ret = allowed ? faultErrno(handleMmFault(mm, vma, vpn, flags)) : -Errno.EFAULT;
+  tracer?.exit('fixup_user_fault', ret);
+  return ret;
 }
 
 /**

@@ -67,11 +67,33 @@ export function pinUserPagesRemote(
   gupFlags: number,
   pages: PageNumbers,
 ): number {
-  mm.memory.counters.add(Slot.gupCalls, 1);
+  const { counters } = mm.memory;
+  const { tracer } = counters;
+  counters.add(Slot.gupCalls, 1);
   mm.hasPinned = true;
-  if ((gupFlags & FOLL.LONGTERM) === 0) return getUserPages(mm, start, npage, gupFlags, pages);
+  tracer?.enter('pin_user_pages_remote', start, npage, gupFlags);
+  tracer?.enter('__gup_longterm_locked', start, npage);
+  const got =
+    gupFlags & FOLL.LONGTERM
+      ? gupLongtermLocked(mm, start, npage, gupFlags, pages)
+      : getUserPages(mm, start, npage, gupFlags, pages);
+  tracer?.exit('__gup_longterm_locked', got);
+  tracer?.exit('pin_user_pages_remote', got);
+  return got;
+}
+
+/**
+ * Pins with frames allocated for a longterm pin (memalloc_pin_save).
+ */
+function gupLongtermLocked(
+  mm: MmStruct,
+  start: Vpn,
+  npage: number,
+  gupFlags: number,
+  pages: PageNumbers,
+): number {
   mm.memory.memallocPin = true;
-  const got = gupLongtermLocked(mm, start, npage, gupFlags, pages);
+  const got = pinUnmovable(mm, start, npage, gupFlags, pages);
   mm.memory.memallocPin = false;
   return got;
 }
@@ -80,7 +102,7 @@ export function pinUserPagesRemote(
  * Pins until no page lies in movable memory: what does is migrated, with nothing pinned meanwhile,
  * and everything is pinned again.
  */
-function gupLongtermLocked(
+function pinUnmovable(
   mm: MmStruct,
   start: Vpn,
   npage: number,

@@ -4,7 +4,7 @@
  *
  * @source include/linux/mmzone.h NR_FOLL_PIN_ACQUIRED, include/asm-generic/bug.h WARN_ON_ONCE, 6.16
  */
-import { Counters, type Pfn } from '@pinfold/base';
+import { Counters, type Pfn, type Tracer } from '@pinfold/base';
 import type { FrameSource } from './frame-source.ts';
 import type { HugetlbPool } from './hugetlb-pool.ts';
 import { PG, type MemMap } from './memmap.ts';
@@ -65,6 +65,15 @@ export class Memory {
     };
     this.rules = rules;
     this.counters = counters;
+  }
+
+  /** Who sees the calls of the machine, in this layer and the others; null: nobody. */
+  get tracer(): Tracer | null {
+    return this.counters.tracer;
+  }
+
+  set tracer(tracer: Tracer | null) {
+    this.counters.tracer = tracer;
   }
 
   /**

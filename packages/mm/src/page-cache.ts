@@ -169,12 +169,7 @@ export class MappedFile implements VmOperations {
   }
 
   /** A page of a private mapping that is not mapped yet and cannot be the file's: a copy at once. */
-  #cowFault(
-    mm: MmStruct,
-    vpn: Vpn,
-    alloc: typeof allocCopyOfFolio,
-    faultFlags: number,
-  ): number {
+  #cowFault(mm: MmStruct, vpn: Vpn, alloc: typeof allocCopyOfFolio, faultFlags: number): number {
     const flags = PG.anon | (this.kind === 'hugetlbfs' ? PG.hugetlb : 0);
     const first = vpn - offsetIn(vpn, this.order);
     const pfn = alloc(mm, first, this.order, flags);

@@ -28,8 +28,16 @@ export interface FollowPfnmap {
  * @source mm/memory.c follow_pfnmap_start, 6.16
  */
 export function followPfnmap(mm: MmStruct, vma: Vma, vpn: Vpn): FollowPfnmap | number {
-  const { pageTable } = mm;
+  const { tracer } = mm.memory.counters;
   mm.memory.counters.add(Slot.pfnmapFollows, 1);
+  tracer?.enter('follow_pfnmap_start', vpn);
+  const entry = walkTo(mm, vma, vpn);
+  tracer?.exit('follow_pfnmap_start', typeof entry === 'number' ? entry : 0);
+  return entry;
+}
+
+function walkTo(mm: MmStruct, vma: Vma, vpn: Vpn): FollowPfnmap | number {
+  const { pageTable } = mm;
   if ((vma.flags & (VM.IO | VM.PFNMAP)) === 0) return -Errno.EINVAL;
   const pfn = vpn < MAX_VPN ? pageTable.pfnAt(vpn) : -1;
   if (pfn < 0) return -Errno.EINVAL;

@@ -6,7 +6,15 @@
  * @source mm/gup.c unpin_user_page, unpin_user_pages, unpin_user_pages_dirty_lock,
  * unpin_user_page_range_dirty_lock, 6.16; reference mm.md §3.2
  */
-import { KernelBug, maskedRun, Slot, type Page, type Pfn, type PageNumbers } from '@pinfold/base';
+import {
+  KernelBug,
+  maskedRun,
+  Slot,
+  type Page,
+  type Pfn,
+  type PageNumbers,
+  type Tracer,
+} from '@pinfold/base';
 import { addToSmallFolios, dirtyFolioLock, GUP_PIN_COUNTING_BIAS, gupPutFolio } from './folio.ts';
 import { PAGES_PER_SECTION, PG, type MemMap } from './memmap.ts';
 import type { Memory } from './memory.ts';
@@ -20,6 +28,7 @@ import type { Memory } from './memory.ts';
  * @source mm/gup.c unpin_user_page, 6.16
  */
 export function unpinUserPage(memory: Memory, page: Page): void {
+  memory.counters.tracer?.repeat('unpin_user_page', 1, 0, 0, 0, 0);
   const atomics = gupPutFolio(memory.memmap, memory.memmap.pageToPfn(page), 1);
   memory.counters.add(Slot.unpinCalls, 1);
   countUnpin(memory, 1, 1, atomics);
@@ -36,6 +45,7 @@ export function unpinUserPage(memory: Memory, page: Page): void {
  * @source mm/gup.c unpin_user_pages, 6.16
  */
 export function unpinUserPages(memory: Memory, pages: PageNumbers, npage: number, from = 0): void {
+  memory.counters.tracer?.repeat('unpin_user_pages', 1, npage, 0, 0, 0);
   memory.counters.add(Slot.unpinUserPagesCalls, 1);
   putPageArray(memory, pages, npage, false, from);
 }
@@ -58,6 +68,8 @@ export function unpinUserPagesDirtyLock(
   makeDirty: boolean,
   from = 0,
 ): void {
+  const { tracer } = memory.counters;
+  if (tracer !== null) traceDirtyLock(tracer, npage, 1, makeDirty);
   memory.counters.add(Slot.unpinCalls, 1);
   if (!makeDirty) memory.counters.add(Slot.unpinUserPagesCalls, 1);
   putPageArray(memory, pages, npage, makeDirty, from);
@@ -107,6 +119,7 @@ export function unpinUserPageRangeDirtyLock(
   makeDirty: boolean,
 ): void {
   const { memmap, rules } = memory;
+  memory.counters.tracer?.repeat('unpin_user_page_range_dirty_lock', 1, npage, 0, 0, 0);
   const start = memmap.pageToPfn(page);
   const byPfn = rules.rangeUnpinStep === 'nth_page';
   const work = new PutWork();
@@ -138,6 +151,8 @@ export function unpinUserPagesOneByOne(
   npage: number,
   makeDirty: boolean,
 ): void {
+  const { tracer } = memory.counters;
+  if (tracer !== null) traceDirtyLock(tracer, 1, npage, makeDirty);
   const work = new PutWork();
   for (let done = 0; done < npage;) {
     done += putInSection(memory.memmap, pfn + done, npage - done, makeDirty, true, work);
@@ -146,6 +161,17 @@ export function unpinUserPagesOneByOne(
   if (!makeDirty) memory.counters.add(Slot.unpinUserPagesCalls, npage);
   countUnpin(memory, npage, work.puts, work.puts + work.large);
   if (makeDirty) countDirty(memory, work.puts, work.locks);
+}
+
+/** Calls of unpin_user_pages_dirty_lock in a row; for clean pages each makes another call. */
+function traceDirtyLock(tracer: Tracer, npage: number, calls: number, makeDirty: boolean): void {
+  const fn = 'unpin_user_pages_dirty_lock';
+  if (makeDirty) tracer.repeat(fn, calls, npage, 0, 0, 0);
+  for (let i = 0; i < calls && !makeDirty; i++) {
+    tracer.enter(fn, npage);
+    tracer.repeat('unpin_user_pages', 1, npage, 0, 0, 0);
+    tracer.exit(fn);
+  }
 }
 
 /** Counts of one unpin call. */

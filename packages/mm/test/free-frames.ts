@@ -1,5 +1,5 @@
 /** Frames for faults: free ones, the lowest first or in a seeded order, and none when told so. */
-import { isAligned, pagesOf, type Pfn } from '@pinfold/base';
+import { isAligned, mulberry32, pagesOf, type Pfn } from '@pinfold/base';
 import type { FrameRun, FrameSource } from '../src/frame-source.ts';
 import type { MemoryRange } from '../src/memmap.ts';
 import { SECTION } from './machine.ts';
@@ -61,15 +61,4 @@ export class FreeFrames implements FrameSource {
     for (let i = 0; i < pagesOf(order); i++) if (this.#used.has(pfn + i)) return false;
     return true;
   }
-}
-
-/** A small generator of numbers from 0 to 1. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -208,15 +208,15 @@ export class PlainSpace {
   }
 
   dontneed(vpn: number, end: number): number {
-    for (let at = vpn; at < end; at++) {
+    for (let at = vpn; at < end;) {
       const area = this.areas.get(at);
-      if (area === undefined) continue;
-      if (area.locked || isBar(area.what)) return -Errno.EINVAL;
-      if (isHuge(area)) {
-        if (at % BLOCK !== 0) return -Errno.EINVAL;
-        if (at + BLOCK <= end) this.#zap(at, at + BLOCK);
-        at += BLOCK - 1;
-      } else this.#zap(at, at + 1, this.#runEnd(at, end));
+      const stop = area ? this.#runEnd(at, end) : at + 1;
+      if (area) {
+        if (area.locked || isBar(area.what)) return -Errno.EINVAL;
+        if (isHuge(area) && at % BLOCK !== 0) return -Errno.EINVAL;
+        this.#zap(at, isHuge(area) ? stop - (stop % BLOCK) : stop);
+      }
+      at = stop;
     }
     return this.#mappedUpTo(vpn, end) < end ? -Errno.ENOMEM : 0;
   }
@@ -258,7 +258,11 @@ export class PlainSpace {
     const child = new PlainSpace(this.machine);
     for (const [at, area] of this.areas) {
       // Where a lock ends, the child has two areas still.
-      child.areas.set(at, { ...area, locked: false, apart: 2 * area.apart + (area.locked ? 1 : 0) });
+      child.areas.set(at, {
+        ...area,
+        locked: false,
+        apart: 2 * area.apart + (area.locked ? 1 : 0),
+      });
     }
     for (const [from, to] of this.#runs()) {
       const { what, shared } = this.areas.get(from)!;
@@ -274,6 +278,11 @@ export class PlainSpace {
     this.#drop([...this.pages.keys()]);
     this.areas.clear();
     this.tables.clear();
+  }
+
+  /** A device's memory goes from where it is mapped. */
+  revoke(bar: PlainBar): void {
+    this.#drop([...this.areas].filter(([, { what }]) => what === bar).map(([at]) => at));
   }
 
   /** An access; null if it succeeds. */
@@ -494,7 +503,9 @@ export class PlainSpace {
 
   /** All areas as ranges, in address order. */
   #runs(): [number, number][] {
-    const starts = [...this.areas.keys()].sort((a, b) => a - b).filter((at) => !this.#goesOn(at - 1));
+    const starts = [...this.areas.keys()]
+      .sort((a, b) => a - b)
+      .filter((at) => !this.#goesOn(at - 1));
     return starts.map((at) => [at, this.#runEnd(at, Infinity)]);
   }
 
@@ -562,10 +573,9 @@ export class PlainSpace {
     } else this.#drop([first]);
   }
 
-  /** Unmaps a range (here to `stop`, if that is more than `to`: a range of one area is cut once). */
-  #zap(from: number, to: number, stop = to): void {
+  #zap(from: number, to: number): void {
     this.#splitAt(from);
-    this.#splitAt(stop);
+    this.#splitAt(to);
     for (let at = from; at < to; at++) this.#drop([at]);
   }
 

@@ -1,4 +1,4 @@
-import { ModelMachine, parseScenario, runScenario } from '@pinfold/scenario';
+import { failureText, ModelMachine, parseScenario, runScenario } from '@pinfold/scenario';
 import { kernelVersion } from '@pinfold/vfio-type1';
 
 const script = `
@@ -16,7 +16,8 @@ const machine = new ModelMachine({ kernel: kernelVersion('6.18') });
 const { steps, pinsLeft } = await runScenario(parseScenario(script, 'limit.scn'), machine);
 
 for (const { step, observation } of steps) {
-  const { ret, errno, pins, why = '' } = observation;
+  const { ret, errno, pins, failure } = observation;
+  const why = failure ? failureText(failure) : '';
   console.log(
     `${step.line} ${step.op}: ${errno ?? ret} +${pins.acquired} -${pins.released} ${why}`.trim(),
   );

@@ -27,8 +27,18 @@ export interface RecordedMachine {
   beforeStep(stepIndex: number): void;
 }
 
+/** What is wanted of the machine for a pass of a recording. */
+export interface RecordedMachineOptions {
+  /** Whether its steps have to show their calls (`trace`, `trace_total`). */
+  readonly trace: boolean;
+}
+
 /** Makes the machine for a pass of a recording. */
-export type RecordedMachineFactory = (recording: Recording, pass: RecordedPass) => RecordedMachine;
+export type RecordedMachineFactory = (
+  recording: Recording,
+  pass: RecordedPass,
+  options: RecordedMachineOptions,
+) => RecordedMachine;
 
 /** Whether a step was as recorded; `skipped`: it could not be compared. */
 export type Verdict = 'passed' | 'failed' | 'skipped';
@@ -139,7 +149,8 @@ class PassVerification {
   }
 
   async run(factory: RecordedMachineFactory): Promise<readonly PassResult[]> {
-    const recordedMachine = factory(this.#recording, this.#pass);
+    const trace = this.#levels.some(({ needsTrace }) => needsTrace);
+    const recordedMachine = factory(this.#recording, this.#pass, { trace });
     const runner = new StepRunner(recordedMachine.machine);
     const tracker = new StateTracker();
     let stop: Stop | undefined;

@@ -29,6 +29,8 @@ export type { Region, Regions } from './expression.ts';
 export type { Scenario, Step } from './language.ts';
 export type { ComparedStep, Exclusion, Level } from './levels/level.ts';
 export type { BarFacts, MachineFacts } from './machine-facts.ts';
+export { explainRun, explainScenario, type Explanation } from './explain/explain.ts';
+export { failureText, type Failure } from './failure.ts';
 export type { Machine } from './machine.ts';
 export type { ModelMachineOptions } from './model-machine.ts';
 export type {

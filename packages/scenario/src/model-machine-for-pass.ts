@@ -2,13 +2,16 @@
 import { pageNumber, type Vpn } from '@pinfold/base';
 import { MAX_PAGE_ORDER, type MemoryRange } from '@pinfold/mm';
 import { kernelVersion } from '@pinfold/vfio-type1';
-import type { RecordedMachine } from './conformance.ts';
+import type { RecordedMachine, RecordedMachineOptions } from './conformance.ts';
 import { factsOfRecording } from './machine-facts.ts';
-import { buddyAllocator, ModelMachine } from './model-machine.ts';
+import type { Machine } from './machine.ts';
+import { buddyAllocator, ModelMachine, type ModelMachineOptions } from './model-machine.ts';
 import type { LayoutExtent } from './observation.ts';
 import { RecordedFrames, type RecordedRegion } from './recorded-frames.ts';
 import type { RecordedPass, Recording } from './recording.ts';
 import { walkPass } from './step-state.ts';
+import { ProbeLines, type Probes } from './trace/probe-lines.ts';
+import { ProbedMachine } from './trace/probed-machine.ts';
 
 /** Pages of the largest block of the buddy allocator. */
 const BLOCK = 2 ** MAX_PAGE_ORDER;
@@ -19,27 +22,41 @@ const BLOCK = 2 ** MAX_PAGE_ORDER;
  *
  * @param recording the recording: its kernel and its machine's facts
  * @param pass the pass
+ * @param options whether its steps have to show their calls; default: no
  * @returns the machine; it must be told before each step which one comes
  * @throws {InputError} when the kernel's series is not modelled, or a fact cannot be understood
  * @source recordings README, "Recording format"
  */
-export function modelMachineForPass(recording: Recording, pass: RecordedPass): RecordedMachine {
+export function modelMachineForPass(
+  recording: Recording,
+  pass: RecordedPass,
+  options: RecordedMachineOptions = { trace: false },
+): RecordedMachine {
+  const probes = options.trace ? recording.guest.probes : null;
   const kernel = kernelVersion(recording.kernel);
   const facts = factsOfRecording(recording, recording.scenario);
   if (!pass.steps.some(({ layout }) => layout !== undefined)) {
-    return { machine: new ModelMachine({ kernel, facts }), beforeStep: () => undefined };
+    return { machine: makeMachine({ kernel, facts }, probes), beforeStep: () => undefined };
   }
   const unseen = buddyAllocator(facts, {}, unseenMemory(facts.memory, pass));
   const layouts = layoutsOf(pass);
   const frames = new RecordedFrames(filePages(layouts), unseen);
   return {
-    machine: new ModelMachine({
-      ...{ kernel, facts, frames, childFrames: unseen, readsSmaps: showsSmaps(pass) },
-    }),
+    machine: makeMachine(
+      { kernel, facts, frames, childFrames: unseen, readsSmaps: showsSmaps(pass) },
+      probes,
+    ),
     beforeStep: (index) => {
       frames.setLayout(layouts[index] ?? []);
     },
   };
+}
+
+/** The model, seen through the probes of a recording if there are any. */
+function makeMachine(options: ModelMachineOptions, probes: Probes | null): Machine {
+  if (!probes) return new ModelMachine(options);
+  const tracer = new ProbeLines(probes);
+  return new ProbedMachine(new ModelMachine({ ...options, tracer }), tracer);
 }
 
 /** The pages of files that any layout shows, where they were first seen. */

@@ -2,7 +2,7 @@
  * The model as a machine: one process with a VFIO container, on a kernel release and a machine's
  * facts.
  *
- * Left out, each with a clear error: dirty tracking, iommufd, devices without an IOMMU.
+ * Left out, each with a clear error: iommufd, devices without an IOMMU.
  */
 import {
   errnoName,
@@ -12,6 +12,7 @@ import {
   PMD_ORDER,
   PUD_ORDER,
   type CounterValues,
+  type Tracer,
 } from '@pinfold/base';
 import { intelVtd } from '@pinfold/iommu';
 import {
@@ -29,12 +30,16 @@ import {
   type MemoryRange,
 } from '@pinfold/mm';
 import {
+  VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
+  VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
   VfioContainer,
+  type DirtyResult,
   type InfoResult,
   type IommuGroup,
   type KernelVersion,
   type Type1Rules,
 } from '@pinfold/vfio-type1';
+import { failureOf, type Failure } from './failure.ts';
 import { GuestProcess } from './guest-process.ts';
 import { iommuTableOf, NO_TABLE } from './iommu-table.ts';
 import { kernelCalls } from './kernel-calls.ts';
@@ -59,6 +64,8 @@ export interface ModelMachineOptions {
   readonly childFrames?: FrameSource;
   /** Whether the process's smaps are read after each step, as in the trace passes of recordings. */
   readonly readsSmaps?: boolean;
+  /** Sees the calls of the machine. */
+  readonly tracer?: Tracer;
   /** Replaces parts of the kernel's type1 rules, for example the pin algorithm. */
   readonly type1?: Partial<Type1Rules>;
 }
@@ -108,6 +115,7 @@ export class ModelMachine implements Machine {
     this.#options = options;
     this.#memory = new Memory(new MemMap(facts.memory), options.kernel.mm);
     this.#memory.frames = options.frames ?? buddyAllocator(facts, options.buddy);
+    this.#memory.tracer = options.tracer ?? null;
     this.#memory.zeroPfn = facts.zeroPfn;
     this.#memory.hugeZeroPfn = facts.hugeZeroPfn;
     this.#memory.thp = facts.thp;
@@ -167,7 +175,7 @@ export class ModelMachine implements Machine {
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       const shown = operation.op === 'open' ? this.#extensions() : {};
-      return { code: -error.errno, why: why(error.at, error.detail), ...shown };
+      return { code: -error.errno, failure: failureOf(error.at, error.detail), ...shown };
     }
   }
 
@@ -194,6 +202,8 @@ export class ModelMachine implements Machine {
       case 'unmap':
       case 'info':
         return this.#doIoctl(operation);
+      case 'dirty':
+        return this.#doDirty(operation);
       case 'memlock':
       case 'dropcap':
       case 'sysfs':
@@ -202,8 +212,6 @@ export class ModelMachine implements Machine {
         return { code: this.#process.fork(this.#options.childFrames ?? null) };
       case 'reap':
         return { code: this.#process.reap() };
-      default:
-        throw notModelled(operation.op);
     }
   }
 
@@ -282,6 +290,14 @@ export class ModelMachine implements Machine {
     }
   }
 
+  #doDirty(operation: Extract<Operation, { op: 'dirty' }>): Done {
+    const { flags, argsz, iova, size, pgsize, bmsize } = operation;
+    const range = { iova, size, bitmap: { pgsize, size: bmsize } };
+    const done = this.#needContainer().tryDirtyPages({ flags, argsz, range });
+    const wanted = (flags & VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP) !== 0;
+    return { code: done.ret, flags, argsz, ...asBitmap(wanted, done), ...failure(done) };
+  }
+
   #doIoctl(operation: Extract<Operation, { op: 'map' | 'unmap' | 'info' }>): Done {
     const container = this.#needContainer();
     if (operation.op === 'info') {
@@ -299,7 +315,9 @@ export class ModelMachine implements Machine {
     const bitmap =
       bmsize === undefined ? {} : { bitmap: { pgsize: pgsize ?? 4096n, size: bmsize } };
     const done = container.tryUnmapDma({ iova, size, flags, argsz, ...bitmap });
-    return { code: done.ret, ...shown, size_out: hex(done.size), ...failure(done) };
+    const size_out = hex(done.size);
+    const wanted = (flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) !== 0;
+    return { code: done.ret, ...shown, size_out, ...asBitmap(wanted, done), ...failure(done) };
   }
 
   #doSetting(operation: Extract<Operation, { op: 'memlock' | 'dropcap' | 'sysfs' }>): Done {
@@ -469,27 +487,23 @@ export function buddyAllocator(
   return buddy;
 }
 
-function notModelled(op: string): InputError {
-  return new InputError(
-    `operation ${op}`,
-    'an operation that the model has',
-    'one that it does not',
-  );
-}
-
 function hex(value: bigint): string {
   return `0x${value.toString(16)}`;
 }
 
-function why(at: string, detail: Readonly<Record<string, unknown>>): string {
-  const values = Object.entries(detail).map(([name, value]) => `${name}=${String(value)}`);
-  return [at, ...values].join(' ');
+function failure(done: { ret: number; at: string; detail: Readonly<Record<string, unknown>> }): {
+  failure?: Failure;
+} {
+  return done.ret < 0 ? { failure: failureOf(done.at, done.detail) } : {};
 }
 
-function failure(done: { ret: number; at: string; detail: Readonly<Record<string, unknown>> }): {
-  why?: string;
-} {
-  return done.ret < 0 ? { why: why(done.at, done.detail) } : {};
+/** The program's bitmap, which it has cleared before the call and shows after a failed one too. */
+function asBitmap(
+  wanted: boolean,
+  { bitmap }: Pick<DirtyResult, 'bitmap'>,
+): Pick<Observation, 'bitmap'> {
+  if (!wanted) return {};
+  return { bitmap: bitmap ? { runs: [...bitmap.runs()], set: bitmap.set } : { runs: [], set: 0 } };
 }
 
 function asInfo({ info }: InfoResult): { info?: IommuInfo } {

@@ -4,6 +4,7 @@
  *
  * @source recordings README, "Recording format"
  */
+import type { Failure } from './failure.ts';
 
 /** `[offset in pages, first pfn, pages, folio order, flag letters]` of a region. */
 export type LayoutExtent = readonly [
@@ -127,6 +128,10 @@ export interface Observation {
   readonly iommu?: IommuTable;
   /** Calls per kernel function, those without a call left out. */
   readonly calls?: Readonly<Record<string, number>>;
+  /** Calls in order, folded: entries and returns of the functions that are probed. */
+  readonly trace?: readonly string[];
+  /** Entry and return events, those that `trace` leaves out included. */
+  readonly trace_total?: number;
   /** VFIO_IOMMU_GET_INFO. */
   readonly info?: IommuInfo;
   /** VFIO_CHECK_EXTENSION of 1 to 11. */
@@ -135,6 +140,6 @@ export interface Observation {
   readonly bitmap?: DirtyBitmap;
   /** Bus address of a BAR. */
   readonly bar_phys?: string;
-  /** Why it failed: the kernel function and what it saw. Only a model knows. */
-  readonly why?: string;
+  /** Which check failed, and what it saw. Only a model knows. */
+  readonly failure?: Failure;
 }

@@ -75,10 +75,6 @@ export interface RecordedStep extends Observation {
   readonly ns?: number;
   /** Number of the IOMMU type that `open` set. */
   readonly iommu_type?: number;
-  /** Calls in order, folded. */
-  readonly trace?: readonly string[];
-  /** Entry and return events, those that `trace` leaves out included. */
-  readonly trace_total?: number;
   /** VFIO_DEVICE_GET_REGION_INFO of a BAR. */
   readonly region_info?: {
     /** VFIO_REGION_INFO_FLAG_*. */

@@ -16,6 +16,7 @@ import {
   type IommuUnit,
   type ResvRegion,
 } from '@pinfold/iommu';
+import { addDirtyScope } from './dirty.ts';
 import { testDomainFgsp } from './fgsp.ts';
 import { clipToAperture, excludeReserved, type IovaRange } from './iova-list.ts';
 import { vfioIommuReplay } from './replay.ts';
@@ -56,6 +57,7 @@ export function attachGroup(iommu: VfioIommu, rules: IommuRules, group: IommuGro
   const ret = joined ? 0 : addDomain(iommu, domain, usable);
   if (ret) return ret;
   (joined ?? domain).groupList.push(group);
+  addDirtyScope(iommu);
   iommu.iovaList = usable;
   return 0;
 }

@@ -1,7 +1,7 @@
 /**
  * A VFIO container with a type1 IOMMU, as a process sees it: ioctls in, errno out.
  *
- * MAP_DMA, UNMAP_DMA and GET_INFO exist twice: `tryMapDma` returns the result, `mapDma` throws a
+ * MAP_DMA, UNMAP_DMA, DIRTY_PAGES and GET_INFO exist twice: `tryMapDma` returns the result, `mapDma` throws a
  * KernelError.
  *
  * @source drivers/vfio/container.c, drivers/vfio/vfio_iommu_type1.c, 6.16; reference type1.md §2,
@@ -13,6 +13,8 @@ import type { Memory, Task } from '@pinfold/mm';
 import { attachGroup } from './attach.ts';
 import { checkExtension } from './check-extension.ts';
 import { detachGroup } from './detach.ts';
+import type { DirtyBitmap } from './dirty-bitmap.ts';
+import { vfioIommuType1DirtyPages } from './dirty-pages.ts';
 import { vfioIommuType1GetInfo } from './info.ts';
 import { vfioDmaDoMap } from './map.ts';
 import type { Type1Rules } from './rules.ts';
@@ -20,9 +22,11 @@ import {
   VFIO_TYPE1_IOMMU,
   VFIO_TYPE1_NESTING_IOMMU,
   VFIO_TYPE1v2_IOMMU,
+  type DirtyResult,
   type InfoResult,
   type IoctlResult,
   type UnmapResult,
+  type VfioIommuType1DirtyBitmap,
   type VfioIommuType1DmaMap,
   type VfioIommuType1DmaUnmap,
   type VfioIommuType1Info,
@@ -243,15 +247,16 @@ export class VfioContainer {
    * VFIO_IOMMU_UNMAP_DMA.
    *
    * @param unmap the ioctl's structure
-   * @returns 0 or a negative errno, the check that failed, and the structure's size afterwards
+   * @returns 0 or a negative errno, the check that failed, the structure's size afterwards, and the
+   *   dirty bitmap
    * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_unmap_dma, 6.16
    */
   tryUnmapDma(unmap: VfioIommuType1DmaUnmap): UnmapResult {
     const iommu = this.#iommu;
-    if (!iommu) return { ...NO_DRIVER, size: unmap.size };
+    if (!iommu) return { ...NO_DRIVER, size: unmap.size, bitmap: null };
     iommu.failure = null;
-    const { ret, unmapped } = vfioDmaDoUnmap(iommu, unmap);
-    return { ...result(iommu, ret), size: ret === 0 ? unmapped : unmap.size };
+    const { ret, unmapped, bitmap } = vfioDmaDoUnmap(iommu, unmap);
+    return { ...result(iommu, ret), size: ret === 0 ? unmapped : unmap.size, bitmap };
   }
 
   /**
@@ -259,14 +264,47 @@ export class VfioContainer {
    *
    * @param unmap the ioctl's structure
    * @returns bytes unmapped: 0 if nothing lay in the range, or (v1) if it began inside a mapping
-   * @throws {KernelError} EINVAL (size, alignment, flags, v2: the range cuts a mapping), EOVERFLOW
-   *   (range wraps; EINVAL up to 6.17)
+   * @throws {KernelError} EINVAL (size, alignment, flags, bitmap, v2: the range cuts a mapping),
+   *   EOVERFLOW (range wraps; EINVAL up to 6.17), EFAULT (memory of the bitmap not there)
    * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_unmap_dma, 6.16
    */
   unmapDma(unmap: VfioIommuType1DmaUnmap): bigint {
     const done = this.tryUnmapDma(unmap);
     throwUnless(done.ret, 'VFIO_IOMMU_UNMAP_DMA', done);
     return done.size;
+  }
+
+  /**
+   * VFIO_IOMMU_DIRTY_PAGES.
+   *
+   * @param dirty the ioctl's structure
+   * @returns 0 or a negative errno, the check that failed, and the dirty bitmap
+   * @throws {KernelBug} when a page is pinned that begins before its mapping
+   * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_dirty_pages, 6.12
+   */
+  tryDirtyPages(dirty: VfioIommuType1DirtyBitmap): DirtyResult {
+    const iommu = this.#iommu;
+    if (!iommu) return { ...NO_DRIVER, bitmap: null };
+    iommu.failure = null;
+    const { ret, bitmap } = vfioIommuType1DirtyPages(iommu, dirty);
+    return { ...result(iommu, ret), bitmap };
+  }
+
+  /**
+   * VFIO_IOMMU_DIRTY_PAGES.
+   *
+   * @param dirty the ioctl's structure
+   * @returns the dirty bitmap after GET_BITMAP, null after START and STOP
+   * @throws {KernelError} EACCES (type1 v1), EINVAL (flags, sizes, alignment, the range cuts a
+   *   mapping, tracking is off, START: a mapping is larger than INT_MAX pages), EOVERFLOW (range
+   *   wraps; EINVAL up to 6.17), EFAULT (memory of the bitmap not there)
+   * @throws {KernelBug} when a page is pinned that begins before its mapping
+   * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_dirty_pages, 6.12
+   */
+  dirtyPages(dirty: VfioIommuType1DirtyBitmap): DirtyBitmap | null {
+    const done = this.tryDirtyPages(dirty);
+    throwUnless(done.ret, 'VFIO_IOMMU_DIRTY_PAGES', done);
+    return done.bitmap;
   }
 
   /** Closes the container: its groups leave, so that every mapping is unmapped, unpinned and uncharged. */

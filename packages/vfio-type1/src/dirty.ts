@@ -11,7 +11,7 @@
  * vfio_dma_populate_bitmap, vfio_iommu_populate_bitmap_full, update_user_bitmap,
  * verify_bitmap_size, 6.12; reference type1.md §10
  */
-import { byteAddress, Errno, KernelBug, PAGE_SIZE, type IovaPn } from '@pinfold/base';
+import { Errno, KernelBug, ModelBug, PAGE_SIZE, type IovaPn } from '@pinfold/base';
 import { DirtyBitmap, WORD_BITS } from './dirty-bitmap.ts';
 import type { VfioDma } from './dma.ts';
 import type { VfioBitmap } from './uapi.ts';
@@ -193,6 +193,7 @@ export function removeDirtyScope(iommu: VfioIommu, group: IommuGroup): void {
  * @param user memory of the user's bitmap
  * @param basePn page that the user's first bit stands for
  * @returns 0; -EFAULT if the memory ends too early, after what there is has been written
+ * @throws {ModelBug} when the mapping has no bitmap
  * @source drivers/vfio/vfio_iommu_type1.c update_user_bitmap, 6.12
  */
 export function updateUserBitmap(
@@ -202,7 +203,7 @@ export function updateUserBitmap(
   basePn: IovaPn,
 ): number {
   const { bitmap } = dma;
-  if (!bitmap) throw new KernelBug('update_user_bitmap', 'a mapping without a bitmap');
+  if (!bitmap) throw new ModelBug(`the mapping at ${dma.iovaPn} has no bitmap to read`);
   const bits = bitsOf(iommu, dma);
   const offset = (dma.iovaPn - basePn) / pagesPerBit(iommu);
   const shift = offset % WORD_BITS;
@@ -223,5 +224,5 @@ function pagesPerBit(iommu: VfioIommu): number {
 
 /** Bits of a mapping. */
 function bitsOf(iommu: VfioIommu, dma: VfioDma): number {
-  return Number(byteAddress(dma.npage) / iommu.pgsize);
+  return Math.floor(dma.npage / pagesPerBit(iommu));
 }

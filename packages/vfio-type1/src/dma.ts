@@ -5,6 +5,7 @@
  */
 import { RbNode, RbTree, type IovaPn, type Vpn } from '@pinfold/base';
 import type { MmStruct, Task } from '@pinfold/mm';
+import type { DirtyBitmap } from './dirty-bitmap.ts';
 import { VpfnTree } from './vpfn.ts';
 
 /** A mapping of process memory into the container's I/O address space. */
@@ -31,6 +32,8 @@ export class VfioDma extends RbNode {
   hasRsvd = false;
   /** Net pages that it contributes to mm->locked_vm. */
   lockedVm = 0;
+  /** Its dirty pages, one bit per smallest IOMMU page, and a spare word; null while none are logged. */
+  bitmap: DirtyBitmap | null = null;
   /** Pages pinned by devices without an IOMMU. */
   readonly pfnList: VpfnTree = new VpfnTree();
 

@@ -12,6 +12,9 @@ export {
   VFIO_DMA_UNMAP_FLAG_ALL,
   VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
   VFIO_DMA_UNMAP_FLAG_VADDR,
+  VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
+  VFIO_IOMMU_DIRTY_PAGES_FLAG_START,
+  VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP,
   VFIO_IOMMU_INFO_CAPS,
   VFIO_IOMMU_INFO_PGSIZES,
   VFIO_TYPE1_IOMMU,
@@ -19,6 +22,7 @@ export {
   VFIO_TYPE1v2_IOMMU,
   VFIO_UNMAP_ALL,
   VFIO_UPDATE_VADDR,
+  type DirtyResult,
   type DmaAvailCap,
   type InfoResult,
   type IoctlResult,
@@ -26,6 +30,8 @@ export {
   type MigrationCap,
   type UnmapResult,
   type VfioBitmap,
+  type VfioIommuType1DirtyBitmap,
+  type VfioIommuType1DirtyBitmapGet,
   type VfioIommuType1DmaMap,
   type VfioIommuType1DmaUnmap,
   type VfioIommuType1Info,
@@ -33,6 +39,7 @@ export {
 } from './uapi.ts';
 export { DEFAULT_MODULE_PARAMS, VfioIommu, type ModuleParams } from './vfio-iommu.ts';
 export { DmaList, VfioDma } from './dma.ts';
+export { DirtyBitmap } from './dirty-bitmap.ts';
 export { VfioPfn, VpfnTree } from './vpfn.ts';
 export { VfioBatch } from './batch.ts';
 export { PinnedChunk } from './pin-chunk.ts';

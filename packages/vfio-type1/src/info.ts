@@ -5,6 +5,7 @@
  * vfio_info_cap_add, 6.12; reference type1.md §12
  */
 import { byteAddress, Errno } from '@pinfold/base';
+import { DIRTY_BITMAP_SIZE_MAX } from './dirty.ts';
 import {
   INFO_MINSZ,
   INFO_SIZE,
@@ -13,7 +14,6 @@ import {
   type VfioIommuType1Info,
   type VfioIommuType1InfoCap,
 } from './uapi.ts';
-import { DIRTY_BITMAP_SIZE_MAX } from './unmap.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
 /** Bytes of a capability without ranges: header and fields, rounded up to 8. */

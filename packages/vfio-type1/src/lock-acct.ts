@@ -5,7 +5,7 @@
  * reference type1.md §2.2, §6 and §8
  */
 import { Errno } from '@pinfold/base';
-import { accountLockedVm, type Task } from '@pinfold/mm';
+import { accountLockedVm, type MmStruct, type Task } from '@pinfold/mm';
 import type { VfioDma } from './dma.ts';
 
 /**
@@ -19,9 +19,21 @@ import type { VfioDma } from './dma.ts';
  */
 export function vfioLockAcct(dma: VfioDma, npage: number, async: boolean): number {
   if (npage === 0) return 0;
-  if (async && dma.mm.mmUsers === 0) return -Errno.ESRCH;
-  const ret = accountLockedVm(dma.mm, Math.abs(npage), npage > 0, dma.task, dma.lockCap);
+  const { tracer } = dma.mm.memory.counters;
+  tracer?.enter('vfio_lock_acct', npage, async ? 1 : 0);
+  const gone = async && dma.mm.mmUsers === 0;
+  const ret = gone ? -Errno.ESRCH : mmLockAcct(dma.mm, npage, dma.task, dma.lockCap);
+  tracer?.exit('vfio_lock_acct', ret);
   if (ret === 0) dma.lockedVm += npage;
+  return ret;
+}
+
+/** mm_lock_acct: under the mmap write lock. */
+function mmLockAcct(mm: MmStruct, npage: number, task: Task, lockCap: boolean): number {
+  const { tracer } = mm.memory.counters;
+  tracer?.enter('mm_lock_acct', npage);
+  const ret = accountLockedVm(mm, Math.abs(npage), npage > 0, task, lockCap);
+  tracer?.exit('mm_lock_acct', ret);
   return ret;
 }
 
@@ -36,9 +48,9 @@ export function vfioLockAcct(dma: VfioDma, npage: number, async: boolean): numbe
 export function vfioChangeDmaOwner(dma: VfioDma, current: Task): number {
   if (dma.mm === current.mm) return 0;
   const npage = dma.lockedVm;
-  const ret = accountLockedVm(current.mm, npage, npage > 0, current, current.capIpcLock);
+  const ret = mmLockAcct(current.mm, npage, current, current.capIpcLock);
   if (ret !== 0) return ret;
-  if (dma.mm.mmUsers > 0) accountLockedVm(dma.mm, npage, false, dma.task, dma.lockCap);
+  if (dma.mm.mmUsers > 0) mmLockAcct(dma.mm, -npage, dma.task, dma.lockCap);
   dma.task = current;
   dma.mm = current.mm;
   dma.lockCap = current.capIpcLock;

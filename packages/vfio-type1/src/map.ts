@@ -2,7 +2,7 @@
  * VFIO_IOMMU_MAP_DMA: the checks in the kernel's order, then pinning and mapping chunk by chunk.
  *
  * Left out: the checks that cannot fail here (copying the structure from user space, values that
- * do not fit a 32-bit machine), and the allocation of a dirty bitmap.
+ * do not fit a 32-bit machine).
  *
  * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_map_dma, vfio_dma_do_map,
  * vfio_pin_map_dma, vfio_iommu_map, 6.16 and 6.18; reference type1.md §2
@@ -11,6 +11,7 @@ import { Errno, pageNumber, type IovaPn, type Pfn } from '@pinfold/base';
 import { IOMMU } from '@pinfold/iommu';
 import type { Task } from '@pinfold/mm';
 import { VfioBatch } from './batch.ts';
+import { vfioDmaBitmapAlloc } from './dirty.ts';
 import { VfioDma } from './dma.ts';
 import { iovaDmaValid } from './iova-list.ts';
 import { vfioChangeDmaOwner } from './lock-acct.ts';
@@ -55,9 +56,18 @@ export function vfioDmaDoMap(iommu: VfioIommu, current: Task, map: VfioIommuType
   const dma = new VfioDma(iovaPn, pageNumber(args.vaddr), prot, current);
   iommu.dmaAvail--;
   iommu.dmaList.insert(dma);
-  if (iommu.domainList.length > 0) return pinMapDma(iommu, current, dma, npage);
-  dma.npage = npage;
-  return 0;
+  let ret = 0;
+  if (iommu.domainList.length > 0) ret = pinMapDma(iommu, current, dma, npage);
+  else dma.npage = npage;
+  return ret || logDirtyPages(iommu, dma);
+}
+
+/** Check 16: while dirty pages are logged, a mapping without a bitmap goes again. */
+function logDirtyPages(iommu: VfioIommu, dma: VfioDma): number {
+  if (!iommu.dirtyPageTracking) return 0;
+  const ret = vfioDmaBitmapAlloc(iommu, dma);
+  if (ret) vfioRemoveDma(iommu, dma);
+  return ret;
 }
 
 /** Checks 2, 4, 5 and 6: structure size and flags; since 6.18 size and wrapping come before access. */

@@ -8,7 +8,7 @@ import { Errno, Slot, type IovaPn, type Pfn, type Vpn } from '@pinfold/base';
 import { nextPage, type VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
 import { vfioLockAcct } from './lock-acct.ts';
-import { isInvalidReservedPfn, putPfns } from './put-pfn.ts';
+import { putPfns, testReserved } from './put-pfn.ts';
 import { vaddrGetPfns } from './vaddr-get-pfns.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
@@ -71,6 +71,8 @@ export function pinPagesRemote(
   accept: AcceptBatch,
 ): number {
   const want = iommu.params.disableHugepages ? 1 : npage;
+  const { tracer } = iommu.counters;
+  tracer?.enter('vfio_pin_pages_remote', vaddr, npage, limit);
   startChunk(iommu, batch, chunk);
   let ret = 0;
   while (chunk.pinned < want) {
@@ -92,7 +94,9 @@ export function pinPagesRemote(
     if (ret < 0 || batch.size > 0) break;
   }
   if (ret === 0) ret = chargeChunk(iommu, dma, chunk);
-  return ret === 0 ? chunk.pinned : unwindChunk(iommu, dma, batch, chunk, ret);
+  const done = ret === 0 ? chunk.pinned : unwindChunk(iommu, dma, batch, chunk, ret);
+  tracer?.exit('vfio_pin_pages_remote', done);
+  return done;
 }
 
 /**
@@ -128,8 +132,14 @@ export function unwindChunk(
  * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, 6.12 and 6.16
  */
 export function unwindPfns(iommu: VfioIommu, dma: VfioDma, pfn: Pfn, npage: number): void {
+  const { tracer } = iommu.counters;
   iommu.counters.add(Slot.unwindPuts, npage);
-  putPfns(iommu, pfn, npage, dma.prot);
+  if (tracer === null) putPfns(iommu, pfn, npage, dma.prot);
+  for (let i = 0; i < npage && tracer !== null; i++) {
+    tracer.enter('put_pfn', pfn + i);
+    putPfns(iommu, pfn + i, 1, dma.prot);
+    tracer.exit('put_pfn');
+  }
 }
 
 /**
@@ -199,9 +209,7 @@ export function startChunk(iommu: VfioIommu, batch: VfioBatch, chunk: PinnedChun
  */
 export function setBase(iommu: VfioIommu, chunk: PinnedChunk, pfn: Pfn): void {
   chunk.pfnBase = pfn;
-  chunk.rsvd = isInvalidReservedPfn(iommu.memory.memmap, pfn);
-  iommu.counters.add(Slot.reservedTests, 1);
-  iommu.counters.add(Slot.chunkStartTests, 1);
+  chunk.rsvd = testReserved(iommu, pfn);
 }
 
 /** Whether frames of device memory continue the chunk; they hold no pin and are not charged. */

@@ -31,6 +31,24 @@ export function isInvalidReservedPfn(memmap: MemMap, pfn: Pfn): boolean {
 }
 
 /**
+ * The test of {@link isInvalidReservedPfn} where it is a call of its own: of the first pfn of a
+ * chunk, and of a pfn that a mapping of device memory leads to. Counted.
+ *
+ * @param iommu the container's state
+ * @param pfn page frame
+ * @returns true if nothing must be unpinned
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, follow_fault_pfn, 6.16
+ */
+export function testReserved(iommu: VfioIommu, pfn: Pfn): boolean {
+  const { counters, memory } = iommu;
+  const reserved = isInvalidReservedPfn(memory.memmap, pfn);
+  counters.add(Slot.reservedTests, 1);
+  counters.add(Slot.chunkStartTests, 1);
+  counters.tracer?.repeat('is_invalid_reserved_pfn', 1, pfn, 0, reserved ? 1 : 0, 0);
+  return reserved;
+}
+
+/**
  * put_pfn for consecutive pfns, page by page: a reserved test each, and one unpin call per page
  * that is not reserved. The result is left in `iommu.put`.
  *

@@ -32,17 +32,28 @@ class UnmapRegions {
  * @source drivers/vfio/vfio_iommu_type1.c vfio_remove_dma, 6.16
  */
 export function vfioRemoveDma(iommu: VfioIommu, dma: VfioDma): void {
+  const { tracer } = iommu.counters;
   iommu.counters.add(Slot.removeDmaCalls, 1);
+  tracer?.enter('vfio_remove_dma', dma.iovaPn, dma.npage);
   if (dma.pfnList.root)
     iommu.memory.warnOnce('vfio_remove_dma', 'a device still has pages of it pinned');
   vfioUnmapUnpin(iommu, dma);
   iommu.dmaList.erase(dma);
   if (dma.vaddrInvalid) iommu.vaddrInvalidCount--;
   iommu.dmaAvail++;
+  tracer?.exit('vfio_remove_dma');
 }
 
 function vfioUnmapUnpin(iommu: VfioIommu, dma: VfioDma): void {
+  const { tracer } = iommu.counters;
   iommu.counters.add(Slot.unmapUnpinCalls, 1);
+  tracer?.enter('vfio_unmap_unpin', 1);
+  unmapAndUnpin(iommu, dma);
+  tracer?.exit('vfio_unmap_unpin');
+}
+
+/** Unmaps from all domains, unpins what the first one had, and takes the charge back. */
+function unmapAndUnpin(iommu: VfioIommu, dma: VfioDma): void {
   if (dma.npage === 0 || iommu.domainList.length === 0) return;
   const [{ domain }, ...others] = iommu.domainList;
   for (const other of others) other.domain.unmap(dma.iovaPn, dma.npage);
@@ -103,13 +114,16 @@ function syncUnpin(
   dma: VfioDma,
   regions: UnmapRegions,
 ): number {
+  const { tracer } = iommu.counters;
   iommu.counters.add(Slot.syncUnpinCalls, 1);
+  tracer?.enter('vfio_sync_unpin', regions.count);
   domain.iotlbSync(regions.gather);
   let unlocked = 0;
   for (let i = 0; i < regions.count; i++) {
     unlocked += unpin(iommu, dma, regions.iovaPn[i], regions.pfn[i], regions.npage[i]);
   }
   regions.count = 0;
+  tracer?.exit('vfio_sync_unpin', unlocked);
   return unlocked;
 }
 

@@ -16,6 +16,8 @@ export interface Type1Rules {
   readonly wrapErrno: number;
   /** Whether MAP_DMA tests size 0 and wrapping first, before the access flags and the lock. */
   readonly rangeCheckedFirst: boolean;
+  /** Whether VFIO_IOMMU_DIRTY_PAGES reads a range that ends at 2^64, or takes it for one that wraps. */
+  readonly dirtyRangeToTop: boolean;
   /** Whether a new domain is tested for superpages that can only be unmapped as a whole (fgsp). */
   readonly fgspTest: boolean;
   /** Whether the driver offers the nesting type (VFIO_CHECK_EXTENSION of VFIO_TYPE1_NESTING_IOMMU). */

@@ -4,6 +4,7 @@
  *
  * @source include/uapi/linux/vfio.h, 6.16
  */
+import type { DirtyBitmap } from './dirty-bitmap.ts';
 
 /** VFIO_SET_IOMMU: type1, in which unmapping a part of a mapping removes it whole or not at all. */
 export const VFIO_TYPE1_IOMMU = 1;
@@ -32,6 +33,13 @@ export const VFIO_DMA_UNMAP_FLAG_ALL = 2;
 /** Keep the mapping, invalidate its vaddr only. */
 export const VFIO_DMA_UNMAP_FLAG_VADDR = 4;
 
+/** Log dirty pages from now on. */
+export const VFIO_IOMMU_DIRTY_PAGES_FLAG_START = 1;
+/** Log no dirty pages any more, and forget those that were logged. */
+export const VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP = 2;
+/** Read the dirty pages of a range. */
+export const VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP = 4;
+
 /** Bytes of the fixed part of struct vfio_iommu_type1_dma_map. */
 export const DMA_MAP_MINSZ = 32;
 /** Bytes of the fixed part of struct vfio_iommu_type1_dma_unmap. */
@@ -47,6 +55,10 @@ export const INFO_MINSZ = 16;
 export const INFO_SIZE = 24;
 /** Bytes of struct vfio_bitmap. */
 export const VFIO_BITMAP_SIZE = 24;
+/** Bytes of the fixed part of struct vfio_iommu_type1_dirty_bitmap. */
+export const DIRTY_BITMAP_MINSZ = 8;
+/** Bytes of struct vfio_iommu_type1_dirty_bitmap_get, which follows it. */
+export const DIRTY_BITMAP_GET_SIZE = 40;
 
 /** struct vfio_iommu_type1_dma_map; addresses and size in bytes, unsigned 64 bit. */
 export interface VfioIommuType1DmaMap {
@@ -62,12 +74,17 @@ export interface VfioIommuType1DmaMap {
   readonly size: bigint;
 }
 
-/** struct vfio_bitmap without its data pointer. */
+/** struct vfio_bitmap. */
 export interface VfioBitmap {
   /** Page size of one bit, in bytes. */
   readonly pgsize: bigint;
   /** Size of the bitmap, in bytes. */
   readonly size: bigint;
+  /**
+   * The memory that the data pointer points to; default: `size` bytes of zeros. Where it ends
+   * before that, memory is not there: EFAULT.
+   */
+  readonly data?: DirtyBitmap;
 }
 
 /** struct vfio_iommu_type1_dma_unmap; address and size in bytes, unsigned 64 bit. */
@@ -84,6 +101,26 @@ export interface VfioIommuType1DmaUnmap {
   readonly bitmap?: VfioBitmap;
 }
 
+/** struct vfio_iommu_type1_dirty_bitmap_get; address and size in bytes, unsigned 64 bit. */
+export interface VfioIommuType1DirtyBitmapGet {
+  /** I/O virtual address. */
+  readonly iova: bigint;
+  /** Size of the range. */
+  readonly size: bigint;
+  /** Bitmap to fill; its first bit stands for the page at `iova`. */
+  readonly bitmap: VfioBitmap;
+}
+
+/** struct vfio_iommu_type1_dirty_bitmap. */
+export interface VfioIommuType1DirtyBitmap {
+  /** Size of the structure in bytes; default {@link DIRTY_BITMAP_MINSZ}, plus the range's if given. */
+  readonly argsz?: number;
+  /** VFIO_IOMMU_DIRTY_PAGES_FLAG_*, one of them. */
+  readonly flags: number;
+  /** Range that follows the structure, with GET_BITMAP. */
+  readonly range?: VfioIommuType1DirtyBitmapGet;
+}
+
 /** What an ioctl returned. */
 export interface IoctlResult {
   /** 0, or a negative errno. */
@@ -98,6 +135,20 @@ export interface IoctlResult {
 export interface UnmapResult extends IoctlResult {
   /** The structure's size field afterwards, in bytes: what was unmapped, or the input on failure. */
   readonly size: bigint;
+  /**
+   * Memory of the dirty bitmap afterwards; null if none was asked for, or an argument was refused
+   * before anything could be written.
+   */
+  readonly bitmap: DirtyBitmap | null;
+}
+
+/** What VFIO_IOMMU_DIRTY_PAGES returned. */
+export interface DirtyResult extends IoctlResult {
+  /**
+   * Memory of the bitmap after GET_BITMAP; null after START and STOP, or if an argument was refused
+   * before anything could be written.
+   */
+  readonly bitmap: DirtyBitmap | null;
 }
 
 /** struct vfio_iommu_type1_info_cap_migration. */

@@ -1,13 +1,14 @@
 /**
  * VFIO_IOMMU_UNMAP_DMA: the checks in the kernel's order, then the walk over the mappings.
  *
- * Left out: the dirty bitmap itself (its arguments are checked, tracking is never on), and the
- * notification of devices that have pages of a mapping pinned.
+ * Left out: the notification of devices that have pages of a mapping pinned.
  *
  * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_unmap_dma, vfio_dma_do_unmap, 6.16 and
  * 6.18; reference type1.md §7
  */
 import { byteAddress, Errno, pageNumber, type IovaPn } from '@pinfold/base';
+import type { DirtyBitmap } from './dirty-bitmap.ts';
+import { updateUserBitmap, userMemory, verifyBitmapSize } from './dirty.ts';
 import type { VfioDma } from './dma.ts';
 import { vfioRemoveDma } from './remove-dma.ts';
 import {
@@ -22,8 +23,6 @@ import {
 import type { VfioIommu } from './vfio-iommu.ts';
 
 const U64_END = 2n ** 64n;
-/** Largest dirty bitmap, in bytes: INT_MAX bits, rounded up. */
-export const DIRTY_BITMAP_SIZE_MAX: bigint = 2n ** 28n;
 /** Last page of the 64-bit address space, for ALL. */
 const LAST_PN = 2 ** 52 - 1;
 
@@ -42,14 +41,20 @@ export interface UnmapOutcome {
   readonly ret: number;
   /** What was unmapped, in bytes; meaningless unless `ret` is 0. */
   readonly unmapped: bigint;
+  /** Memory of the dirty bitmap; null if none was asked for, or a check refused the ioctl. */
+  readonly bitmap: DirtyBitmap | null;
 }
+
+/** What the walk returned. */
+type Walked = Omit<UnmapOutcome, 'bitmap'>;
 
 /**
  * Unmaps a range, everything, or only the vaddr of mappings.
  *
  * @param iommu the container's state
  * @param unmap the ioctl's structure
- * @returns 0 or a negative errno, whose reason is in `iommu.failure`, and the bytes unmapped
+ * @returns 0 or a negative errno, whose reason is in `iommu.failure`, the bytes unmapped, and the
+ *   dirty bitmap of what was unmapped
  * @source drivers/vfio/vfio_iommu_type1.c vfio_dma_do_unmap, 6.16 and 6.18
  */
 export function vfioDmaDoUnmap(iommu: VfioIommu, unmap: VfioIommuType1DmaUnmap): UnmapOutcome {
@@ -60,11 +65,14 @@ export function vfioDmaDoUnmap(iommu: VfioIommu, unmap: VfioIommuType1DmaUnmap):
     ...unmap,
   };
   const ret = checkArguments(iommu, args) || checkRange(iommu, args) || checkCuts(iommu, args);
-  return ret ? { ret, unmapped: 0n } : walk(iommu, args);
+  if (ret) return { ret, unmapped: 0n, bitmap: null };
+  const wantsBitmap = (args.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) !== 0;
+  const bitmap = wantsBitmap ? userMemory(args.bitmap) : null;
+  return { ...walk(iommu, args, bitmap), bitmap };
 }
 
 /** Checks 2 to 7: structure size, flags, dirty bitmap. */
-function checkArguments(iommu: VfioIommu, { argsz, flags }: UnmapArgs): number {
+function checkArguments(iommu: VfioIommu, { argsz, flags, size, bitmap }: UnmapArgs): number {
   const at = 'vfio_iommu_type1_unmap_dma';
   const wantsBitmap = (flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) !== 0;
   const others = VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_VADDR;
@@ -75,38 +83,23 @@ function checkArguments(iommu: VfioIommu, { argsz, flags }: UnmapArgs): number {
   if (!wantsBitmap) return 0;
   if (argsz < DMA_UNMAP_MINSZ + VFIO_BITMAP_SIZE)
     return iommu.fail(Errno.EINVAL, at, { argsz, flags });
-  return 0;
-}
-
-/** Check 7: a bitmap that is large enough and not too large (verify_bitmap_size). */
-function bitmapFits(size: bigint, { pgsize, size: bitmapSize }: VfioBitmap): boolean {
-  const lowest = pgsize & -pgsize;
-  const npages = lowest === 0n ? 0n : size / lowest;
-  const needed = ((npages + 63n) / 64n) * 8n;
-  return (
-    npages > 0n && bitmapSize > 0n && bitmapSize <= DIRTY_BITMAP_SIZE_MAX && bitmapSize >= needed
-  );
+  return verifyBitmapSize(iommu, size, bitmap);
 }
 
 /** Checks 10 to 14: alignment, ALL, wrapping, dirty tracking. */
 function checkRange(iommu: VfioIommu, { flags, iova, size, bitmap }: UnmapArgs): number {
   const at = 'vfio_dma_do_unmap';
   const { pgsize } = iommu;
-  const wantsBitmap = (flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) !== 0;
-  if (wantsBitmap && !bitmapFits(size, bitmap)) {
-    return iommu.fail(Errno.EINVAL, 'verify_bitmap_size', {
-      size,
-      pgsize: bitmap.pgsize,
-      bitmap: bitmap.size,
-    });
-  }
   const all = (flags & VFIO_DMA_UNMAP_FLAG_ALL) !== 0;
   const badAll = all && (iova !== 0n || size !== 0n);
   if (iova % pgsize !== 0n || badAll || (!all && (size === 0n || size % pgsize !== 0n))) {
     return iommu.fail(Errno.EINVAL, at, { iova, size, flags, pgsize });
   }
   if (!all && iova + size > U64_END) return iommu.fail(iommu.rules.wrapErrno, at, { iova, size });
-  return wantsBitmap ? iommu.fail(Errno.EINVAL, at, { dirtyTracking: false }) : 0;
+  if (!(flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP)) return 0;
+  if (iommu.dirtyPageTracking && bitmap.pgsize === pgsize) return 0;
+  const { dirtyPageTracking: dirtyTracking } = iommu;
+  return iommu.fail(Errno.EINVAL, at, { dirtyTracking, bitmapPgsize: bitmap.pgsize, pgsize });
 }
 
 /** Check 15, v2: neither end of the range may lie inside a mapping. */
@@ -132,8 +125,15 @@ function checkCuts(iommu: VfioIommu, { flags, iova, size }: UnmapArgs): number {
   return 0;
 }
 
-/** Handles every mapping of the range in address order. */
-function walk(iommu: VfioIommu, { flags, iova, size }: UnmapArgs): UnmapOutcome {
+/**
+ * Handles every mapping of the range in address order. Where the memory of the bitmap ends too
+ * early, it stops with EFAULT: the mappings before that are gone, which nobody is told.
+ */
+function walk(
+  iommu: VfioIommu,
+  { flags, iova, size }: UnmapArgs,
+  bitmap: DirtyBitmap | null,
+): Walked {
   const all = (flags & VFIO_DMA_UNMAP_FLAG_ALL) !== 0;
   const first: IovaPn = all ? 0 : pageNumber(iova);
   const last = all ? LAST_PN : pageNumber(iova + size) - 1;
@@ -148,7 +148,11 @@ function walk(iommu: VfioIommu, { flags, iova, size }: UnmapArgs): UnmapOutcome 
       if (dma.vaddrInvalid) return undoInvalidate(iommu, first, dma);
       dma.vaddrInvalid = true;
       iommu.vaddrInvalidCount++;
-    } else vfioRemoveDma(iommu, dma);
+    } else {
+      const ret = bitmap ? updateUserBitmap(iommu, dma, bitmap, first) : 0;
+      if (ret) return { ret, unmapped: 0n };
+      vfioRemoveDma(iommu, dma);
+    }
     unmapped += npage;
     dma = next;
   }
@@ -156,7 +160,7 @@ function walk(iommu: VfioIommu, { flags, iova, size }: UnmapArgs): UnmapOutcome 
 }
 
 /** A second invalidation fails and takes back those that this call has made. */
-function undoInvalidate(iommu: VfioIommu, first: IovaPn, at: VfioDma): UnmapOutcome {
+function undoInvalidate(iommu: VfioIommu, first: IovaPn, at: VfioDma): Walked {
   for (
     let dma = iommu.dmaList.prev(at);
     dma && dma.iovaPn >= first;

@@ -4,7 +4,7 @@
  * @source drivers/vfio/vfio_iommu_type1.c vaddr_get_pfns, follow_fault_pfn, 6.16; reference type1.md §3,
  * mm.md §5.7
  */
-import { Errno, Slot, type Vpn } from '@pinfold/base';
+import { Errno, type Vpn } from '@pinfold/base';
 import { IOMMU } from '@pinfold/iommu';
 import {
   fixupUserFault,
@@ -17,7 +17,7 @@ import {
 } from '@pinfold/mm';
 import type { VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
-import { isInvalidReservedPfn } from './put-pfn.ts';
+import { testReserved } from './put-pfn.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
 /**
@@ -29,8 +29,9 @@ import type { VfioIommu } from './vfio-iommu.ts';
  * @param vaddr first virtual page
  * @param npage pages wanted; GUP takes at most the batch's capacity, a pfn mapping all
  * @param batch the batch
+ * @param maxPfnmap frames of a pfn mapping that one call returns at most; default: no limit
  * @returns pages from `batch.pfn` on, at least 1; -EFAULT, or another errno of GUP or of the fault
- * @source drivers/vfio/vfio_iommu_type1.c vaddr_get_pfns, 6.16
+ * @source drivers/vfio/vfio_iommu_type1.c vaddr_get_pfns, 6.12 and 6.16
  */
 export function vaddrGetPfns(
   iommu: VfioIommu,
@@ -38,6 +39,23 @@ export function vaddrGetPfns(
   vaddr: Vpn,
   npage: number,
   batch: VfioBatch,
+  maxPfnmap = Infinity,
+): number {
+  const { tracer } = iommu.counters;
+  tracer?.enter('vaddr_get_pfns', vaddr, npage);
+  const got = getPfns(iommu, dma, vaddr, npage, batch, maxPfnmap);
+  tracer?.exit('vaddr_get_pfns', got);
+  return got;
+}
+
+/** GUP, or what it leaves to {@link followFaultPfn}. */
+function getPfns(
+  iommu: VfioIommu,
+  dma: VfioDma,
+  vaddr: Vpn,
+  npage: number,
+  batch: VfioBatch,
+  maxPfnmap: number,
 ): number {
   const { mm } = dma;
   const flags = FOLL.LONGTERM | (dma.prot & IOMMU.WRITE ? FOLL.WRITE : 0);
@@ -49,7 +67,9 @@ export function vaddrGetPfns(
     return ret;
   }
   const vma = mm.vmas.lookup(vaddr);
-  if (vma && vma.flags & VM.PFNMAP) return followFaultPfn(iommu, dma, vma, vaddr, npage, batch);
+  if (vma && vma.flags & VM.PFNMAP) {
+    return followFaultPfn(iommu, dma, vma, vaddr, Math.min(npage, maxPfnmap), batch);
+  }
   return ret === 0 ? -Errno.EFAULT : ret;
 }
 
@@ -68,9 +88,7 @@ function followFaultPfn(
   if (write && !entry.writable) {
     return refuse(dma, vaddr, -Errno.EFAULT, 'the device’s memory is mapped read-only');
   }
-  iommu.counters.add(Slot.reservedTests, 1);
-  iommu.counters.add(Slot.chunkStartTests, 1);
-  if (!isInvalidReservedPfn(iommu.memory.memmap, entry.pfn)) {
+  if (!testReserved(iommu, entry.pfn)) {
     return refuse(dma, vaddr, -Errno.EFAULT, 'the pfn mapping leads to ordinary memory');
   }
   batch.pfn = entry.pfn;

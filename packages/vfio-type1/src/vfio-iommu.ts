@@ -11,7 +11,7 @@ import type { IovaRange } from './iova-list.ts';
 import { PutCount } from './put-pfn.ts';
 import type { Type1Rules } from './rules.ts';
 import type { IoctlResult } from './uapi.ts';
-import type { VfioDomain } from './vfio-domain.ts';
+import type { IommuGroup, VfioDomain } from './vfio-domain.ts';
 
 /** Sizes of 4 KiB and above: no domain restricts them. */
 const ALL_PGSIZES = 2n ** 64n - 4096n;
@@ -52,6 +52,12 @@ export class VfioIommu {
   dmaAvail: number;
   /** Number of mappings whose vaddr is invalid. */
   vaddrInvalidCount = 0;
+  /** Whether dirty pages are logged: every mapping has a bitmap. */
+  dirtyPageTracking = false;
+  /** Groups behind an IOMMU that never pinned pages: as long as there is one, all may be dirty. */
+  numNonPinnedGroups = 0;
+  /** The other groups behind an IOMMU: what they dirty is what they pinned. */
+  readonly pinnedPageDirtyScope: Set<IommuGroup> = new Set();
   /** IOMMU page sizes that all domains have, one bit each, in bytes. */
   pgsizeBitmap: bigint = ALL_PGSIZES;
   /** The smallest of them, in bytes: what addresses and sizes are multiples of. */

@@ -1,7 +1,5 @@
 /** `pinfold run`: a scenario on the model. */
-import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { InputError } from '@pinfold/base';
 import {
   ModelMachine,
   parseScenario,
@@ -10,16 +8,13 @@ import {
   type Scenario,
   type ScenarioRun,
 } from '@pinfold/scenario';
-import { kernelVersion, kernelVersions } from '@pinfold/vfio-type1';
-import { Option, type Command } from 'commander';
-import { count, forFlag } from '../flags.ts';
+import { kernelVersion } from '@pinfold/vfio-type1';
+import type { Command } from 'commander';
 import { runTable } from '../run-table.ts';
+import { kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { formatCount } from '../table.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
-const MAX_SEED = 0xffff_ffff;
-/** What stands for standard input, in place of a file. */
-const STDIN = '-';
 /** Format of the JSON: its steps are those of recordings. */
 const FORMAT = 'pinfold-run/1';
 
@@ -46,8 +41,8 @@ export function addRun(program: Command): void {
         'the given seed.',
     )
     .argument('<file>', 'the scenario, or - for standard input')
-    .addOption(kernel())
-    .addOption(seed())
+    .addOption(kernelOption())
+    .addOption(seedOption())
     .option('--json', 'print the steps as JSON, in the shape of the recordings')
     .addHelpText(
       'after',
@@ -60,26 +55,8 @@ export function addRun(program: Command): void {
   throwUsageErrors(command);
 }
 
-function kernel(): Option {
-  const series = kernelVersions.map((version) => version.series);
-  const newest = series.at(-1) ?? '';
-  return new Option('--kernel <name>', `${series.join(', ')} or a point release such as 6.18.15`)
-    .argParser((text) => {
-      forFlag('--kernel', text, kernelVersion);
-      return text;
-    })
-    .default(newest, newest);
-}
-
-function seed(): Option {
-  return new Option('--seed <n>', 'order of the frames that memory gets, 1 or more')
-    .argParser((text) => count(text, '--seed', MAX_SEED))
-    .default(1);
-}
-
 async function run(file: string, flags: RunFlags): Promise<void> {
-  const name = file === STDIN ? 'stdin' : file;
-  const script = read(file, name);
+  const { name, script } = readScenario(file);
   const scenario = parseScenario(script, name);
   const machine = new ModelMachine({
     kernel: kernelVersion(flags.kernel),
@@ -89,15 +66,6 @@ async function run(file: string, flags: RunFlags): Promise<void> {
   process.stdout.write(
     flags.json ? jsonText(scenario, script, done, flags) : text(scenario, done, flags),
   );
-}
-
-function read(file: string, name: string): string {
-  try {
-    return readFileSync(file === STDIN ? 0 : file, 'utf8');
-  } catch (error) {
-    const got = error instanceof Error ? error.message : String(error);
-    throw new InputError(name, 'a scenario that can be read', got);
-  }
 }
 
 function text({ title }: Scenario, { steps, pinsLeft }: ScenarioRun, flags: RunFlags): string {

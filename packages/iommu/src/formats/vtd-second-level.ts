@@ -91,7 +91,8 @@ class VtdSecondLevel extends VtdTables implements IoPageTable {
       throw new KernelBug('pfn_to_dma_pte', `iova page ${iovaPn} lies under a superpage`);
     const n = Math.min(PTRS_PER_TABLE - (first & 511), Math.floor(npage / pages));
     arena.admitFrames(pfn + n * pages);
-    if (level > 0) this.#switchToSuperPage(first, n, level);
+    const last = iovaPn + Math.min(npage, (PTRS_PER_TABLE - (first & 511)) * pages) - 1;
+    if (level > 0) this.#switchToSuperPage(first, n, level, iovaPn, last);
     for (let i = 0; i < n; i++) {
       const index = first + i;
       // A present entry stays as it is: the driver complains and reports success.
@@ -104,15 +105,15 @@ class VtdSecondLevel extends VtdTables implements IoPageTable {
     return n * pages;
   }
 
-  /** Frees the tables that superpages replace; each costs one range flush. */
-  #switchToSuperPage(first: number, n: number, level: number): void {
+  /** Frees the tables that superpages replace; each costs a flush from there to the `last` page. */
+  #switchToSuperPage(first: number, n: number, level: number, iovaPn: IovaPn, last: IovaPn): void {
     const freed: number[] = [];
     for (let index = first; index < first + n; index++) {
       const table = this.dirs.child[index];
       if (table <= 0) continue;
       this.collectTables(table, level - 1, freed);
       this.dirs.child[index] = 0;
-      this.counters.add(Slot.cacheTagFlushes, 1);
+      this.flushRange(iovaPn + (index - first) * ENTRY_PAGES[level], last, 0);
     }
     this.freeTables(freed);
   }

@@ -12,6 +12,7 @@
 import {
   InputError,
   LEAF,
+  PAGE_SIZE,
   PTRS_PER_TABLE,
   Slot,
   TableArena,
@@ -101,7 +102,10 @@ export class VtdTables {
    * @source drivers/iommu/intel/iommu.c intel_iommu_tlb_sync, 6.16
    */
   iotlbSync(gather: IotlbGather): void {
-    this.counters.add(Slot.cacheTagFlushes, 1);
+    const { tracer } = this.counters;
+    tracer?.enter('intel_iommu_tlb_sync');
+    this.flushRange(gather.start, gather.end, PAGE_SIZE - 1);
+    tracer?.exit('intel_iommu_tlb_sync');
     this.freeTables(gather.freelist);
     gather.freelist.length = 0;
     gather.reset();
@@ -170,6 +174,21 @@ export class VtdTables {
    */
   *leaves(): Generator<IoLeaf, void> {
     yield* this.#leavesOf(this.root, this.top, 0);
+  }
+
+  /**
+   * Invalidates a range of the IOTLB.
+   *
+   * @param first first page; Infinity if the range is empty
+   * @param last last page
+   * @param offset the last byte in it that the driver names
+   * @source drivers/iommu/intel/cache.c cache_tag_flush_range, 6.16
+   */
+  protected flushRange(first: IovaPn, last: IovaPn, offset: number): void {
+    const { tracer } = this.counters;
+    this.counters.add(Slot.cacheTagFlushes, 1);
+    tracer?.enter('cache_tag_flush_range', first, last, offset);
+    tracer?.exit('cache_tag_flush_range');
   }
 
   /**

@@ -31,6 +31,8 @@ export interface Level {
   readonly summary: string;
   /** Whether what it compares follows from the physical layout, so that it needs a layout. */
   readonly needsLayout: boolean;
+  /** Whether it needs the calls of the model's steps, which cost time; default false. */
+  readonly needsTrace?: boolean;
   /**
    * Whether a recorded step shows what the level compares.
    *

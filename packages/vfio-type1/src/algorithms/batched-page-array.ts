@@ -39,6 +39,8 @@ function pinPagesRemote(
   batch: VfioBatch,
   chunk: PinnedChunk,
 ): number {
+  const { tracer } = iommu.counters;
+  tracer?.enter('vfio_pin_pages_remote', vaddr, npage, limit);
   startChunk(iommu, batch, chunk);
   let ret = 0;
   let lone: Pfn = NONE;
@@ -46,7 +48,7 @@ function pinPagesRemote(
     const at = vaddr + chunk.pinned;
     if (batch.size === 0) {
       const want = Math.min(npage - chunk.pinned, batch.capacity);
-      const got = vaddrGetPfns(iommu, dma, at, want, batch);
+      const got = vaddrGetPfns(iommu, dma, at, want, batch, 1);
       if (got < 0) {
         ret = refusedByGup(iommu, dma, got);
         break;
@@ -65,7 +67,9 @@ function pinPagesRemote(
     batch.size = 0;
   }
   if (lone !== NONE) unwindPfns(iommu, dma, lone, 1);
-  return ret === 0 ? chunk.pinned : unwindChunk(iommu, dma, batch, chunk, ret);
+  const done = ret === 0 ? chunk.pinned : unwindChunk(iommu, dma, batch, chunk, ret);
+  tracer?.exit('vfio_pin_pages_remote', done);
+  return done;
 }
 
 /** Takes a frame of a pfn mapping if it continues the chunk; it holds no pin and is not charged. */

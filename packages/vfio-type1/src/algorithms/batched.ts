@@ -103,10 +103,13 @@ export function unpinPages(
   npage: number,
   doAccounting: boolean,
 ): number {
+  const { tracer } = iommu.counters;
   iommu.counters.add(Slot.unpinPagesRemoteCalls, 1);
+  tracer?.enter('vfio_unpin_pages_remote', iovaPn, pfn, npage);
   putPfns(iommu, pfn, npage, dma.prot, dma.pfnList, iovaPn);
   const { unlocked, locked } = iommu.put;
   if (doAccounting) vfioLockAcct(dma, locked - unlocked, true);
+  tracer?.exit('vfio_unpin_pages_remote', unlocked);
   return unlocked;
 }
 

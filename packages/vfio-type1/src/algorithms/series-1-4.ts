@@ -88,8 +88,10 @@ export const series14: PinAlgorithm = {
   },
 
   unpinRegion(iommu, dma, iovaPn, pfn, npage, doAccounting) {
-    const { memory } = iommu;
-    iommu.counters.add(Slot.unpinPagesRemoteCalls, 1);
+    const { memory, counters } = iommu;
+    const { tracer } = counters;
+    counters.add(Slot.unpinPagesRemoteCalls, 1);
+    tracer?.enter('vfio_unpin_pages_remote', iovaPn, pfn, npage);
     const locked = vpfnPages(iommu, dma.pfnList, iovaPn, npage);
     let unlocked = npage;
     if (dma.hasRsvd) {
@@ -100,6 +102,7 @@ export const series14: PinAlgorithm = {
       unpinUserPageRangeDirtyLock(memory, memory.memmap.pfnToPage(pfn), npage, dirty);
     }
     if (doAccounting) vfioLockAcct(dma, locked - unlocked, true);
+    tracer?.exit('vfio_unpin_pages_remote', unlocked);
     return unlocked;
   },
 

@@ -17,6 +17,7 @@ export const v6_12: KernelVersion = {
   iommu: {
     series: '6.12',
     formats: { 'intel-vtd': 'vtd-second-level-6-12' },
+    hasMapNosync: false,
     source: 'drivers/iommu/intel/iommu.c, 6.12; recordings of 6.12.90',
   },
   type1: {
@@ -25,6 +26,7 @@ export const v6_12: KernelVersion = {
     batchCapacity: 512,
     wrapErrno: Errno.EINVAL,
     rangeCheckedFirst: false,
+    dirtyRangeToTop: false,
     fgspTest: true,
     nestingType: true,
     source: 'reference type1.md (V612); recordings of 6.12.90',

@@ -25,6 +25,7 @@ export const v6_16: KernelVersion = {
     batchCapacity: 512,
     wrapErrno: Errno.EINVAL,
     rangeCheckedFirst: false,
+    dirtyRangeToTop: false,
     fgspTest: false,
     nestingType: false,
     source: 'reference type1.md (V616); recordings of 6.16.12',

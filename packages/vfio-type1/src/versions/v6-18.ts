@@ -25,6 +25,7 @@ export const v6_18: KernelVersion = {
     batchCapacity: 512,
     wrapErrno: Errno.EOVERFLOW,
     rangeCheckedFirst: true,
+    dirtyRangeToTop: true,
     fgspTest: false,
     nestingType: false,
     source: 'reference type1.md (V618; argument checks V73); recordings of 6.18.15',

@@ -25,6 +25,7 @@ export const v7_2: KernelVersion = {
     batchCapacity: 512,
     wrapErrno: Errno.EOVERFLOW,
     rangeCheckedFirst: true,
+    dirtyRangeToTop: true,
     fgspTest: false,
     nestingType: false,
     source: 'reference type1.md (V73); recordings of 7.2.12',

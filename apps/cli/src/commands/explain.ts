@@ -1,0 +1,85 @@
+/** `pinfold explain`: why the steps of a scenario failed, and what went wrong without an error. */
+import { explainScenario, ModelMachine, parseScenario, type Explanation } from '@pinfold/scenario';
+import { kernelVersion } from '@pinfold/vfio-type1';
+import type { Command } from 'commander';
+import { kernelOption, readScenario, seedOption } from '../scenario-input.ts';
+import { throwUsageErrors } from '../usage-error.ts';
+import { wrapped } from '../table.ts';
+
+/** The command's flags, read. */
+interface ExplainFlags {
+  readonly kernel: string;
+  readonly seed: number;
+  readonly json?: boolean;
+}
+
+/**
+ * Adds the command.
+ *
+ * @param program the program
+ */
+export function addExplain(program: Command): void {
+  const command = program
+    .command('explain')
+    .summary('say why the steps of a scenario fail')
+    .description(
+      'Runs a scenario on the model and says of every step that fails which check of which ioctl ' +
+        'refused it, with which values and against which earlier mapping or limit, and what other ' +
+        'releases make of it. Says too what succeeds without doing what one would expect: an unmap ' +
+        'of nothing, memory that is locked twice, huge pages in small IOPTEs.',
+    )
+    .argument('<file>', 'the scenario, or - for standard input')
+    .addOption(kernelOption())
+    .addOption(seedOption())
+    .option('--json', 'print the explanations as JSON')
+    .addHelpText(
+      'after',
+      "\nExample:\n  printf 'open type=v2\\nmap iova=0 va=0 size=4K\\n' | pinfold explain -",
+    )
+    .action(explain);
+  throwUsageErrors(command);
+}
+
+async function explain(file: string, flags: ExplainFlags): Promise<void> {
+  const { name, script } = readScenario(file);
+  const scenario = parseScenario(script, name);
+  const explanations = await explainScenario(
+    scenario,
+    kernelVersion(flags.kernel),
+    (kernel) => new ModelMachine({ kernel, buddy: { seed: flags.seed } }),
+  );
+  const { kernel } = flags;
+  const output = flags.json
+    ? `${JSON.stringify({ kernel, title: scenario.title, explanations }, null, 2)}\n`
+    : text(kernel, scenario.title, explanations);
+  process.stdout.write(output);
+}
+
+function text(kernel: string, title: string, explanations: readonly Explanation[]): string {
+  const heading = `Linux ${kernel}${title && `: ${title}`}\n`;
+  if (explanations.length === 0) return `${heading}\nEvery step did what it was asked for.\n`;
+  return `${heading}\n${explanations.map((one) => stepText(kernel, one)).join('\n')}`;
+}
+
+function stepText(kernel: string, explanation: Explanation): string {
+  const { line, text: step, errno, at, sentences } = explanation;
+  const outcome = errno === null ? 'succeeds' : `${errno}${at ? ` from ${at}` : ''}`;
+  const body = [...sentences, otherReleases(kernel, explanation)].filter((part) => part !== '');
+  return `line ${line}  ${step}\n  ${outcome}\n${body.map((part) => wrapped(part, '    ')).join('')}`;
+}
+
+/** What the other releases make of the step. */
+function otherReleases(kernel: string, { errno, releases }: Explanation): string {
+  const series = kernelVersion(kernel).series;
+  const others = Object.entries(releases).filter(([name]) => name !== series);
+  const same = others.filter(([, outcome]) => outcome === errno).map(([name]) => name);
+  const different = others.filter(([, outcome]) => outcome !== errno);
+  const words = different.map(([name, outcome]) => `${name} ${outcome ?? 'passes'}`);
+  if (different.length === 0) return '';
+  return (
+    [
+      `Other releases: ${words.join(', ')}`,
+      ...(same.length > 0 ? [`${same.join(', ')} the same`] : []),
+    ].join('; ') + '.'
+  );
+}

@@ -1,0 +1,54 @@
+/** What the commands that run a scenario have in common: the file and the flags. */
+import { readFileSync } from 'node:fs';
+import { InputError } from '@pinfold/base';
+import { kernelVersion, kernelVersions } from '@pinfold/vfio-type1';
+import { Option } from 'commander';
+import { count, forFlag } from './flags.ts';
+
+const MAX_SEED = 0xffff_ffff;
+/** What stands for standard input, in place of a file. */
+const STDIN = '-';
+
+/**
+ * Reads a scenario's text.
+ *
+ * @param file the file, or `-` for standard input
+ * @returns its text, and its name for messages
+ * @throws {InputError} when it cannot be read
+ */
+export function readScenario(file: string): { name: string; script: string } {
+  const name = file === STDIN ? 'stdin' : file;
+  try {
+    return { name, script: readFileSync(file === STDIN ? 0 : file, 'utf8') };
+  } catch (error) {
+    const got = error instanceof Error ? error.message : String(error);
+    throw new InputError(name, 'a scenario that can be read', got);
+  }
+}
+
+/**
+ * `--kernel`: the release that a scenario runs on.
+ *
+ * @returns the option; default the newest release
+ */
+export function kernelOption(): Option {
+  const series = kernelVersions.map((version) => version.series);
+  const newest = series.at(-1) ?? '';
+  return new Option('--kernel <name>', `${series.join(', ')} or a point release such as 6.18.15`)
+    .argParser((text) => {
+      forFlag('--kernel', text, kernelVersion);
+      return text;
+    })
+    .default(newest, newest);
+}
+
+/**
+ * `--seed`: decides the order of frames.
+ *
+ * @returns the option
+ */
+export function seedOption(): Option {
+  return new Option('--seed <n>', 'order of the frames that memory gets, 1 or more')
+    .argParser((text) => count(text, '--seed', MAX_SEED))
+    .default(1);
+}

@@ -1,0 +1,289 @@
+/**
+ * What each check that can fail tests, in words, with the values that it saw. One entry per check:
+ * it is found by the kernel function and the names of the values.
+ *
+ * @source reference type1.md §2, §7, §10, §11
+ */
+import { byteAddress } from '@pinfold/base';
+import type { Failure } from '../failure.ts';
+import { hex, nameOf, type LiveMappings } from './live-mappings.ts';
+
+/** The values of a failed check, read by name. */
+export class Detail {
+  readonly #detail: Failure['detail'];
+
+  /** @param detail the values */
+  constructor(detail: Failure['detail']) {
+    this.#detail = detail;
+  }
+
+  /**
+   * A value as text.
+   *
+   * @param name its name
+   * @returns the text; empty if the check did not see such a value
+   */
+  text(name: string): string {
+    return String(this.#detail[name] ?? '');
+  }
+
+  /**
+   * A value as a number.
+   *
+   * @param name its name
+   * @returns the number
+   */
+  number(name: string): number {
+    return Number(this.#detail[name] ?? NaN);
+  }
+
+  /**
+   * A page number, or a number of pages, in bytes.
+   *
+   * @param name its name
+   * @returns bytes in hex
+   */
+  bytes(name: string): string {
+    return hex(byteAddress(this.number(name)));
+  }
+}
+
+/** An explanation of one check. */
+export interface CheckExplanation {
+  /** Kernel function that gives the error. */
+  readonly at: string;
+  /** Names of values that only this check of the function reports. */
+  readonly sees: readonly string[];
+  /**
+   * Says what was tested and what was wrong.
+   *
+   * @param detail the values
+   * @param live the mappings before the step
+   * @returns sentences
+   */
+  readonly say: (detail: Detail, live: LiveMappings) => string;
+}
+
+/** An earlier mapping by the page of its first address. */
+function mapping(live: LiveMappings, detail: Detail): string {
+  const found = live.at(byteAddress(detail.number('dmaIovaPn')));
+  return found
+    ? nameOf(found)
+    : `the mapping at iova ${detail.bytes('dmaIovaPn')} of ${detail.bytes('dmaPages')} bytes`;
+}
+
+const PAGE_LIMIT = 'RLIMIT_MEMLOCK';
+
+function argumentsOf(what: string, known: string): CheckExplanation['say'] {
+  return (d) =>
+    d.number('argsz') < d.number('minsz')
+      ? `argsz is ${d.text('argsz')}, but the fixed part of ${what} has ${d.text('minsz')} bytes.`
+      : `flags ${d.text('flags')} have a bit, or a combination of bits, that is not allowed; known are ${known}.`;
+}
+
+function misaligned(...names: string[]): CheckExplanation['say'] {
+  return (d) => {
+    const pgsize = BigInt(d.text('pgsize'));
+    const wrong = names.filter((name) => BigInt(d.text(name)) % pgsize !== 0n);
+    const zero = d.text('size') === '0x0' ? ['size is 0'] : [];
+    const said = [...zero, ...wrong.map((name) => `${name} ${d.text(name)} is no multiple`)];
+    return `Addresses and size must be multiples of the smallest IOMMU page, ${d.text('pgsize')}: ${said.join(', ') || 'ALL wants iova and size 0'}.`;
+  };
+}
+
+function wraps(...names: string[]): CheckExplanation['say'] {
+  return (d) => {
+    const end = (name: string): bigint => BigInt(d.text(name)) + BigInt(d.text('size'));
+    const wrong = names.filter((name) => end(name) > 2n ** 64n);
+    return `The range wraps at 2^64: ${wrong.map((name) => `${name} ${d.text(name)} + size ${d.text('size')}`).join(', ')}.`;
+  };
+}
+
+const overLimit: CheckExplanation['say'] = (d) => {
+  const more = d.number('morePages') || 0;
+  return (
+    `${PAGE_LIMIT} is ${d.text('limitPages')} pages. ${d.text('lockedVmPages')} are charged already ` +
+    `(VmLck), ${d.text('chunkPages')} more are pinned for this chunk${more > 0 ? `, and ${more} would follow` : ''}. ` +
+    'Pages that are mapped twice are charged twice; CAP_IPC_LOCK, at the time of the map, lifts the limit.'
+  );
+};
+
+/** All checks, those of one function from the most to the least particular. */
+export const checks: readonly CheckExplanation[] = [
+  {
+    at: 'vfio_iommu_type1_map_dma',
+    sees: ['argsz', 'minsz'],
+    say: argumentsOf('struct vfio_iommu_type1_dma_map', 'READ 1, WRITE 2, VADDR 4'),
+  },
+  { at: 'vfio_iommu_type1_map_dma', sees: ['iova', 'vaddr', 'size'], say: wraps('iova', 'vaddr') },
+  { at: 'vfio_iommu_type1_map_dma', sees: ['size'], say: () => 'The size is 0.' },
+  {
+    at: 'vfio_iommu_type1_map_dma',
+    sees: ['flags'],
+    say: (d) =>
+      `flags ${d.text('flags')}: a map needs READ or WRITE; VADDR gives an old mapping a new address and goes with neither.`,
+  },
+  {
+    at: 'vfio_dma_do_map',
+    sees: ['iova', 'vaddr', 'size', 'pgsize'],
+    say: misaligned('iova', 'vaddr', 'size'),
+  },
+  { at: 'vfio_dma_do_map', sees: ['iova', 'vaddr', 'size'], say: wraps('iova', 'vaddr') },
+  {
+    at: 'vfio_dma_do_map',
+    sees: ['vaddrInvalid'],
+    say: (d, live) =>
+      d.text('vaddrInvalid') === 'true'
+        ? `A new vaddr must be for exactly ${mapping(live, d)}, not for iova ${d.text('iova')} and size ${d.text('size')}.`
+        : `The vaddr of ${mapping(live, d)} is valid; only one that UNMAP_DMA with the VADDR flag has invalidated can be replaced.`,
+  },
+  {
+    at: 'vfio_dma_do_map',
+    sees: ['dmaIovaPn'],
+    say: (d, live) =>
+      `The range iova ${d.bytes('iovaPn')}, ${d.bytes('npage')} bytes, overlaps ${mapping(live, d)}.`,
+  },
+  {
+    at: 'vfio_dma_do_map',
+    sees: ['dmaEntryLimit'],
+    say: (d) =>
+      `The container has its ${d.text('dmaEntryLimit')} mappings, which is the dma_entry_limit that held at VFIO_SET_IOMMU.`,
+  },
+  {
+    at: 'vfio_dma_do_map',
+    sees: ['iova', 'size'],
+    say: (d) => `No mapping lies at iova ${d.text('iova')}, so there is none to give a vaddr.`,
+  },
+  {
+    at: 'vfio_change_dma_owner',
+    sees: ['lockedVmPages'],
+    say: (d) =>
+      `The mapping's ${d.text('lockedVmPages')} pages do not fit into the ${PAGE_LIMIT} of the process that takes it over.`,
+  },
+  {
+    at: 'vfio_iommu_iova_dma_valid',
+    sees: ['usable'],
+    say: (d) => {
+      const usable = d.text('usable').split(',').map(rangeText).join(', ');
+      return `The range ${d.bytes('iovaPn')} to ${lastByte(d.number('lastPn'))} does not lie inside one usable range of GET_INFO: ${usable}.`;
+    },
+  },
+  {
+    at: 'vaddr_get_pfns',
+    sees: ['vpn'],
+    say: (d) => `The page at ${d.bytes('vpn')} cannot be pinned: ${d.text('why')}.`,
+  },
+  { at: 'vfio_pin_pages_remote', sees: ['limitPages'], say: overLimit },
+  { at: 'vfio_lock_acct', sees: ['limitPages'], say: overLimit },
+  {
+    at: 'iommu_map',
+    sees: ['pfn'],
+    say: (d) => `The IOMMU refused iova ${d.bytes('iovaPn')} for ${d.bytes('npage')} bytes.`,
+  },
+  {
+    at: 'vfio_iommu_type1_unmap_dma',
+    sees: ['argsz'],
+    say: argumentsOf(
+      'struct vfio_iommu_type1_dma_unmap, with its bitmap where that is asked for,',
+      'GET_DIRTY_BITMAP 1, ALL 2, VADDR 4; the first goes with neither of the others',
+    ),
+  },
+  {
+    at: 'verify_bitmap_size',
+    sees: ['bitmap'],
+    say: (d) =>
+      `A bitmap of ${d.text('bitmap')} bytes with one bit per ${d.text('pgsize')} bytes cannot hold ${d.text('size')} bytes, or is larger than 256 MiB.`,
+  },
+  {
+    at: 'vfio_dma_do_unmap',
+    sees: ['cutAt'],
+    say: (d, live) =>
+      `The ${d.text('cutAt')} of the range iova ${d.text('iova')}, size ${d.text('size')}, lies inside ${mapping(live, d)}; type1 v2 unmaps whole mappings only.`,
+  },
+  {
+    at: 'vfio_dma_do_unmap',
+    sees: ['vaddrInvalid'],
+    say: (d, live) =>
+      `The vaddr of ${mapping(live, d)} is invalid already; this call has changed nothing.`,
+  },
+  {
+    at: 'vfio_dma_do_unmap',
+    sees: ['dirtyTracking'],
+    say: () => 'Dirty tracking is off, or the bitmap is not for the smallest IOMMU page.',
+  },
+  { at: 'vfio_dma_do_unmap', sees: ['pgsize'], say: misaligned('iova', 'size') },
+  { at: 'vfio_dma_do_unmap', sees: ['iova', 'size'], say: wraps('iova') },
+  {
+    at: 'vfio_iommu_type1_attach_group',
+    sees: ['vaddrInvalidCount'],
+    say: (d) =>
+      `The vaddr of ${d.text('vaddrInvalidCount')} mappings is invalid: a group that joins could not have their memory pinned.`,
+  },
+  {
+    at: 'vfio_iommu_resv_conflict',
+    sees: ['region'],
+    say: (d) =>
+      `A mapping lies in the ${d.text('region')} region ${d.bytes('startPn')} to ${lastByte(d.number('lastPn'))} of group ${d.text('group')}.`,
+  },
+  {
+    at: 'vfio_iommu_aper_conflict',
+    sees: ['apertureLastPn'],
+    say: (d) =>
+      `A mapping lies above ${lastByte(d.number('apertureLastPn'))}, the end of the aperture of group ${d.text('group')}.`,
+  },
+  {
+    at: 'vfio_ioctl_set_iommu',
+    sees: ['groups'],
+    say: (d) =>
+      d.text('set') === 'true'
+        ? 'The container has its IOMMU type already.'
+        : 'The container has no group; one must be added first.',
+  },
+  {
+    at: 'vfio_ioctl_set_iommu',
+    sees: ['type'],
+    say: (d) => `The kernel offers no IOMMU type ${d.text('type')}.`,
+  },
+  {
+    at: 'vfio_iommu_type1_open',
+    sees: ['type'],
+    say: (d) => `${d.text('type')} is an extension that type1 knows, but no IOMMU type.`,
+  },
+  {
+    at: 'iommu_enable_nesting',
+    sees: ['group'],
+    say: () => 'The IOMMU driver cannot nest this domain.',
+  },
+  {
+    at: 'vfio_fops_unl_ioctl',
+    sees: ['set'],
+    say: () => 'The container has no IOMMU type yet (VFIO_SET_IOMMU).',
+  },
+  {
+    at: 'vfio_group_fops_open',
+    sees: [],
+    say: () => 'The group is open already; it can be open once.',
+  },
+  { at: 'ioctl', sees: ['group'], say: () => 'The group is not open.' },
+  { at: 'ioctl', sees: ['container'], say: () => 'No container is open.' },
+];
+
+function lastByte(lastPn: number): string {
+  return hex(byteAddress(lastPn + 1) - 1n);
+}
+
+/** `start-last` in pages, as bytes. */
+function rangeText(range: string): string {
+  const [start, last] = range.split('-').map(Number);
+  return `${hex(byteAddress(start))} to ${lastByte(last)}`;
+}
+
+/**
+ * The explanation of a failed check.
+ *
+ * @param failure the check and what it saw
+ * @returns its entry, or undefined if there is none
+ */
+export function checkOf({ at, detail }: Failure): CheckExplanation | undefined {
+  return checks.find((check) => check.at === at && check.sees.every((name) => name in detail));
+}

@@ -1,0 +1,83 @@
+/**
+ * Level trace: the calls of the step in their order, with their arguments and what they returned.
+ *
+ * The lines are compared as the recording folds them. Once one differs, those after it say nothing:
+ * only the first is reported.
+ *
+ * @source recordings README, "Trace"
+ */
+import { diff, type Difference } from '../differences.ts';
+import type { Recording } from '../recording.ts';
+import { MORE_LINES } from '../trace/probe-lines.ts';
+import type { ComparedStep, Exclusion, Level } from './level.ts';
+import { notCompared, reasonAgainst } from './probes.ts';
+
+/**
+ * Functions that return an int in some releases: the probes show the whole register, of which a
+ * negative int fills the lower half.
+ */
+const RETURNS_INT = ['vaddr_get_pfns'];
+const INT_RANGE = 2 ** 32;
+/** Events that the buffer of the recorder held in any case; of more, the first may be lost. */
+const MAX_BUFFERED = 800_000;
+
+function compare({ recording, recorded, model }: ComparedStep): Difference[] {
+  const { calls = {}, trace = [], trace_total = 0 } = recorded.shown;
+  const excluded = Object.keys(calls).filter(
+    (name) => recording.guest.probes[name] && reasonAgainst(name, recording) !== undefined,
+  );
+  const events = excluded.reduce((sum, name) => sum + eventsOf(name, calls[name], recording), 0);
+  const kernel = trace.filter((line) => !excluded.includes(functionOf(line))).map(asSigned);
+  return [
+    ...(trace_total > MAX_BUFFERED ? [] : firstDifference(kernel, model.shown.trace ?? [])),
+    ...diff('trace_total', trace_total - events, model.shown.trace_total ?? 0),
+  ];
+}
+
+/** Entry and return events of the calls of a function. */
+function eventsOf(name: string, calls: number, { guest }: Recording): number {
+  return guest.probes[`${name}_ret`] ? 2 * calls : calls;
+}
+
+function functionOf(line: string): string {
+  return line.split(' ', 1)[0];
+}
+
+/** A return whose register holds a negative int, as that number. */
+function asSigned(line: string): string {
+  const [fn, ret] = line.split('_ret ret=');
+  if (!ret || !RETURNS_INT.includes(fn)) return line;
+  const value = Number(ret);
+  return value >= INT_RANGE / 2 ? `${fn}_ret ret=${value - INT_RANGE}` : line;
+}
+
+/** What a recording leaves out after its last line, the model may list. */
+function firstDifference(kernel: readonly string[], model: readonly string[]): Difference[] {
+  const cut = kernel.at(-1) === MORE_LINES;
+  const length = cut ? kernel.length - 1 : Math.max(kernel.length, model.length);
+  for (let i = 0; i < length; i++) {
+    if (kernel[i] === model[i]) continue;
+    return [{ path: `trace[${i}]`, recorded: kernel[i], model: model[i] }];
+  }
+  return [];
+}
+
+function exclusions(recording: Recording): Exclusion[] {
+  const shows64 = 'an int in some releases, of which the probe shows 64 bits';
+  return [
+    ...notCompared(recording),
+    ...RETURNS_INT.map((name) => ({ name: `upper half of ${name}_ret`, reason: shows64 })),
+    { name: `lines of steps with more than ${MAX_BUFFERED} events`, reason: 'the first are lost' },
+  ];
+}
+
+/** Level trace. */
+export const trace: Level = {
+  name: 'trace',
+  summary: 'the calls in order, with arguments and results',
+  needsLayout: true,
+  needsTrace: true,
+  applies: ({ shown }) => shown.trace !== undefined,
+  compare,
+  exclusions,
+};

@@ -1,0 +1,168 @@
+/**
+ * The calls of a step as recordings list them: one line per entry and return of a probed function,
+ * folded.
+ *
+ * @source recordings README, "Trace"
+ */
+import {
+  TRACED_FUNCTIONS,
+  writeArguments,
+  writeReturn,
+  type TracedFunction,
+  type Tracer,
+} from '@pinfold/base';
+import type { Probe } from '../recording.ts';
+
+/** Lines that are listed; `...` stands for the others. */
+export const MAX_LINES = 400;
+/** Events that lines are made of; later ones are only counted. */
+export const MAX_EVENTS = 100_000;
+/** The line after the last, if events are left out. */
+export const MORE_LINES = '...';
+
+/** Probes by name, `null` for a function that has none; a name that ends in `_ret`: of a return. */
+export type Probes = Readonly<Record<string, Probe | null>>;
+
+/** Functions whose entry and return are one line, and of whose calls a walk is one line. */
+const JOINED: ReadonlySet<string> = new Set(['iommu_iova_to_phys']);
+
+/** What is probed of a function. */
+interface Probed {
+  readonly args: boolean;
+  readonly ret: boolean;
+}
+
+/** The line that the next event may be folded into: N equal lines, or a walk. */
+interface OpenLine {
+  /** Of a walk: the function. */
+  readonly fn: TracedFunction | null;
+  /** Its text; of a walk, nothing. */
+  readonly text: string;
+  /** Lines that it stands for. */
+  n: number;
+  /** Of a walk: first argument and what the first call returned. */
+  readonly a: number;
+  readonly ret: number;
+  /** Of a walk of two and more calls: by how much both grow. */
+  step: number;
+}
+
+/** Sees the calls of a step through the probes of a recording. */
+export class ProbeLines implements Tracer {
+  readonly #probed = new Map<TracedFunction, Probed>();
+  #lines: string[] = [];
+  #open: OpenLine | null = null;
+  #total = 0;
+
+  /** @param probes what is probed */
+  constructor(probes: Probes) {
+    for (const fn of Object.keys(TRACED_FUNCTIONS) as TracedFunction[]) {
+      const probe = probes[fn];
+      if (!probe) continue;
+      this.#probed.set(fn, { args: probe.args, ret: (probes[`${fn}_ret`] ?? null) !== null });
+    }
+  }
+
+  /** Forgets everything: the next step begins. */
+  reset(): void {
+    this.#lines = [];
+    this.#open = null;
+    this.#total = 0;
+  }
+
+  /** Entry and return events, those that are not listed included. */
+  get total(): number {
+    return this.#total;
+  }
+
+  /**
+   * The lines.
+   *
+   * @returns at most {@link MAX_LINES}, of at most {@link MAX_EVENTS} events; if there are more,
+   *   {@link MORE_LINES} ends them
+   */
+  lines(): string[] {
+    const lines = this.#open ? [...this.#lines, lineOf(this.#open)] : this.#lines;
+    const isCut = lines.length > MAX_LINES || this.#total > MAX_EVENTS;
+    return isCut ? [...lines.slice(0, MAX_LINES), MORE_LINES] : [...lines];
+  }
+
+  enter(fn: TracedFunction, a = 0, b = 0, c = 0, d = 0): void {
+    const probed = this.#probed.get(fn);
+    if (!probed || this.#count(1) === 0) return;
+    this.#push(entryLine(fn, probed.args ? [a, b, c, d] : null), 1);
+  }
+
+  exit(fn: TracedFunction, ret = 0): void {
+    if (!this.#probed.get(fn)?.ret || this.#count(1) === 0) return;
+    this.#push(`${fn}_ret ret=${writeReturn(fn, ret)}`, 1);
+  }
+
+  repeat(
+    fn: TracedFunction,
+    n: number,
+    a: number,
+    step: number,
+    ret: number,
+    retStep: number,
+  ): void {
+    const probed = this.#probed.get(fn);
+    if (!probed) return;
+    if (probed.ret && JOINED.has(fn)) {
+      const calls = Math.floor(this.#count(2 * n) / 2);
+      if (calls > 0) this.#walk(fn, calls, a, step, ret);
+    } else if (!probed.ret && step === 0) {
+      const calls = this.#count(n);
+      if (calls > 0) this.#push(entryLine(fn, probed.args ? [a] : null), calls);
+    } else {
+      for (let i = 0; i < n; i++) {
+        this.enter(fn, a + i * step);
+        this.exit(fn, ret + i * retStep);
+      }
+    }
+  }
+
+  /** Counts events; returns how many of them are to become lines. */
+  #count(events: number): number {
+    const left = this.#lines.length > MAX_LINES ? 0 : Math.max(0, MAX_EVENTS - this.#total);
+    this.#total += events;
+    return Math.min(events, left);
+  }
+
+  #push(text: string, n: number): void {
+    if (this.#open?.text === text) this.#open.n += n;
+    else this.#replace({ fn: null, text, n, a: 0, ret: 0, step: 0 });
+  }
+
+  /** Calls that are one walk continue the walk before if they are a step away from it. */
+  #walk(fn: TracedFunction, n: number, a: number, step: number, ret: number): void {
+    const open = this.#open;
+    const by = open ? a - open.a : 0;
+    if (open?.fn === fn && continuesWalk(open, n, step, by) && ret === open.ret + by) {
+      open.step = by / open.n;
+      open.n += n;
+    } else this.#replace({ fn, text: '', n, a, ret, step: n > 1 ? step : 0 });
+  }
+
+  #replace(open: OpenLine): void {
+    if (this.#open) this.#lines.push(lineOf(this.#open));
+    this.#open = open;
+  }
+}
+
+/** Whether calls that begin `by` after the first call of a walk are its next ones. */
+function continuesWalk(open: OpenLine, n: number, step: number, by: number): boolean {
+  const its = open.n > 1 ? open.step : by;
+  return by !== 0 && by === open.n * its && (n === 1 || step === its);
+}
+
+function entryLine(fn: TracedFunction, values: readonly number[] | null): string {
+  const args = values ? writeArguments(fn, values) : [];
+  return [fn, ...args.map(({ name, text }) => `${name}=${text}`)].join(' ');
+}
+
+function lineOf({ fn, text, n, a, ret, step }: OpenLine): string {
+  if (fn === null) return n > 1 ? `${text} *${n}` : text;
+  const call = `${entryLine(fn, [a])} ret=${writeReturn(fn, ret)}`;
+  return n > 1 ? `${call} step=${writeReturn(fn, step)} n=${n}` : call;
+}
