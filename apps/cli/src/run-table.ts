@@ -1,6 +1,6 @@
 /** The table of `pinfold run`: one row per step, as a kernel developer reads it at a glance. */
 import { formatSize } from '@pinfold/base';
-import { failureText, type DoneStep, type IommuTable } from '@pinfold/scenario';
+import type { DoneStep, IommuTable } from '@pinfold/scenario';
 import { formatCount, tableText, type Column } from './table.ts';
 
 /** A step, and the IOMMU page table after it. */
@@ -57,10 +57,10 @@ export function runTable(rows: readonly RunRow[]): string {
   return tableText(used, rows);
 }
 
-/** What a step says and, if it failed, which check refused and what it saw. */
+/** What a step says and, if it failed, whose check refused it. */
 function stepCell({ step, observation }: RunRow): string {
   const { failure } = observation;
-  return failure === undefined ? step.text : `${step.text}\nwhy: ${failureText(failure)}`;
+  return failure === undefined ? step.text : `${step.text}\nrefused by ${failure.at}`;
 }
 
 function resultCell({ observation: { ret, errno } }: RunRow): string {

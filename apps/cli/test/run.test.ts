@@ -50,7 +50,8 @@ describe('a scenario', () => {
       ...['7', 'unmap iova=0x40000000 size=2M', '0', '512', '0', '2M'],
     ]);
     expect(row(stdout, 10)).toContain('ENOMEM');
-    expect(stdout).toMatch(/why: vfio_pin_pages_remote/);
+    expect(stdout).toMatch(/refused by\s+vfio_pin_pages_remote/);
+    expect(stdout).toMatch(/ENOMEM from vfio_pin_pages_remote\n +RLIMIT_MEMLOCK is/);
   });
 
   it.concurrent('is read from standard input too', async () => {

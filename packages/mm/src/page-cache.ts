@@ -64,6 +64,11 @@ export class MappedFile implements VmOperations {
     return this.kind;
   }
 
+  /** First frame of every folio that the page cache holds: for invariants. */
+  get cachedFolios(): Iterable<Pfn> {
+    return this.#folios.keys();
+  }
+
   fault(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): number {
     if (mm.pageTable.pfnAt(vpn) >= 0) return this.#wpFault(mm, vma, vpn, flags);
     const pgoff = vma.pgoff + (vpn - vma.start);

@@ -14,6 +14,7 @@ import { dupMmap } from '../src/fork.ts';
 import { HugetlbMemory } from '../src/hugetlb.ts';
 import { MmStruct, Task } from '../src/mm-struct.ts';
 import { MappedFile } from '../src/page-cache.ts';
+import type { Prot } from '../src/mmap.ts';
 import { PTE } from '../src/page-table.ts';
 import { PciBar } from '../src/pci-bar.ts';
 import {
@@ -41,7 +42,6 @@ import {
   PlainMachine,
   PlainSpace,
   type PlainArea,
-  type PlainBar,
   type PlainFolio,
   type PlainPage,
 } from './plain-space.ts';
@@ -80,6 +80,7 @@ class World {
   readonly plainMachine = new PlainMachine();
   readonly kinds: readonly Kind[];
   readonly spaces: [MmStruct, PlainSpace][];
+  readonly bar = new PciBar(2 ** 26 + BLOCK, 1030);
   readonly pins: Pins[] = [];
   readonly #task: Task;
   readonly #written = new Map<number, number>();
@@ -114,7 +115,7 @@ class World {
       }
       return { ops, plain, flags: order > 0 ? VM.HUGETLB | VM.NORESERVE : 0 };
     };
-    const bar = new PciBar(2 ** 26 + BLOCK, 1030);
+    const { bar } = this;
     return [
       { ops: anonymousMemory, plain: 'anon', flags: 0 },
       { ops: anonymousMemory, plain: 'anon', flags: 0 },
@@ -123,7 +124,7 @@ class World {
       file('shmem', 1200, false),
       file('disk', 40, true),
       file('hugetlbfs', 2 * BLOCK, false),
-      { ops: bar, plain: bar as PlainBar, flags: VM.PFNMAP | VM.IO | VM.SHARED },
+      { ops: bar, plain: bar, flags: VM.PFNMAP | VM.IO | VM.SHARED },
     ];
   }
 
@@ -191,7 +192,7 @@ class World {
     }
   }
 
-  #mmap(call: Call, at: number, npage: number, flags: number, prot: typeof RO): void {
+  #mmap(call: Call, at: number, npage: number, flags: number, prot: Prot): void {
     const { ops, plain, flags: kindFlags } = this.kinds[call.kind % this.kinds.length];
     const huge = (kindFlags & VM.HUGETLB) !== 0;
     const vpn = huge ? at - offsetIn(at, 9) : at;
@@ -265,7 +266,7 @@ class World {
 
   /** A device that is switched off takes its memory away from all processes. */
   #switchDevice(): void {
-    const bar = this.kinds[7].ops as PciBar;
+    const { bar } = this;
     bar.enabled = !bar.enabled;
     if (bar.enabled) return;
     for (const [mm, plain] of this.spaces) {
@@ -387,8 +388,6 @@ class World {
     expect([...memory.warnings]).toEqual([]);
   }
 }
-
-const RO = { read: true, write: false };
 
 /** Settings of THP, and the orders that they allow, largest first. */
 const SETTINGS = [

@@ -135,7 +135,10 @@ export function pin(
 export function stateOf({ mm, memory }: Pick<Faulting, 'mm' | 'memory'>): unknown {
   const leaves: unknown[] = [];
   mm.pageTable.forEachLeaf(0, 2 ** 35, (...leaf) => leaves.push(leaf));
-  const pools = [9, 18].map((order) => ({ ...memory.hugetlbPool(order) }));
+  const pools = [9, 18].map((order) => {
+    const pool = memory.hugetlbPool(order);
+    return [pool?.freeHugePages, pool?.resvHugePages];
+  });
   const { lockedVm } = mm;
   return { leaves, pools, lockedVm, folios: [...memory.memmap.foliosInUse()], vmas: [...mm.vmas] };
 }

@@ -60,6 +60,12 @@ export interface PlainPage {
   readonly index: number;
 }
 
+/** What is copied: a page of a folio, or a zero page. */
+interface PlainOriginal {
+  readonly folio: PlainFolio | null;
+  readonly index: number;
+}
+
 /** A file: its pages in the cache. */
 export class PlainFile {
   readonly kind: 'shmem' | 'hugetlbfs' | 'disk';
@@ -74,7 +80,7 @@ export class PlainFile {
   }
 }
 
-/** A device's memory. */
+/** A device's memory, as it says of itself. */
 export interface PlainBar {
   readonly pfn: number;
   readonly npage: number;
@@ -378,7 +384,7 @@ export class PlainSpace {
       if (area.shared || access === 'read') return null;
       if (page.leaf.level === 0 || huge) return this.#own(vpn, access);
       this.#drop([vpn]);
-      return this.#copyTo(vpn, 0, page, false);
+      return this.#copyTo(vpn, 0, { folio: page.leaf.folio, index: page.index }, false);
     }
     if (area.pgoff >= file.npage) return 'SIGBUS';
     const first = huge ? vpn - (vpn % BLOCK) : vpn;
@@ -387,7 +393,7 @@ export class PlainSpace {
     if (!file.cache.has(area.pgoff) && !this.machine.cache(file, area.pgoff, orders)) return none;
     const { folio, index } = file.cache.get(area.pgoff)!;
     if (!area.shared && access === 'write') {
-      return this.#copyTo(first, huge ? 9 : 0, { leaf: { folio } as PlainLeaf, index }, huge);
+      return this.#copyTo(first, huge ? 9 : 0, { folio, index }, huge);
     }
     const block = vpn - (vpn % BLOCK);
     const large = folio.order === 9 && index === vpn % BLOCK && this.#oneArea(block, BLOCK);
@@ -423,13 +429,18 @@ export class PlainSpace {
       return null;
     }
     const huge = leaf.level === 1;
-    return this.#copyTo(huge ? vpn - (vpn % BLOCK) : vpn, huge ? 9 : 0, page, huge);
+    return this.#copyTo(
+      huge ? vpn - (vpn % BLOCK) : vpn,
+      huge ? 9 : 0,
+      { folio, index: page.index },
+      huge,
+    );
   }
 
   /** Maps a copy of a page, or of its whole folio, in its place. */
-  #copyTo(vpn: number, order: number, { leaf, index }: PlainPage, huge: boolean): Failure | null {
-    const from = leaf.folio?.contents ?? [0];
-    const contents = order === 9 ? from : [from[leaf.folio ? index : 0]];
+  #copyTo(vpn: number, order: number, from: PlainOriginal, huge: boolean): Failure | null {
+    const all = from.folio?.contents ?? [0];
+    const contents = order === 9 ? all : [all[from.folio ? from.index : 0]];
     const copy = this.machine.alloc(order, true, huge, contents);
     if (copy === null) return huge ? 'SIGBUS' : 'OOM';
     this.#drop([vpn]);
@@ -614,7 +625,7 @@ export class PlainSpace {
         continue;
       }
       if (leaf.exclusive && pinned(page)) {
-        if (child.#copyTo(at, level * 9, page, isHuge(area)) !== null) return false;
+        if (child.#copyTo(at, level * 9, { folio, index }, isHuge(area)) !== null) return false;
       } else {
         leaf.exclusive = false;
         child.#map(at, new PlainLeaf(folio, level, false), index, npage);

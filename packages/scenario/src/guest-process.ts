@@ -76,6 +76,11 @@ export class GuestProcess {
     this.task = task;
   }
 
+  /** Every file and memfd that it has ever opened: for invariants. */
+  get files(): readonly MappedFile[] {
+    return [...this.#files.values(), ...this.#memfds];
+  }
+
   /**
    * mmap, with what the operation wants done right after it.
    *

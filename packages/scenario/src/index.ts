@@ -16,10 +16,16 @@ export { RECORDING_FORMAT } from './recording.ts';
 export { runScenario, StepRunner } from './runner.ts';
 export { StateTracker, walkPass } from './step-state.ts';
 export { summarize } from './summary.ts';
+export { CallRecorder } from './trace/call-recorder.ts';
+export { functionGraph } from './trace/function-graph.ts';
+export { ProbeLines } from './trace/probe-lines.ts';
+export { ProbedMachine } from './trace/probed-machine.ts';
+export { traceEventFile } from './trace/trace-events.ts';
 
 export type {
   RecordedMachine,
   RecordedMachineFactory,
+  RecordedMachineOptions,
   RecordingResult,
   StepResult,
   Verdict,
@@ -66,3 +72,6 @@ export type {
 export type { DoneStep, RunOptions, ScenarioRun } from './runner.ts';
 export type { StepState } from './step-state.ts';
 export type { FailedRecording, Summary, SummaryRow, VerdictCounts } from './summary.ts';
+export type { StepCalls, TracedCall } from './trace/call-recorder.ts';
+export type { Probes } from './trace/probe-lines.ts';
+export type { TraceEvent, TracedStep, TraceFile } from './trace/trace-events.ts';

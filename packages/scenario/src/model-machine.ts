@@ -46,7 +46,13 @@ import { kernelCalls } from './kernel-calls.ts';
 import { layoutOf } from './layout.ts';
 import { DEFAULT_FACTS, type MachineFacts } from './machine-facts.ts';
 import type { Machine } from './machine.ts';
-import type { IommuInfo, IommuTable, LayoutExtent, Observation } from './observation.ts';
+import type {
+  DirtyBitmap,
+  IommuInfo,
+  IommuTable,
+  LayoutExtent,
+  Observation,
+} from './observation.ts';
 import type { Operation } from './operation.ts';
 import { writeSysfs, type WritableParams } from './sysfs.ts';
 
@@ -295,7 +301,8 @@ export class ModelMachine implements Machine {
     const range = { iova, size, bitmap: { pgsize, size: bmsize } };
     const done = this.#needContainer().tryDirtyPages({ flags, argsz, range });
     const wanted = (flags & VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP) !== 0;
-    return { code: done.ret, flags, argsz, ...asBitmap(wanted, done), ...failure(done) };
+    const shown = wanted ? { bitmap: asBitmap(done, size / pgsize) } : {};
+    return { code: done.ret, flags, argsz, ...shown, ...failure(done) };
   }
 
   #doIoctl(operation: Extract<Operation, { op: 'map' | 'unmap' | 'info' }>): Done {
@@ -315,9 +322,9 @@ export class ModelMachine implements Machine {
     const bitmap =
       bmsize === undefined ? {} : { bitmap: { pgsize: pgsize ?? 4096n, size: bmsize } };
     const done = container.tryUnmapDma({ iova, size, flags, argsz, ...bitmap });
-    const size_out = hex(done.size);
     const wanted = (flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) !== 0;
-    return { code: done.ret, ...shown, size_out, ...asBitmap(wanted, done), ...failure(done) };
+    const dirty = wanted ? { bitmap: asBitmap(done, size / (pgsize ?? 4096n)) } : {};
+    return { code: done.ret, ...shown, size_out: hex(done.size), ...dirty, ...failure(done) };
   }
 
   #doSetting(operation: Extract<Operation, { op: 'memlock' | 'dropcap' | 'sysfs' }>): Done {
@@ -497,13 +504,14 @@ function failure(done: { ret: number; at: string; detail: Readonly<Record<string
   return done.ret < 0 ? { failure: failureOf(done.at, done.detail) } : {};
 }
 
-/** The program's bitmap, which it has cleared before the call and shows after a failed one too. */
-function asBitmap(
-  wanted: boolean,
-  { bitmap }: Pick<DirtyResult, 'bitmap'>,
-): Pick<Observation, 'bitmap'> {
-  if (!wanted) return {};
-  return { bitmap: bitmap ? { runs: [...bitmap.runs()], set: bitmap.set } : { runs: [], set: 0 } };
+/**
+ * The program's bitmap: cleared before the call, shown after a failed one too, and of its last word
+ * only what stands for pages of the range.
+ */
+function asBitmap({ bitmap }: Pick<DirtyResult, 'bitmap'>, pages: bigint): DirtyBitmap {
+  if (!bitmap) return { runs: [], set: 0 };
+  bitmap.clear(Number(pages), bitmap.bits);
+  return { runs: [...bitmap.runs()], set: bitmap.set };
 }
 
 function asInfo({ info }: InfoResult): { info?: IommuInfo } {

@@ -55,15 +55,16 @@ function refused(
   const request = Object.assign({ ...GOOD }, ...faults) as VfioIommuType1DmaUnmap;
   const result = made.container.tryUnmapDma(request);
   expect(made.state()).toBe(before);
-  // The structure goes back to the user as it came.
+  // The structure goes back to the user as it came, and no bitmap with it.
   expect(result.size).toBe(request.size);
+  expect(result.bitmap).toBeNull();
   return { got: outcome(result), at: result.at };
 }
 
 test.each(SERIES)('%s: a good request succeeds', (series) => {
   const made = guest({ series });
   const result = made.container.tryUnmapDma(GOOD);
-  expect(result).toEqual({ ret: 0, at: '', detail: {}, size: bytes(10) });
+  expect(result).toEqual({ ret: 0, at: '', detail: {}, size: bytes(10), bitmap: null });
   expect(made.dmas()).toEqual([
     [266, 10],
     [300, 10],

@@ -76,9 +76,11 @@ export class Emulated {
     });
   }
 
-  /** The runs of dirty pages that GET_BITMAP reads. */
+  /** The runs of dirty pages that GET_BITMAP reads; its last word may go on behind the range. */
   runs(iovaPn: number, npage: number): number[][] {
-    return runsOf(this.get(iovaPn, npage).bitmap);
+    const { bitmap } = this.get(iovaPn, npage);
+    bitmap?.clear(npage, 64);
+    return runsOf(bitmap);
   }
 }
 

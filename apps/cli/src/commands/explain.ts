@@ -2,9 +2,9 @@
 import { explainScenario, ModelMachine, parseScenario, type Explanation } from '@pinfold/scenario';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
+import { explanationText } from '../explanation-text.ts';
 import { kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { throwUsageErrors } from '../usage-error.ts';
-import { wrapped } from '../table.ts';
 
 /** The command's flags, read. */
 interface ExplainFlags {
@@ -58,28 +58,5 @@ async function explain(file: string, flags: ExplainFlags): Promise<void> {
 function text(kernel: string, title: string, explanations: readonly Explanation[]): string {
   const heading = `Linux ${kernel}${title && `: ${title}`}\n`;
   if (explanations.length === 0) return `${heading}\nEvery step did what it was asked for.\n`;
-  return `${heading}\n${explanations.map((one) => stepText(kernel, one)).join('\n')}`;
-}
-
-function stepText(kernel: string, explanation: Explanation): string {
-  const { line, text: step, errno, at, sentences } = explanation;
-  const outcome = errno === null ? 'succeeds' : `${errno}${at ? ` from ${at}` : ''}`;
-  const body = [...sentences, otherReleases(kernel, explanation)].filter((part) => part !== '');
-  return `line ${line}  ${step}\n  ${outcome}\n${body.map((part) => wrapped(part, '    ')).join('')}`;
-}
-
-/** What the other releases make of the step. */
-function otherReleases(kernel: string, { errno, releases }: Explanation): string {
-  const series = kernelVersion(kernel).series;
-  const others = Object.entries(releases).filter(([name]) => name !== series);
-  const same = others.filter(([, outcome]) => outcome === errno).map(([name]) => name);
-  const different = others.filter(([, outcome]) => outcome !== errno);
-  const words = different.map(([name, outcome]) => `${name} ${outcome ?? 'passes'}`);
-  if (different.length === 0) return '';
-  return (
-    [
-      `Other releases: ${words.join(', ')}`,
-      ...(same.length > 0 ? [`${same.join(', ')} the same`] : []),
-    ].join('; ') + '.'
-  );
+  return `${heading}\n${explanations.map((one) => explanationText(one, kernel)).join('\n')}`;
 }

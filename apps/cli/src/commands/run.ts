@@ -1,6 +1,7 @@
 /** `pinfold run`: a scenario on the model. */
 import { basename } from 'node:path';
 import {
+  explainRun,
   ModelMachine,
   parseScenario,
   runScenario,
@@ -10,6 +11,7 @@ import {
 } from '@pinfold/scenario';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
+import { explanationText } from '../explanation-text.ts';
 import { runTable } from '../run-table.ts';
 import { kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { formatCount } from '../table.ts';
@@ -73,7 +75,9 @@ function text({ title }: Scenario, { steps, pinsLeft }: ScenarioRun, flags: RunF
   const rows = steps.map((done) => ({ ...done, table: tracker.after(done.observation).table }));
   const heading = `Linux ${flags.kernel}${title && `: ${title}`}`;
   const left = pinsLeft === 0 ? '' : `\n${formatCount(pinsLeft)} pages are still pinned\n`;
-  return `${heading}\n\n${runTable(rows)}${left}`;
+  const why = explainRun({ steps, pinsLeft }).filter(({ errno }) => errno !== null);
+  const reasons = why.map((one) => `\n${explanationText(one, flags.kernel)}`).join('');
+  return `${heading}\n\n${runTable(rows)}${left}${reasons}`;
 }
 
 function jsonText(

@@ -1,0 +1,34 @@
+/** The explanation of a step, for a terminal. */
+import type { Explanation } from '@pinfold/scenario';
+import { kernelVersion } from '@pinfold/vfio-type1';
+import { wrapped } from './table.ts';
+
+/**
+ * What is said of a step.
+ *
+ * @param explanation the step, and what there is to say
+ * @param kernel the release that it ran on, to compare the others with
+ * @returns its line, its outcome, and wrapped sentences
+ */
+export function explanationText(explanation: Explanation, kernel: string): string {
+  const { line, text: step, errno, at, sentences } = explanation;
+  const outcome = errno === null ? 'succeeds' : `${errno}${at ? ` from ${at}` : ''}`;
+  const body = [...sentences, otherReleases(kernel, explanation)].filter((part) => part !== '');
+  return `line ${line}  ${step}\n  ${outcome}\n${body.map((part) => wrapped(part, '    ')).join('')}`;
+}
+
+/** What the other releases make of the step. */
+function otherReleases(kernel: string, { errno, releases }: Explanation): string {
+  const series = kernelVersion(kernel).series;
+  const others = Object.entries(releases).filter(([name]) => name !== series);
+  const same = others.filter(([, outcome]) => outcome === errno).map(([name]) => name);
+  const different = others.filter(([, outcome]) => outcome !== errno);
+  const words = different.map(([name, outcome]) => `${name} ${outcome ?? 'passes'}`);
+  if (different.length === 0) return '';
+  return (
+    [
+      `Other releases: ${words.join(', ')}`,
+      ...(same.length > 0 ? [`${same.join(', ')} the same`] : []),
+    ].join('; ') + '.'
+  );
+}

@@ -1,0 +1,50 @@
+/** `pinfold explain`, as a user runs it. */
+import { describe, expect, test } from 'vitest';
+import { pinfoldReading } from './pinfold.ts';
+
+const OVERLAP = `open type=v2
+mmap name=A kind=anon size=1M advise=nohuge
+map iova=0x40000000 va=A size=1M
+map iova=0x400ff000 va=A size=8K
+map iova=0xfffffffffffff000 va=A size=8K
+`;
+
+describe('pinfold explain', () => {
+  test('names the check, its values, the earlier mapping and the other releases', async () => {
+    const { stdout, code } = await pinfoldReading(OVERLAP, 'explain', '--kernel', '6.18', '-');
+    expect(code).toBe(0);
+    expect(stdout).toContain(
+      'line 4  map iova=0x400ff000 va=A size=8K\n  EEXIST from vfio_dma_do_map',
+    );
+    expect(stdout).toMatch(/overlaps the\s+mapping of line 3/);
+    expect(stdout).toMatch(/Other releases: 6\.12 EINVAL, 6\.16 EINVAL; 7\.2 the same\./);
+  });
+
+  test('as JSON', async () => {
+    const { stdout } = await pinfoldReading(OVERLAP, 'explain', '--json', '-');
+    const { explanations } = JSON.parse(stdout) as {
+      explanations: { line: number; errno: string; releases: Record<string, string> }[];
+    };
+    expect(explanations.map(({ line, errno }) => [line, errno])).toEqual([
+      [4, 'EEXIST'],
+      [5, 'EOVERFLOW'],
+    ]);
+    expect(explanations[1].releases).toEqual({
+      '6.12': 'EINVAL',
+      '6.16': 'EINVAL',
+      '6.18': 'EOVERFLOW',
+      '7.2': 'EOVERFLOW',
+    });
+  });
+
+  test('has nothing to say of a scenario that does what it should', async () => {
+    const { stdout } = await pinfoldReading('open type=v2\ninfo\n', 'explain', '-');
+    expect(stdout).toBe('Linux 7.2\n\nEvery step did what it was asked for.\n');
+  });
+
+  test('a broken scenario is bad input', async () => {
+    const { stderr, code } = await pinfoldReading('fly\n', 'explain', '-');
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^pinfold: stdin:1: expected one of open, /);
+  });
+});

@@ -1,0 +1,117 @@
+/** Keeps the calls of a machine, step by step, as the tree that they are. */
+import type { TracedFunction, Tracer } from '@pinfold/base';
+
+/** A call, or calls of one function in a row that differ in their argument and result only. */
+export interface TracedCall {
+  /** The function. */
+  readonly fn: TracedFunction;
+  /** Its arguments, in the units of the table of traced functions; of the first call. */
+  readonly values: readonly number[];
+  /** What it returned; of the first call. Null if it has not: it ended in a KernelBug. */
+  readonly ret: number | null;
+  /** Number of calls. */
+  readonly n: number;
+  /** By how much the argument grows from call to call. */
+  readonly step: number;
+  /** The calls that it made. */
+  readonly calls: readonly TracedCall[];
+  /** Entry and return events inside it that were left out, at its end. */
+  readonly omitted: number;
+}
+
+/** The calls of a step. */
+export interface StepCalls {
+  /** The outermost calls, in order. */
+  readonly calls: readonly TracedCall[];
+  /** Entry and return events in all, those that were left out included. */
+  readonly events: number;
+  /** Events outside any call that were left out. */
+  readonly omitted: number;
+}
+
+/** Calls that a recorder keeps unless told otherwise. */
+export const MAX_CALLS = 200_000;
+
+/** What makes calls: a call, or the step itself. */
+interface Caller {
+  ret: number | null;
+  readonly calls: TracedCall[];
+  omitted: number;
+}
+
+/** Records the calls of a machine. */
+export class CallRecorder implements Tracer {
+  readonly #maxCalls: number;
+  #kept = 0;
+  #events = 0;
+  /** The step, and the calls that have not returned. */
+  #stack: [Caller, ...Caller[]] = [{ ret: null, calls: [], omitted: 0 }];
+  /** Calls under way that are left out. */
+  #skipped = 0;
+
+  /** @param maxCalls calls that are kept in all; default {@link MAX_CALLS} */
+  constructor(maxCalls: number = MAX_CALLS) {
+    this.#maxCalls = maxCalls;
+  }
+
+  /**
+   * Takes the calls since the last time.
+   *
+   * @returns the calls, and how many events they were
+   */
+  take(): StepCalls {
+    const [{ calls, omitted }] = this.#stack;
+    const events = this.#events;
+    this.#stack = [{ ret: null, calls: [], omitted: 0 }];
+    this.#events = 0;
+    this.#skipped = 0;
+    return { calls, events, omitted };
+  }
+
+  enter(fn: TracedFunction, a = 0, b = 0, c = 0, d = 0): void {
+    this.#events++;
+    const call = this.#add(fn, [a, b, c, d], 1, 0, 1);
+    if (call) this.#stack.push(call);
+    else this.#skipped++;
+  }
+
+  exit(_fn: TracedFunction, ret = 0): void {
+    this.#events++;
+    if (this.#skipped > 0) {
+      this.#skipped--;
+      this.#top.omitted++;
+      return;
+    }
+    this.#top.ret = ret;
+    if (this.#stack.length > 1) this.#stack.pop();
+  }
+
+  repeat(fn: TracedFunction, n: number, a: number, step: number, ret: number): void {
+    this.#events += 2 * n;
+    const call = this.#add(fn, [a, 0, 0, 0], n, step, 2 * n);
+    if (call) call.ret = ret;
+  }
+
+  get #top(): Caller {
+    return this.#stack.at(-1) ?? this.#stack[0];
+  }
+
+  /** Adds a call to the one under way; null if there is no room for it. */
+  #add(
+    fn: TracedFunction,
+    values: readonly number[],
+    n: number,
+    step: number,
+    events: number,
+  ): Caller | null {
+    const into = this.#top;
+    if (this.#skipped > 0 || this.#kept >= this.#maxCalls) {
+      into.omitted += events;
+      return null;
+    }
+    this.#kept++;
+    const call: TracedCall & Caller = { fn, values, ret: null, n, step, calls: [], omitted: 0 };
+    into.calls.push(call);
+    return call;
+  }
+}
