@@ -61,6 +61,7 @@ export const COUNTER_DOCS = {
   unpinUserPagesCalls:
     'unpin_user_pages calls, also those that unpin_user_pages_dirty_lock makes of clean pages',
   iommuUnmapSyncCalls: 'of the IOMMU unmap calls: iommu_unmap, which syncs the IOTLB itself',
+  gupFastCalls: 'pin_user_pages_fast calls, without the mmap lock as far as that goes',
 } as const;
 
 /** Name of a counter. */
@@ -122,6 +123,7 @@ export const Slot: Readonly<Record<CounterName, number>> = {
   unpinRangeCalls: 45,
   unpinUserPagesCalls: 46,
   iommuUnmapSyncCalls: 47,
+  gupFastCalls: 48,
 };
 
 /** Values of all counters by name. */

@@ -93,9 +93,37 @@ function gupLongtermLocked(
   pages: PageNumbers,
 ): number {
   mm.memory.memallocPin = true;
-  const got = pinUnmovable(mm, start, npage, gupFlags, pages);
-  mm.memory.memallocPin = false;
-  return got;
+  try {
+    return pinUnmovable(mm, start, npage, gupFlags, pages);
+  } finally {
+    mm.memory.memallocPin = false;
+  }
+}
+
+/**
+ * The slow path for what the fast one has left over.
+ *
+ * @param mm address space
+ * @param start first virtual page that is left
+ * @param npage pages that are left
+ * @param gupFlags {@link FOLL} flags
+ * @param pages gets the pages
+ * @param at index of the first of them
+ * @returns pages pinned, or a negative errno
+ * @source mm/gup.c gup_fast_fallback, 6.16
+ */
+export function gupRemainder(
+  mm: MmStruct,
+  start: Vpn,
+  npage: number,
+  gupFlags: number,
+  pages: PageNumbers,
+  at: number,
+): number {
+  const rest = pages.subarray(at, at + npage);
+  return gupFlags & FOLL.LONGTERM
+    ? gupLongtermLocked(mm, start, npage, gupFlags, rest)
+    : getUserPages(mm, start, npage, gupFlags, rest);
 }
 
 /**
@@ -300,7 +328,7 @@ function grabSmallFolios(memmap: MemMap, pfn: Pfn, npage: number): number {
  * Bits that an entry must have. A read-only longterm pin of a private mapping takes only pages that
  * belong to the process alone; it has the others unshared first (gup_must_unshare).
  */
-function needBits(vma: Vma, gupFlags: number): number {
+export function needBits(vma: Vma, gupFlags: number): number {
   if (gupFlags & FOLL.WRITE) return PTE.present | PTE.write;
   const cow = (vma.flags & (VM.SHARED | VM.MAYWRITE)) === VM.MAYWRITE;
   return cow ? PTE.present | PTE.anonExclusive : PTE.present;

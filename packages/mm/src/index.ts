@@ -72,6 +72,7 @@ export {
 } from './syscalls.ts';
 export { accountLockedVm } from './accounting.ts';
 export { FOLL, pinUserPagesRemote } from './gup.ts';
+export { pinUserPagesFast } from './gup-fast.ts';
 export { checkMigrateMovablePages } from './longterm.ts';
 export { followPfnmap, type FollowPfnmap } from './pfnmap.ts';
 export {

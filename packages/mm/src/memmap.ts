@@ -47,6 +47,8 @@ export const PG = {
   hugetlb: 4,
   /** The folio is anonymous memory. */
   anon: 8,
+  /** The folio is of shmem: a file without a disk behind it. */
+  swapbacked: 16,
 } as const;
 
 /** Pages whose folio may be pinned for long (ZONE_DMA32, ZONE_NORMAL), or not (ZONE_MOVABLE). */

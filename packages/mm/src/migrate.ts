@@ -47,7 +47,7 @@ export function migrateForLongterm(mm: MmStruct, vpn: Vpn): number {
   const mappings = mappingsOf(mm, vma, first, head, pagesOf(order));
   const file = vma.ops instanceof MappedFile && !(flags & PG.anon) ? vma.ops : null;
   if (memmap.refcount[entry] !== mappings.length + (file ? 1 : 0)) return -Errno.EBUSY;
-  const target = allocCopyOfFolio(mm, first, order, flags & (PG.anon | PG.hugetlb));
+  const target = allocUnmovable(mm, first, order, flags & (PG.anon | PG.hugetlb | PG.swapbacked));
   if (target < 0) return -Errno.ENOMEM;
   if (!file) mm.memory.memmap.refcount[memmap.headEntryOf(target)] = 0;
   file?.move(head, target);
@@ -57,6 +57,16 @@ export function migrateForLongterm(mm: MmStruct, vpn: Vpn): number {
   }
   folioPutRefs(memmap, head, mappings.length + (file ? 1 : 0));
   return 0;
+}
+
+/** A folio outside of movable memory, whoever asks. */
+function allocUnmovable(mm: MmStruct, vpn: Vpn, order: number, flags: number): Pfn {
+  const { memory } = mm;
+  const scope = memory.memallocPin;
+  memory.memallocPin = true;
+  const pfn = allocCopyOfFolio(mm, vpn, order, flags);
+  memory.memallocPin = scope;
+  return pfn;
 }
 
 /**

@@ -22,7 +22,7 @@ import { touchPage, VM_FAULT } from './fault.ts';
 import { PG } from './memmap.ts';
 import { MmStruct } from './mm-struct.ts';
 import { MappedFile, type FileKind } from './page-cache.ts';
-import { adviseDontneed, munmap } from './syscalls.ts';
+import { adviseDontneed, mprotect, munmap } from './syscalls.ts';
 import { unpinUserPages } from './unpin.ts';
 import { VM, Vma } from './vma.ts';
 
@@ -131,6 +131,16 @@ describe('a private mapping', () => {
     expect(foliosOf(memory)).toEqual([[0, 1, 0]]);
     munmap(mm, BASE, 4);
     expect(foliosOf(memory)).toEqual([]);
+  });
+
+  test('copies a page that was the file’s, though the file has gone', () => {
+    const { mm, memory, file } = mapped('shmem', 1, RW);
+    touchPage(mm, BASE, false);
+    file.evict(memory);
+    expect(foliosOf(memory)).toEqual([[0, 1, 0]]);
+    expect(counting(memory, () => touchPage(mm, BASE, true)).pagesCopied).toBe(1);
+    expect(entryAt(mm, BASE)?.pfn).toBe(SMALL_PFN + 1);
+    expect(foliosOf(memory)).toEqual([[0, 1, 0]]);
   });
 
   test('sees the file again after MADV_DONTNEED', () => {
@@ -288,6 +298,16 @@ describe('shmem with huge pages', () => {
     touchPage(mm, BASE, false);
     expect(entryAt(mm, BASE)).toEqual({ pfn: HUGE_PFN, level: 1, bits: 'write' });
     expect(foliosOf(memory)).toEqual([[9, 4, 0]]);
+  });
+
+  test('has 4 KiB entries where a page table hangs', () => {
+    const { mm } = mapped('shmem', 512, SHARED, huge);
+    mprotect(mm, BASE + 9, 1, VM.READ);
+    touchPage(mm, BASE + 9, false);
+    mprotect(mm, BASE + 9, 1, RW);
+    expect([...mm.vmas]).toHaveLength(1);
+    touchPage(mm, BASE, true);
+    expect(entryAt(mm, BASE)).toEqual({ pfn: HUGE_PFN, level: 0, bits: 'write' });
   });
 
   test('has 4 KiB entries where address and offset do not agree', () => {

@@ -25,6 +25,12 @@ import { VM, type Vma } from './vma.ts';
 /** Where a file lives: in memory (memfd, tmpfs), in hugetlb pages, or on a disk. */
 export type FileKind = 'shmem' | 'hugetlbfs' | 'disk';
 
+/** Page flags of folios in the cache. */
+const CACHE_FLAGS: Readonly<Record<FileKind, number>> = {
+  shmem: PG.swapbacked,
+  hugetlbfs: PG.hugetlb,
+  disk: 0,
+};
 /** Order of the folios that a write of 64 KiB makes in a file system with large folios. */
 const WRITE_ORDER = 4;
 
@@ -143,7 +149,7 @@ export class MappedFile implements VmOperations {
       const first = pgoff - offset;
       const beyond = order > this.order && first + pagesOf(order) > this.npage;
       if (beyond || (order > this.order && this.#cachedIn(first, pagesOf(order)))) continue;
-      const flags = this.kind === 'hugetlbfs' ? PG.hugetlb : 0;
+      const flags = CACHE_FLAGS[this.kind];
       const pfn = allocZeroedFolio(mm, vpn - offset, order, flags);
       if (pfn < 0) continue;
       this.#folios.set(pfn, { pgoff: first, npage: pagesOf(order) });

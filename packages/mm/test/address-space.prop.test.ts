@@ -54,6 +54,16 @@ const WINDOW = 4 * BLOCK;
 const HUGE_PAGES = 5;
 const LIMIT = 900;
 
+/** How the machine is set up. */
+interface Settings {
+  readonly seed: number;
+  /** Index into SETTINGS and ORDERS. */
+  readonly thp: number;
+  readonly useZeroPage: boolean;
+  readonly split: boolean;
+  readonly shmemHuge: boolean;
+}
+
 /** One kind of memory that can be mapped, in both models. */
 interface Kind {
   readonly ops: VmOperations;
@@ -87,16 +97,15 @@ class World {
   readonly #headOf = new Map<PlainFolio, number>();
   #token = 0;
 
-  constructor({ seed, settings }: { seed: number; settings: number }) {
-    const [enabled, orders] = SETTINGS[settings % SETTINGS.length];
-    const [useZeroPage, split, shmemHuge] = [1, 2, 4].map((bit) => (settings & bit) !== 0);
+  constructor({ seed, thp, useZeroPage, split, shmemHuge }: Settings) {
+    const [enabled, orders] = SETTINGS[thp];
     this.machine = bootFaulting({
       thp: { enabled, orders, useZeroPage, shmem: shmemHuge ? 'always' : 'never' },
       rules: { hugeZeroUnshare: split ? 'split' : 'thp', diskLargeFolios: false },
       hugePages: HUGE_PAGES,
       seed,
     });
-    const { always, advised } = ORDERS[settings % SETTINGS.length];
+    const { always, advised } = ORDERS[thp];
     const plain = { orders: { always, advised }, useZeroPage, splitHugeZero: split, shmemHuge };
     Object.assign(this.plainMachine, { ...plain, freeHugePages: HUGE_PAGES });
     this.spaces = [[this.machine.mm, new PlainSpace(this.plainMachine)]];
@@ -444,6 +453,11 @@ const call: fc.Arbitrary<Call> = fc.record({
   ...{ op: fc.constantFrom(...OPS), at: place, npage: length },
   ...rest,
 });
+const settings: fc.Arbitrary<Settings> = fc.record({
+  ...{ seed: fc.nat(), thp: fc.constantFrom(0, 0, 1, 2, 3, 4) },
+  ...{ useZeroPage: fc.constantFrom(true, true, false), split: fc.boolean() },
+  shmemHuge: fc.boolean(),
+});
 /** What is mapped at the beginning: most of a block each. */
 const first: fc.Arbitrary<Call> = fc.record({
   ...{ op: fc.constant('mmap'), npage: fc.constantFrom(BLOCK, BLOCK, BLOCK - 3, 300, 1100) },
@@ -457,7 +471,7 @@ test(
   () => {
     fc.assert(
       fc.property(
-        fc.record({ seed: fc.nat(), settings: fc.nat({ max: 39 }) }),
+        settings,
         fc.array(first, { minLength: 5, maxLength: 5 }),
         fc.array(call, { minLength: 10, maxLength: 40, size: 'max' }),
         (options, firsts, calls) => {

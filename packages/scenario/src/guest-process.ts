@@ -277,13 +277,14 @@ export class GuestProcess {
 
   #afterMmap(operation: MmapOperation, { vpn, npage }: Region): number {
     const { mm } = this.task;
+    if (operation.flags.includes('populate')) mmPopulate(mm, vpn, npage);
+    const ret = operation.flags.includes('locked') ? mlock(this.task, vpn, npage, true) : 0;
+    // madvise comes after the mmap that has populated the memory.
     if (operation.advise) {
       const flag = operation.advise === 'huge' ? VM.HUGEPAGE : VM.NOHUGEPAGE;
       adviseHugepage(mm, vpn, npage, flag);
     }
-    if (operation.flags.includes('locked')) return mlock(this.task, vpn, npage, true);
-    if (operation.flags.includes('populate')) mmPopulate(mm, vpn, npage);
-    return 0;
+    return ret;
   }
 }
 

@@ -5,6 +5,12 @@
 export { RegionAddresses } from './addresses.ts';
 export { END_OF_PROCESS, verifyRecording } from './conformance.ts';
 export { familyOf } from './family.ts';
+export {
+  InvariantAudit,
+  type Inspectable,
+  type MachineView,
+  type Violation,
+} from './invariants.ts';
 export { parseScenario } from './language.ts';
 export { levels } from './levels/index.ts';
 export { DEFAULT_FACTS, factsOfRecording, guestMemory } from './machine-facts.ts';
@@ -16,10 +22,9 @@ export { RECORDING_FORMAT } from './recording.ts';
 export { runScenario, StepRunner } from './runner.ts';
 export { StateTracker, walkPass } from './step-state.ts';
 export { summarize } from './summary.ts';
-export { CallRecorder } from './trace/call-recorder.ts';
+export { CallRecorder, replayCalls } from './trace/call-recorder.ts';
 export { functionGraph } from './trace/function-graph.ts';
-export { ProbeLines } from './trace/probe-lines.ts';
-export { ProbedMachine } from './trace/probed-machine.ts';
+export { ALL_PROBES, ProbeLines } from './trace/probe-lines.ts';
 export { traceEventFile } from './trace/trace-events.ts';
 
 export type {

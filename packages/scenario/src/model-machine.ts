@@ -42,6 +42,7 @@ import {
 import { failureOf, type Failure } from './failure.ts';
 import { GuestProcess } from './guest-process.ts';
 import { iommuTableOf, NO_TABLE } from './iommu-table.ts';
+import type { MachineView } from './invariants.ts';
 import { kernelCalls } from './kernel-calls.ts';
 import { layoutOf } from './layout.ts';
 import { DEFAULT_FACTS, type MachineFacts } from './machine-facts.ts';
@@ -102,6 +103,7 @@ interface Device {
 /** The model of one machine with one process. */
 export class ModelMachine implements Machine {
   readonly #options: ModelMachineOptions;
+  readonly #facts: MachineFacts;
   readonly #memory: Memory;
   readonly #process: GuestProcess;
   readonly #params: WritableParams;
@@ -119,6 +121,7 @@ export class ModelMachine implements Machine {
   constructor(options: ModelMachineOptions) {
     const facts: MachineFacts = { ...DEFAULT_FACTS, ...options.facts };
     this.#options = options;
+    this.#facts = facts;
     this.#memory = new Memory(new MemMap(facts.memory), options.kernel.mm);
     this.#memory.frames = options.frames ?? buddyAllocator(facts, options.buddy);
     this.#memory.tracer = options.tracer ?? null;
@@ -172,6 +175,21 @@ export class ModelMachine implements Machine {
     this.#closeAll();
     this.#process.exit();
     return Promise.resolve(this.#memory.vmstat.pinsHeld);
+  }
+
+  /**
+   * Shows what an audit looks at; nothing of it may be changed.
+   *
+   * @returns memory, files and container as they are now
+   */
+  inspect(): MachineView {
+    return {
+      ranges: this.#facts.memory,
+      fragmented: (this.#options.buddy?.fragmentation ?? 0) > 0,
+      memory: this.#memory,
+      files: this.#process.files,
+      container: this.#container,
+    };
   }
 
   /** What a VFIO call throws is what the kernel returns. */

@@ -159,7 +159,7 @@ describe('bits that the shift leaves behind, as recorded', () => {
     expect(made.runs(0x100, 256)).toEqual([]);
   });
 
-  test('several mappings in one read', () => {
+  test('several mappings in one read, and their unmap', () => {
     const made = logging([0x100, 7], [0x107, 9], [0x110, 80], [0x165, 3]);
     for (const pn of [0x100, 0x106, 0x107, 0x10f, 0x110, 0x14f, 0x15f, 0x167]) made.pin(pn);
     expect(made.runs(0x100, 104)).toEqual([
@@ -195,6 +195,25 @@ describe('bits that the shift leaves behind, as recorded', () => {
       [111, 1],
       [116, 1],
       [127, 1],
+    ]);
+    expect(made.runs(0x110, 80)).toEqual([
+      [0, 1],
+      [63, 1],
+      [79, 1],
+    ]);
+    for (const pn of [0x100, 0x107, 0x110, 0x14f, 0x15f, 0x167]) made.unpin(pn);
+    const { ret, unmapped, bitmap } = made.unmap(0x100, 104);
+    expect([ret, unmapped]).toEqual([0, bytes(99)]);
+    bitmap?.clear(104, 64);
+    expect(runsOf(bitmap)).toEqual([
+      [0, 1],
+      [7, 1],
+      [16, 1],
+      [29, 1],
+      [36, 1],
+      [79, 1],
+      [95, 1],
+      [103, 1],
     ]);
   });
 

@@ -89,6 +89,24 @@ describe('vfio_change_dma_owner', () => {
     expect([mm.lockedVm, other.mm.lockedVm]).toEqual([40, 40]);
   });
 
+  test('moves a negative charge too, which unaligned pins can leave', () => {
+    const { dma, other } = charged(100);
+    vfioLockAcct(dma, -42, true);
+    expect([dma.mm.lockedVm, dma.lockedVm]).toEqual([-2, -2]);
+    const before = dma.mm;
+    other.mm.lockedVm = 7;
+    expect(vfioChangeDmaOwner(dma, other)).toBe(0);
+    expect([before.lockedVm, other.mm.lockedVm, dma.lockedVm]).toEqual([0, 5, -2]);
+  });
+
+  test('takes the lock of both processes once, for no page too', () => {
+    const dma = mapping();
+    const { counters } = dma.mm.memory;
+    const before = counters.snapshot();
+    expect(vfioChangeDmaOwner(dma, new Task(new MmStruct(dma.mm.memory)))).toBe(0);
+    expect(counters.since(before).accountingUpdates).toBe(2);
+  });
+
   test('of a mapping without charge succeeds in a process over its limit', () => {
     const dma = mapping();
     const other = new Task(new MmStruct(dma.mm.memory), 4096);

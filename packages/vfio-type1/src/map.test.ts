@@ -6,6 +6,7 @@ import {
   VFIO_DMA_MAP_FLAG_READ as READ,
   VFIO_DMA_MAP_FLAG_VADDR as VADDR,
   VFIO_DMA_MAP_FLAG_WRITE as WRITE,
+  VFIO_DMA_UNMAP_FLAG_ALL,
   VFIO_DMA_UNMAP_FLAG_VADDR,
   type VfioIommuType1DmaMap,
 } from './uapi.ts';
@@ -310,6 +311,82 @@ describe('a new vaddr for a mapping (VADDR)', () => {
     made.unmap(256, 10);
     expect([made.mm.lockedVm, other.mm.lockedVm]).toEqual([0, 0]);
     expect([...made.memory.warnings]).toEqual([]);
+  });
+
+  test('over the limit of the other process the mapping stays invalid, with its old owner', () => {
+    for (const series of SERIES) {
+      const made = guest({ series });
+      made.unmap(256, 10, VFIO_DMA_UNMAP_FLAG_VADDR);
+      const before = made.state();
+      const other = new Task(new MmStruct(made.memory), 15 * 4096);
+      other.mm.lockedVm = 6;
+      expect(made.map(256, 10, VPN + 7, VADDR, other)).toEqual({
+        ...{ ret: minus('ENOMEM'), at: 'vfio_change_dma_owner' },
+        detail: { lockedVmPages: 6, morePages: 10, limitPages: 15 },
+      });
+      expect(made.state()).toBe(before);
+      expect([other.mm.lockedVm, made.iommu.vaddrInvalidCount]).toEqual([6, 1]);
+      expect(made.iommu.dmaList.first()?.task).toBe(made.task);
+    }
+  });
+
+  test('mapping by mapping: each is charged on its own, and to whom it belongs', () => {
+    for (const series of SERIES) {
+      const made = guest({ series });
+      expect(outcome(made.map(512, 20, VPN + 10))).toBe('ok');
+      made.unmap(0, 0, VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_VADDR);
+      const other = new Task(new MmStruct(made.memory), 29 * 4096);
+      expect(outcome(made.map(512, 20, VPN, VADDR, other))).toBe('ok');
+      expect([made.mm.lockedVm, other.mm.lockedVm]).toEqual([10, 20]);
+      expect(outcome(made.map(256, 10, VPN, VADDR, other))).toBe('ENOMEM');
+      expect(outcome(made.map(256, 10, VPN, VADDR))).toBe('ok');
+      expect([made.mm.lockedVm, other.mm.lockedVm]).toEqual([10, 20]);
+      expect(made.iommu.vaddrInvalidCount).toBe(0);
+      made.container.close();
+      expect([made.mm.lockedVm, other.mm.lockedVm, made.memory.vmstat.pinsHeld]).toEqual([0, 0, 0]);
+      expect([...made.memory.warnings]).toEqual([]);
+    }
+  });
+
+  test('the capability is that of the process that takes it over', () => {
+    const made = invalidated();
+    const root = new Task(new MmStruct(made.memory), 0, true);
+    expect(outcome(made.map(256, 10, VPN, VADDR, root))).toBe('ok');
+    root.capIpcLock = false;
+    expect(made.iommu.dmaList.first()).toMatchObject({ task: root, mm: root.mm, lockCap: true });
+    made.unmap(256, 10, VFIO_DMA_UNMAP_FLAG_VADDR);
+    expect(outcome(made.map(256, 10, VPN, VADDR))).toBe('ok');
+    expect([made.mm.lockedVm, root.mm.lockedVm]).toEqual([10, 0]);
+    expect(made.iommu.dmaList.first()?.lockCap).toBe(false);
+  });
+
+  test('a thread of the owner changes nothing but the vaddr, whatever its limit', () => {
+    const made = invalidated();
+    const thread = new Task(made.mm, 0);
+    expect(outcome(made.map(256, 10, VPN + 50, VADDR, thread))).toBe('ok');
+    expect(made.mm.lockedVm).toBe(10);
+    expect(made.iommu.dmaList.first()).toMatchObject({ task: made.task, vaddr: VPN + 50 });
+  });
+
+  test('from an owner that has gone: the new one is charged, and nobody is uncharged', () => {
+    const made = invalidated();
+    made.mm.mmUsers = 0;
+    const other = new Task(new MmStruct(made.memory));
+    expect(outcome(made.map(256, 10, VPN, VADDR, other))).toBe('ok');
+    expect([made.mm.lockedVm, other.mm.lockedVm]).toEqual([10, 10]);
+    expect(made.unmap(256, 10)).toMatchObject({ ret: 0 });
+    expect([made.mm.lockedVm, other.mm.lockedVm]).toEqual([10, 0]);
+  });
+
+  test('is not refused because dirty pages are logged, and keeps what was', () => {
+    const made = guest();
+    made.container.dirtyPages({ flags: 1 });
+    const bitmap = made.iommu.dmaList.first()?.bitmap;
+    made.unmap(256, 10, VFIO_DMA_UNMAP_FLAG_VADDR);
+    const other = new Task(new MmStruct(made.memory));
+    expect(outcome(made.map(256, 10, VPN, VADDR, other))).toBe('ok');
+    expect(bitmap).toBeTruthy();
+    expect(made.iommu.dmaList.first()?.bitmap).toBe(bitmap);
   });
 });
 

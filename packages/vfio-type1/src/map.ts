@@ -123,7 +123,11 @@ function updateVaddr(iommu: VfioIommu, current: Task, args: MapArgs): number {
     });
   }
   const ret = vfioChangeDmaOwner(dma, current);
-  if (ret) return iommu.fail(-ret, 'vfio_change_dma_owner', { lockedVmPages: dma.lockedVm });
+  if (ret) {
+    const [lockedVmPages, limitPages] = [current.mm.lockedVm, current.memlockPages];
+    const detail = { lockedVmPages, morePages: dma.lockedVm, limitPages };
+    return iommu.fail(-ret, 'vfio_change_dma_owner', detail);
+  }
   dma.vaddr = pageNumber(args.vaddr);
   dma.vaddrInvalid = false;
   iommu.vaddrInvalidCount--;

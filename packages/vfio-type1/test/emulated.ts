@@ -13,6 +13,7 @@ import {
 import { vfioIommuType1DirtyPages, type DirtyOutcome } from '../src/dirty-pages.ts';
 import { markDirty } from '../src/dirty.ts';
 import { vfioDmaDoMap } from '../src/map.ts';
+import { vfioDmaDoUnmap, type UnmapOutcome } from '../src/unmap.ts';
 import { bytes } from './guest.ts';
 
 /** The state of such a container. */
@@ -74,6 +75,13 @@ export class Emulated {
         bitmap: { pgsize: 4096n, size: BigInt(bitmapBytes(npage)), ...bitmap },
       },
     });
+  }
+
+  /** VFIO_IOMMU_UNMAP_DMA with GET_DIRTY_BITMAP in pages. */
+  unmap(iovaPn: number, npage: number): UnmapOutcome {
+    const bitmap = { pgsize: 4096n, size: BigInt(bitmapBytes(npage)) };
+    const range = { iova: bytes(iovaPn), size: bytes(npage) };
+    return vfioDmaDoUnmap(this.iommu, { flags: 1, ...range, bitmap });
   }
 
   /** The runs of dirty pages that GET_BITMAP reads; its last word may go on behind the range. */

@@ -1,6 +1,7 @@
 /** `pinfold run`: a scenario on the model. */
 import { basename } from 'node:path';
 import {
+  CallRecorder,
   explainRun,
   ModelMachine,
   parseScenario,
@@ -8,10 +9,12 @@ import {
   StateTracker,
   type Scenario,
   type ScenarioRun,
+  type StepCalls,
 } from '@pinfold/scenario';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
 import { explanationText } from '../explanation-text.ts';
+import { callsText, recordedCalls, writePerfetto } from '../run-calls.ts';
 import { runTable } from '../run-table.ts';
 import { kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { formatCount } from '../table.ts';
@@ -25,6 +28,8 @@ interface RunFlags {
   readonly kernel: string;
   readonly seed: number;
   readonly json?: boolean;
+  readonly trace?: boolean;
+  readonly perfetto?: string;
 }
 
 /**
@@ -46,10 +51,13 @@ export function addRun(program: Command): void {
     .addOption(kernelOption())
     .addOption(seedOption())
     .option('--json', 'print the steps as JSON, in the shape of the recordings')
+    .option('--trace', 'show the calls of each step, as ftrace draws a function graph')
+    .option('--perfetto <file>', 'write the calls to a file that ui.perfetto.dev opens')
     .addHelpText(
       'after',
       '\nExamples:\n' +
         '  pinfold run slow-start.scn\n' +
+        '  pinfold run --trace --perfetto slow-start.json slow-start.scn\n' +
         '  pinfold run --kernel 6.16 --json slow-start.scn\n' +
         "  printf 'open type=v2\\ninfo\\n' | pinfold run -",
     )
@@ -60,30 +68,56 @@ export function addRun(program: Command): void {
 async function run(file: string, flags: RunFlags): Promise<void> {
   const { name, script } = readScenario(file);
   const scenario = parseScenario(script, name);
-  const machine = new ModelMachine({
-    kernel: kernelVersion(flags.kernel),
-    buddy: { seed: flags.seed },
-  });
-  const done = await runScenario(scenario, machine);
+  const { done, calls } = await runTraced(scenario, flags);
+  if (flags.perfetto !== undefined) {
+    writePerfetto(flags.perfetto, headingOf(scenario, flags), done.steps, calls);
+  }
+  const shown = flags.trace ? calls : [];
   process.stdout.write(
-    flags.json ? jsonText(scenario, script, done, flags) : text(scenario, done, flags),
+    flags.json
+      ? jsonText(scenario, script, done, shown, flags)
+      : text(scenario, done, flags) + callsText(done.steps, shown),
   );
 }
 
-function text({ title }: Scenario, { steps, pinsLeft }: ScenarioRun, flags: RunFlags): string {
+/** Runs a scenario; its calls, if anyone wants them, are those of each step and of the end. */
+async function runTraced(
+  scenario: Scenario,
+  { kernel, seed, trace, perfetto }: RunFlags,
+): Promise<{ done: ScenarioRun; calls: readonly StepCalls[] }> {
+  const tracer = trace || perfetto !== undefined ? new CallRecorder() : null;
+  const machine = new ModelMachine({
+    kernel: kernelVersion(kernel),
+    buddy: { seed },
+    ...(tracer && { tracer }),
+  });
+  const calls: StepCalls[] = [];
+  const take = (): void => {
+    if (tracer) calls.push(tracer.take());
+  };
+  const done = await runScenario(scenario, machine, { onStep: take });
+  take();
+  return { done, calls };
+}
+
+function headingOf({ title }: Scenario, { kernel }: RunFlags): string {
+  return `Linux ${kernel}${title && `: ${title}`}`;
+}
+
+function text(scenario: Scenario, { steps, pinsLeft }: ScenarioRun, flags: RunFlags): string {
   const tracker = new StateTracker();
   const rows = steps.map((done) => ({ ...done, table: tracker.after(done.observation).table }));
-  const heading = `Linux ${flags.kernel}${title && `: ${title}`}`;
   const left = pinsLeft === 0 ? '' : `\n${formatCount(pinsLeft)} pages are still pinned\n`;
   const why = explainRun({ steps, pinsLeft }).filter(({ errno }) => errno !== null);
   const reasons = why.map((one) => `\n${explanationText(one, flags.kernel)}`).join('');
-  return `${heading}\n\n${runTable(rows)}${left}${reasons}`;
+  return `${headingOf(scenario, flags)}\n\n${runTable(rows)}${left}${reasons}`;
 }
 
 function jsonText(
   { file, title }: Scenario,
   script: string,
   { steps, pinsLeft }: ScenarioRun,
+  calls: readonly StepCalls[],
   { kernel, seed }: RunFlags,
 ): string {
   const run = {
@@ -93,10 +127,11 @@ function jsonText(
     kernel,
     seed,
     script: script.replace(/\r?\n$/, '').split(/\r?\n/),
-    steps: steps.map(({ step, observation: { op, ...shown } }) => ({
+    steps: steps.map(({ step, observation: { op, ...shown } }, index) => ({
       op,
       line: step.text,
       ...shown,
+      ...recordedCalls(calls.at(index)),
     })),
     pins_left: pinsLeft,
   };

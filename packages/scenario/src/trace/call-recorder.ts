@@ -13,6 +13,8 @@ export interface TracedCall {
   readonly n: number;
   /** By how much the argument grows from call to call. */
   readonly step: number;
+  /** By how much the result grows from call to call. */
+  readonly retStep: number;
   /** The calls that it made. */
   readonly calls: readonly TracedCall[];
   /** Entry and return events inside it that were left out, at its end. */
@@ -29,8 +31,8 @@ export interface StepCalls {
   readonly omitted: number;
 }
 
-/** Calls that a recorder keeps unless told otherwise. */
-export const MAX_CALLS = 200_000;
+/** Calls of a step that a recorder keeps unless told otherwise. */
+export const MAX_CALLS = 20_000;
 
 /** What makes calls: a call, or the step itself. */
 interface Caller {
@@ -49,7 +51,7 @@ export class CallRecorder implements Tracer {
   /** Calls under way that are left out. */
   #skipped = 0;
 
-  /** @param maxCalls calls that are kept in all; default {@link MAX_CALLS} */
+  /** @param maxCalls calls that are kept of a step; default {@link MAX_CALLS} */
   constructor(maxCalls: number = MAX_CALLS) {
     this.#maxCalls = maxCalls;
   }
@@ -63,6 +65,7 @@ export class CallRecorder implements Tracer {
     const [{ calls, omitted }] = this.#stack;
     const events = this.#events;
     this.#stack = [{ ret: null, calls: [], omitted: 0 }];
+    this.#kept = 0;
     this.#events = 0;
     this.#skipped = 0;
     return { calls, events, omitted };
@@ -70,9 +73,12 @@ export class CallRecorder implements Tracer {
 
   enter(fn: TracedFunction, a = 0, b = 0, c = 0, d = 0): void {
     this.#events++;
-    const call = this.#add(fn, [a, b, c, d], 1, 0, 1);
+    const call = this.#add({ fn, values: [a, b, c, d], n: 1, step: 0, retStep: 0 });
     if (call) this.#stack.push(call);
-    else this.#skipped++;
+    else {
+      this.#skipped++;
+      this.#top.omitted++;
+    }
   }
 
   exit(_fn: TracedFunction, ret = 0): void {
@@ -86,10 +92,18 @@ export class CallRecorder implements Tracer {
     if (this.#stack.length > 1) this.#stack.pop();
   }
 
-  repeat(fn: TracedFunction, n: number, a: number, step: number, ret: number): void {
+  repeat(
+    fn: TracedFunction,
+    n: number,
+    a: number,
+    step: number,
+    ret: number,
+    retStep: number,
+  ): void {
     this.#events += 2 * n;
-    const call = this.#add(fn, [a, 0, 0, 0], n, step, 2 * n);
+    const call = this.#add({ fn, values: [a, 0, 0, 0], n, step, retStep });
     if (call) call.ret = ret;
+    else this.#top.omitted += 2 * n;
   }
 
   get #top(): Caller {
@@ -97,21 +111,29 @@ export class CallRecorder implements Tracer {
   }
 
   /** Adds a call to the one under way; null if there is no room for it. */
-  #add(
-    fn: TracedFunction,
-    values: readonly number[],
-    n: number,
-    step: number,
-    events: number,
-  ): Caller | null {
-    const into = this.#top;
-    if (this.#skipped > 0 || this.#kept >= this.#maxCalls) {
-      into.omitted += events;
-      return null;
-    }
+  #add(made: Omit<TracedCall, keyof Caller>): Caller | null {
+    if (this.#skipped > 0 || this.#kept >= this.#maxCalls) return null;
     this.#kept++;
-    const call: TracedCall & Caller = { fn, values, ret: null, n, step, calls: [], omitted: 0 };
-    into.calls.push(call);
+    const call: TracedCall & Caller = { ...made, ret: null, calls: [], omitted: 0 };
+    this.#top.calls.push(call);
     return call;
+  }
+}
+
+/**
+ * Hands recorded calls over to another tracer, as if they were made again.
+ *
+ * @param calls the calls; what was left out of them stays so
+ * @param tracer sees them
+ */
+export function replayCalls(calls: readonly TracedCall[], tracer: Tracer): void {
+  for (const { fn, values, ret, n, step, retStep, calls: inner } of calls) {
+    if (n > 1) {
+      tracer.repeat(fn, n, values[0], step, ret ?? 0, retStep);
+      continue;
+    }
+    tracer.enter(fn, ...(values as [number, number, number, number]));
+    replayCalls(inner, tracer);
+    if (ret !== null) tracer.exit(fn, ret);
   }
 }

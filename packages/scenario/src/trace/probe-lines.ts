@@ -26,6 +26,19 @@ export type Probes = Readonly<Record<string, Probe | null>>;
 /** Functions whose entry and return are one line, and of whose calls a walk is one line. */
 const JOINED: ReadonlySet<string> = new Set(['iommu_iova_to_phys']);
 
+/** Functions whose returns recordings show. */
+const WITH_RETURN: readonly TracedFunction[] = [
+  ...(['vfio_pin_pages_remote', 'vaddr_get_pfns', 'pin_user_pages_remote'] as const),
+  ...(['follow_pfnmap_start', 'iommu_map', 'iommu_iova_to_phys', 'iommu_unmap'] as const),
+  ...(['iommu_unmap_fast', 'vfio_unpin_pages_remote'] as const),
+];
+
+/** The probes of the recordings, as if every function that is traced could be probed. */
+export const ALL_PROBES: Probes = Object.fromEntries([
+  ...Object.keys(TRACED_FUNCTIONS).map((fn) => [fn, { symbol: fn, args: true }]),
+  ...WITH_RETURN.map((fn) => [`${fn}_ret`, { symbol: fn, args: true }]),
+]) as Probes;
+
 /** What is probed of a function. */
 interface Probed {
   readonly args: boolean;
@@ -53,6 +66,8 @@ export class ProbeLines implements Tracer {
   #lines: string[] = [];
   #open: OpenLine | null = null;
   #total = 0;
+  /** Argument of the joined function that was entered last. */
+  #entered = 0;
 
   /** @param probes what is probed */
   constructor(probes: Probes) {
@@ -89,13 +104,15 @@ export class ProbeLines implements Tracer {
 
   enter(fn: TracedFunction, a = 0, b = 0, c = 0, d = 0): void {
     const probed = this.#probed.get(fn);
-    if (!probed || this.#count(1) === 0) return;
-    this.#push(entryLine(fn, probed.args ? [a, b, c, d] : null), 1);
+    if (!probed) return;
+    if (probed.ret && JOINED.has(fn)) this.#entered = a;
+    else if (this.#count(1) > 0) this.#push(entryLine(fn, probed.args ? [a, b, c, d] : null), 1);
   }
 
   exit(fn: TracedFunction, ret = 0): void {
-    if (!this.#probed.get(fn)?.ret || this.#count(1) === 0) return;
-    this.#push(`${fn}_ret ret=${writeReturn(fn, ret)}`, 1);
+    if (!this.#probed.get(fn)?.ret) return;
+    if (JOINED.has(fn)) this.repeat(fn, 1, this.#entered, 0, ret, 0);
+    else if (this.#count(1) > 0) this.#push(`${fn}_ret ret=${writeReturn(fn, ret)}`, 1);
   }
 
   repeat(
@@ -108,7 +125,7 @@ export class ProbeLines implements Tracer {
   ): void {
     const probed = this.#probed.get(fn);
     if (!probed) return;
-    if (probed.ret && JOINED.has(fn)) {
+    if (probed.ret && JOINED.has(fn) && (n === 1 || step === retStep)) {
       const calls = Math.floor(this.#count(2 * n) / 2);
       if (calls > 0) this.#walk(fn, calls, a, step, ret);
     } else if (!probed.ret && step === 0) {

@@ -1,0 +1,134 @@
+/**
+ * Watches what a device can reach: the frames that its IOMMU maps, and those that were unmapped and
+ * whose IOTLB entries are not flushed yet. A frame that is freed or handed out meanwhile is what
+ * the order unmap, IOTLB flush, unpin is there to prevent.
+ */
+import { IommuDomain, type IotlbGather } from '@pinfold/iommu';
+import { FrameRun, PAGES_PER_SECTION, type FrameSource } from '@pinfold/mm';
+
+/** Pages with consecutive frames. */
+interface Run {
+  readonly iovaPn: number;
+  readonly pfn: number;
+  readonly npage: number;
+}
+
+/** The watch that sees the calls of all domains now; one machine runs at a time. */
+let current: DeviceWatch | null = null;
+
+/** What a device can reach on one machine. */
+export class DeviceWatch {
+  /** What it saw that must not be. */
+  readonly violations: string[] = [];
+  /** Per section and page: by how many IOMMU entries, flushed or not, the frame can be reached. */
+  readonly #reach = new Map<number, Uint16Array>();
+  readonly #mapped = new WeakMap<IommuDomain, Run[]>();
+  readonly #unflushed = new WeakMap<IotlbGather, Run[]>();
+
+  /**
+   * Begins to watch, instead of the watch before.
+   *
+   * @param frames the machine's frames; told of what is handed out and freed
+   */
+  constructor(frames: FrameSource) {
+    watchDomains();
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the patched calls find it there
+    current = this;
+    const { framesFor, framesFreed } = frames;
+    frames.framesFor = (vpn, npage, order, out: FrameRun, pageFlags): void => {
+      framesFor.call(frames, vpn, npage, order, out, pageFlags);
+      if (out.pfn >= 0) this.#check(out.pfn, 2 ** out.order, 'handed out');
+    };
+    frames.framesFreed = (pfn, order, pageFlags): void => {
+      this.#check(pfn, 2 ** order, 'freed');
+      framesFreed?.call(frames, pfn, order, pageFlags);
+    };
+  }
+
+  /** A domain has mapped a run. */
+  map(domain: IommuDomain, run: Run): void {
+    const runs = this.#mapped.get(domain) ?? [];
+    this.#mapped.set(domain, runs);
+    runs.push(run);
+    this.#add(run, 1);
+  }
+
+  /** A domain has unmapped pages; without a gather they are flushed. */
+  unmap(domain: IommuDomain, iovaPn: number, npage: number, gather: IotlbGather | null): void {
+    const end = iovaPn + npage;
+    const left: Run[] = [];
+    const taken: Run[] = [];
+    for (const run of this.#mapped.get(domain) ?? []) {
+      const runEnd = run.iovaPn + run.npage;
+      const [from, to] = [Math.max(iovaPn, run.iovaPn), Math.min(end, runEnd)];
+      if (from >= to) {
+        left.push(run);
+        continue;
+      }
+      const part = (start: number, stop: number): Run => ({
+        ...{ iovaPn: start, pfn: run.pfn + (start - run.iovaPn), npage: stop - start },
+      });
+      taken.push(part(from, to));
+      if (run.iovaPn < from) left.push(part(run.iovaPn, from));
+      if (to < runEnd) left.push(part(to, runEnd));
+    }
+    this.#mapped.set(domain, left);
+    if (gather) this.#unflushed.set(gather, [...(this.#unflushed.get(gather) ?? []), ...taken]);
+    else for (const run of taken) this.#add(run, -1);
+  }
+
+  /** The IOTLB entries of a gather are gone. */
+  flush(gather: IotlbGather): void {
+    for (const run of this.#unflushed.get(gather) ?? []) this.#add(run, -1);
+    this.#unflushed.delete(gather);
+  }
+
+  #add({ pfn, npage }: Run, by: number): void {
+    for (let at = pfn; at < pfn + npage; at++) this.#section(at)[at % PAGES_PER_SECTION] += by;
+  }
+
+  #section(pfn: number): Uint16Array {
+    const section = Math.floor(pfn / PAGES_PER_SECTION);
+    const known = this.#reach.get(section) ?? new Uint16Array(PAGES_PER_SECTION);
+    this.#reach.set(section, known);
+    return known;
+  }
+
+  #check(pfn: number, npage: number, what: string): void {
+    for (let at = pfn; at < pfn + npage; at++) {
+      if (this.#reach.get(Math.floor(at / PAGES_PER_SECTION))?.[at % PAGES_PER_SECTION]) {
+        this.violations.push(`frame ${at} is ${what} while the device can reach it`);
+        return;
+      }
+    }
+  }
+}
+
+let watching = false;
+
+/** Puts the watch in front of the calls of every domain, once. */
+function watchDomains(): void {
+  if (watching) return;
+  watching = true;
+  const domain = IommuDomain.prototype;
+  const { map, unmap, unmapFast, iotlbSync } = domain;
+  domain.map = function (this: IommuDomain, iovaPn, pfn, npage, prot): number {
+    const ret = map.call(this, iovaPn, pfn, npage, prot);
+    if (ret === 0) current?.map(this, { iovaPn, pfn, npage });
+    return ret;
+  };
+  domain.unmap = function (this: IommuDomain, iovaPn, npage): number {
+    const unmapped = unmap.call(this, iovaPn, npage);
+    current?.unmap(this, iovaPn, unmapped, null);
+    return unmapped;
+  };
+  domain.unmapFast = function (this: IommuDomain, iovaPn, npage, gather): number {
+    const unmapped = unmapFast.call(this, iovaPn, npage, gather);
+    current?.unmap(this, iovaPn, unmapped, gather);
+    return unmapped;
+  };
+  domain.iotlbSync = function (this: IommuDomain, gather): void {
+    iotlbSync.call(this, gather);
+    current?.flush(gather);
+  };
+}
