@@ -22,7 +22,7 @@ export function mulberry32(seed: number): () => number {
  * @param list the list, changed in place
  * @param random numbers from 0 to below 1
  */
-export function shuffle<T>(list: T[], random: () => number): void {
+export function shuffle(list: unknown[], random: () => number): void {
   for (let i = list.length - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1));
     [list[i], list[j]] = [list[j], list[i]];

@@ -72,7 +72,7 @@ const SIGNATURES = {
   unpin_user_pages_dirty_lock: { args: { npages: 'number' }, ret: null },
   unpin_user_page_range_dirty_lock: { args: { npages: 'number' }, ret: null },
   unpin_user_pages: { args: { npages: 'number' }, ret: null },
-} as const satisfies Readonly<Record<string, TracedSignature>>;
+} as const;
 
 /** Name of a kernel function whose calls are traced. */
 export type TracedFunction = keyof typeof SIGNATURES;

@@ -134,6 +134,18 @@ describe('a page that is pinned', () => {
     expect(counting(memory, () => fork(mm))).toEqual({});
   });
 
+  test.each([
+    ['copied, if the process has ever pinned', true, 1],
+    ['shared, if it never has', false, 0],
+  ])('cannot be told from a small one with 1024 references: it is %s', (_, pinned, copied) => {
+    const { mm, memory, memmap } = written(2);
+    if (pinned) pin(mm, BASE + 1, 1);
+    mm.memory.memmap.refcount[memmap.headEntryOf(SMALL_PFN)] += 1023;
+    const counted = counting(memory, () => fork(mm));
+    // The pin itself has its page copied too.
+    expect(counted.pagesCopied ?? 0).toBe(copied + (pinned ? 1 : 0));
+  });
+
   test('of a THP has it split and copied page by page', () => {
     const { mm, memory } = written(512, {});
     pin(mm, BASE + 9, 1);

@@ -44,8 +44,11 @@ describe('zones', () => {
     const buddy = new BuddyAllocator(RANGES);
     const zones = new Set<string>();
     let pages = 0;
-    for (let pfn = 0; (pfn = buddy.allocPages(MAX_PAGE_ORDER, false)) >= 0; pages += 1024) {
+    for (;;) {
+      const pfn = buddy.allocPages(MAX_PAGE_ORDER, false);
+      if (pfn < 0) break;
       zones.add(zoneOf(pfn));
+      pages += 1024;
     }
     expect([...zones].sort()).toEqual(['DMA32', 'NORMAL']);
     expect(pages).toBe(GIB - LOW + 3 * GIB - 32768);
@@ -113,7 +116,11 @@ describe('fragmentation', () => {
     const buddy = new BuddyAllocator(ranges, { fragmentation: 1 });
     expect(buddy.allocPages(9, true)).toBe(-1);
     const sizes = new Set<number>();
-    for (let pfn = 0; (pfn = buddy.allocPages(0, true)) >= 0;) sizes.add(pfn);
+    for (;;) {
+      const pfn = buddy.allocPages(0, true);
+      if (pfn < 0) break;
+      sizes.add(pfn);
+    }
     expect(sizes.size).toBe(64 * 1024 - 128);
   });
 

@@ -51,7 +51,7 @@ describe('a shared mapping', () => {
     });
     expect(entryAt(mm, BASE + 2)).toEqual({ pfn: SMALL_PFN, level: 0, bits: 'write' });
     expect([...memmap.foliosInUse()]).toEqual([
-      { pfn: SMALL_PFN, order: 0, refcount: 2, pincount: 0, flags: 0 },
+      { pfn: SMALL_PFN, order: 0, refcount: 2, pincount: 0, flags: PG.swapbacked },
     ]);
   });
 
@@ -107,7 +107,7 @@ describe('a private mapping', () => {
       bits: 'write anonExclusive',
     });
     expect([...memmap.foliosInUse()]).toMatchObject([
-      { refcount: 1, flags: 0 },
+      { refcount: 1, flags: PG.swapbacked },
       { refcount: 1, flags: PG.anon },
     ]);
   });

@@ -40,8 +40,8 @@ export class MappedFile implements VmOperations {
   readonly kind: FileKind;
   /** Its private mappings have a file behind them. */
   readonly anonymous = false;
-  /** Length in pages, the last one counted whole. */
-  readonly npage: number;
+  /** Length in pages, the last one counted whole; ftruncate may make it longer. */
+  npage: number;
   /** The page size of hugetlbfs, as an order; 0 else. */
   readonly order: number;
   /** Frame of every page in the cache, by its index. */

@@ -117,7 +117,14 @@ describe('dirtying', () => {
     const memory = pinned();
     unpinUserPagesOneByOne(memory, SMALL, 4, false);
     unpinUserPageRangeDirtyLock(memory, memory.memmap.pfnToPage(FOLIO), 32, false);
-    expect(memory.counters.snapshot()).toMatchObject({ dirtyTests: 0, dirtyLocks: 0 });
+    // Each of the four calls leaves its page to unpin_user_pages.
+    expect(memory.counters.snapshot()).toMatchObject({
+      unpinCalls: 5,
+      unpinRangeCalls: 1,
+      unpinUserPagesCalls: 4,
+      dirtyTests: 0,
+      dirtyLocks: 0,
+    });
     expect([SMALL, FOLIO].map((pfn) => isDirty(memory.memmap, pfn))).toEqual([false, false]);
   });
 });
@@ -137,6 +144,8 @@ describe('unpin_user_page_range_dirty_lock: one put per folio of a physical rang
     expect(memory.vmstat.nrFollPinReleased).toBe(npage);
     expect(memory.counters.snapshot()).toMatchObject({
       unpinCalls: 1,
+      unpinRangeCalls: 1,
+      unpinUserPagesCalls: 0,
       putCalls: puts,
       putAtomics: atomics,
       dirtyTests: puts,

@@ -269,7 +269,10 @@ export class GuestProcess {
   /** The file of a path; what lies under /tmp is in memory. */
   #file(path: string, npage: number): MappedFile {
     const known = this.#files.get(path);
-    if (known && known.npage >= npage) return known;
+    if (known) {
+      known.npage = Math.max(known.npage, npage);
+      return known;
+    }
     const file = new MappedFile(path.startsWith('/tmp/') ? 'shmem' : 'disk', npage);
     this.#files.set(path, file);
     return file;

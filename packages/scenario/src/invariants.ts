@@ -6,6 +6,7 @@
  * the calls can judge.
  */
 import { offsetIn, pagesOf, PMD_ORDER, PUD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
+import { IOMMU } from '@pinfold/iommu';
 import {
   BuddyAllocator,
   GUP_PIN_COUNTING_BIAS,
@@ -20,6 +21,7 @@ import {
   type Vma,
   type ZoneName,
 } from '@pinfold/mm';
+import type { Operation } from './operation.ts';
 import type { VfioContainer, VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 
 /** What an audit looks at. */
@@ -71,6 +73,8 @@ interface SeenDma {
   readonly runs: readonly FrameRunOfDma[];
   /** Its pages that are pinned. */
   readonly pinned: number;
+  /** Per page: 1 as long as the process has had it mapped at every audit since. */
+  readonly attached: Uint8Array;
 }
 
 const ZONES: readonly ZoneName[] = ['DMA32', 'NORMAL', 'MOVABLE'];
@@ -110,9 +114,10 @@ export class InvariantAudit {
    * Looks at everything, after a step. A mapping must be looked at right after the step that made
    * it: the process's page table is what it is compared with from then on.
    *
+   * @param operation what the step did: an mmap may put other pages where some were
    * @returns what does not hold; empty if all is well
    */
-  check(): readonly Violation[] {
+  check(operation?: Operation): readonly Violation[] {
     this.#violations = [];
     const view = this.#machine.inspect();
     const iommu = iommuOf(view.container);
@@ -120,8 +125,7 @@ export class InvariantAudit {
     this.#checkFolios(view);
     for (const mm of view.memory.addressSpaces) this.#checkEntries(mm);
     this.#checkLockedVm(view, iommu);
-    this.#checkHugePools(view);
-    if (iommu) this.#checkContainer(iommu);
+    if (iommu) this.#checkContainer(iommu, operation?.op === 'mmap');
     for (const [at, what] of view.memory.warnings)
       this.#fail('no kernel warning', `${at}: ${what}`);
     return this.#violations;
@@ -155,8 +159,10 @@ export class InvariantAudit {
   /** Counts what the folios' counts ought to be: mappings, page caches, pins. */
   #count({ memory, files }: MachineView, iommu: VfioIommu | null): void {
     const { memmap } = memory;
-    this.#mappings = new Int32Array(memmap.refcount.length);
-    this.#pins = new Int32Array(memmap.refcount.length);
+    const { length } = memmap.refcount;
+    this.#mappings =
+      this.#mappings.length < length ? new Int32Array(length) : this.#mappings.fill(0);
+    this.#pins = this.#pins.length < length ? new Int32Array(length) : this.#pins.fill(0);
     this.#mapcount.clear();
     for (const mm of memory.addressSpaces) this.#countEntries(mm);
     for (const file of files) {
@@ -204,23 +210,24 @@ export class InvariantAudit {
 
   /** Every folio's counts, and that free memory and folios in use are all the memory there is. */
   #checkFolios({ memory, ranges, fragmented }: MachineView): void {
-    const { memmap } = memory;
+    const { sectionBase, sectionStride, refcount, flags, order } = memory.memmap;
+    const [mappings, pins] = [this.#mappings, this.#pins];
     const inUse = new Map<ZoneName, number>();
-    for (let section = 0; section < memmap.sectionBase.length; section++) {
-      const base = memmap.sectionBase[section];
-      if (base < 0) continue;
-      const stride = memmap.sectionStride[section];
-      for (let entry = base; entry < base + (PAGES_PER_SECTION >>> stride); entry++) {
-        if (memmap.refcount[entry] === 0 && this.#mappings[entry] === 0 && this.#pins[entry] === 0)
-          continue;
+    const hugeInUse = new Map<number, number>();
+    for (let section = 0; section < sectionBase.length; section++) {
+      const base = sectionBase[section];
+      const stride = sectionStride[section];
+      const end = base < 0 ? base : base + (PAGES_PER_SECTION >>> stride);
+      for (let entry = base; entry < end; entry++) {
+        if ((refcount[entry] | mappings[entry] | pins[entry]) === 0) continue;
         const pfn = section * PAGES_PER_SECTION + ((entry - base) << stride);
         this.#checkFolio(memory, pfn, entry);
-        if (memmap.flags[entry] & PG.hugetlb) continue;
-        const zone = zoneOf(ranges, pfn);
-        inUse.set(zone, (inUse.get(zone) ?? 0) + pagesOf(memmap.order[entry]));
+        if (flags[entry] & PG.hugetlb) add(hugeInUse, order[entry], 1);
+        else add(inUse, zoneOf(ranges, pfn), pagesOf(order[entry]));
       }
     }
     this.#checkFree(memory, inUse, fragmented);
+    this.#checkHugePools(memory, hugeInUse);
   }
 
   #checkFolio({ memmap }: Memory, pfn: Pfn, entry: number): void {
@@ -299,11 +306,7 @@ export class InvariantAudit {
     }
   }
 
-  #checkHugePools({ memory }: MachineView): void {
-    const inUse = new Map<number, number>();
-    for (const { order, flags } of memory.memmap.foliosInUse()) {
-      if (flags & PG.hugetlb) inUse.set(order, (inUse.get(order) ?? 0) + 1);
-    }
+  #checkHugePools(memory: Memory, inUse: ReadonlyMap<number, number>): void {
     for (const [order, all] of this.#hugePagesAtFirst) {
       const pool = memory.hugetlbPool(order);
       if (!pool) continue;
@@ -319,7 +322,7 @@ export class InvariantAudit {
     }
   }
 
-  #checkContainer(iommu: VfioIommu): void {
+  #checkContainer(iommu: VfioIommu, remapped: boolean): void {
     const { dmaList, dmaAvail, domainList } = iommu;
     const limit = this.#entryLimits.get(iommu) ?? dmaAvail + dmaList.size;
     this.#entryLimits.set(iommu, limit);
@@ -335,11 +338,11 @@ export class InvariantAudit {
     if (iommu.numNonPinnedGroups + iommu.pinnedPageDirtyScope.size !== groups) {
       this.#fail('groups are counted by dirty scope', `${iommu.numNonPinnedGroups} of ${groups}`);
     }
-    for (const dma of dmaList) this.#checkDma(iommu, dma);
+    for (const dma of dmaList) this.#checkDma(iommu, dma, remapped);
     for (const domain of domainList) this.#checkLeaves(iommu, domain.domain.leaves());
   }
 
-  #checkDma(iommu: VfioIommu, dma: VfioDma): void {
+  #checkDma(iommu: VfioIommu, dma: VfioDma, remapped: boolean): void {
     const seen = this.#seenDma(dma);
     const { iovaPn, npage, lockedVm, bitmap } = dma;
     if (npage !== seen.npage) this.#fail('a mapping keeps its size', `${npage}, not ${seen.npage}`);
@@ -353,23 +356,42 @@ export class InvariantAudit {
       ({ start, last }) => start <= iovaPn && iovaPn + npage - 1 <= last,
     );
     if (!usable) this.#fail('a mapping lies in usable addresses', `at ${iovaPn}+${npage}`);
-    this.#checkOwner(seen);
+    this.#checkOwner(seen, remapped);
   }
 
-  /** A pinned page that the process still maps belongs to it alone: what it writes, the device sees. */
-  #checkOwner({ mm, vaddr, npage, runs }: SeenDma): void {
+  /**
+   * A page that the process has mapped without a break since it was mapped for DMA is the one that
+   * the device sees; an anonymous one belongs to the process alone.
+   */
+  #checkOwner(seen: SeenDma, remapped: boolean): void {
+    const { mm, vaddr, npage, attached } = seen;
     if (mm.mmUsers === 0) return;
-    const { memmap } = mm.memory;
-    let at = 0;
+    let next = 0;
+    let run = 0;
     mm.pageTable.forEachLeaf(vaddr, vaddr + npage, (vpn, pfn, level, bits) => {
-      const off = Math.max(0, vpn - vaddr);
-      while (at < runs.length && off >= runs[at].off + runs[at].npage) at++;
-      const run = runs[at];
-      if (!run?.pinned || off < run.off || bits & (PTE.special | PTE.anonExclusive)) return;
-      if (pfn + (vaddr + off - vpn) !== run.pfn + (off - run.off)) return;
-      if ((memmap.flags[memmap.headEntryOf(pfn)] & PG.anon) === 0) return;
-      this.#fail('a pinned anonymous page is exclusive', `page ${vpn}, frame ${pfn}, ${level}`);
+      const from = Math.max(0, vpn - vaddr);
+      const to = Math.min(npage, vpn + pagesOf(PMD_ORDER * level) - vaddr);
+      attached.fill(0, next, from);
+      next = to;
+      for (let off = from; off < to; off++) {
+        while (off >= seen.runs[run].off + seen.runs[run].npage) run++;
+        if (attached[off] === 0) continue;
+        const { pfn: first, off: start, pinned } = seen.runs[run];
+        const frame = pfn + (vaddr + off - vpn);
+        if (frame !== first + (off - start)) {
+          attached[off] = 0;
+          const what = `page ${vaddr + off}: ${frame}, not ${first + (off - start)}`;
+          if (!remapped) this.#fail('process and device see the same page', what);
+        } else if (pinned) this.#checkOwned(mm, vaddr + off, frame, bits);
+      }
     });
+    attached.fill(0, next);
+  }
+
+  #checkOwned({ memory: { memmap } }: MmStruct, vpn: Vpn, pfn: Pfn, bits: number): void {
+    if (bits & (PTE.special | PTE.anonExclusive)) return;
+    if ((memmap.flags[memmap.headEntryOf(pfn)] & PG.anon) === 0) return;
+    this.#fail('a pinned anonymous page is exclusive', `page ${vpn}, frame ${pfn}`);
   }
 
   /** The leaves of a domain, in address order, are the mappings: their pages, frames and access. */
@@ -394,7 +416,10 @@ export class InvariantAudit {
       while (at + 1 < runs.length && runs[at + 1].off <= done) at++;
       const expected = runs[at] ? runs[at].pfn + (done - runs[at].off) : -1;
       const inRun = runs[at] && done + pagesOf(order) <= runs[at].off + runs[at].npage;
-      if (pfn !== expected || !inRun || prot !== dma.prot) {
+      // Hardware may be unable to refuse reads of what it may write.
+      const access =
+        (prot & dma.prot) === dma.prot && (prot | IOMMU.READ) === (dma.prot | IOMMU.READ);
+      if (pfn !== expected || !inRun || !access) {
         this.#fail(rule, `${iovaPn} leads to ${pfn}/${prot}, not ${expected}/${dma.prot}`);
       }
       done += pagesOf(order);
@@ -437,7 +462,7 @@ function readDma({ mm, vaddr, npage }: VfioDma): SeenDma {
       else runs.push({ off, pfn: frame, npage: n, pinned: isPinned });
     });
   }
-  return { mm, vaddr, npage, runs, pinned };
+  return { mm, vaddr, npage, runs, pinned, attached: new Uint8Array(npage).fill(1) };
 }
 
 function iommuOf(container: VfioContainer | null): VfioIommu | null {
@@ -455,4 +480,8 @@ function zoneOf(ranges: readonly MemoryRange[], pfn: Pfn): ZoneName {
   );
   if (range?.zone === 'movable') return 'MOVABLE';
   return pfn < DMA32_END ? 'DMA32' : 'NORMAL';
+}
+
+function add<Key>(counts: Map<Key, number>, key: Key, n: number): void {
+  counts.set(key, (counts.get(key) ?? 0) + n);
 }

@@ -33,6 +33,7 @@ const GIB = 2n ** 30n;
 const MSI = { start: 0xfee00000n, end: 0xfef00000n };
 const TYPE1 = '/sys/module/vfio_iommu_type1/parameters/';
 const THP = '/sys/kernel/mm/transparent_hugepage/';
+const U64_END = 2n ** 64n;
 const DEVICES = ['edu', 'ivsh16', 'ivsh1g'] as const;
 
 /** Writes one scenario. */
@@ -41,6 +42,9 @@ class Writer {
   readonly machine: SequenceMachine;
   readonly #regions: GuessedRegion[] = [];
   #maps: GuessedMap[] = [];
+  /** Regions behind which another one lies. */
+  readonly #extended = new Set<string>();
+  readonly #devices = new Set<string>();
   #names = 0;
   /** Whether the container is (probably) v2, so that dirty pages can be tracked. */
   type = '';
@@ -48,9 +52,11 @@ class Writer {
 
   constructor(machine: SequenceMachine, seed: number) {
     this.machine = machine;
-    this.random = mulberry32(seed);
-    // The first numbers of close seeds are close.
-    for (let i = 0; i < 4; i++) this.random();
+    const mixed = [...machine.name].reduce(
+      (hash, c) => hash * 31 + c.charCodeAt(0),
+      seed * 2654435761,
+    );
+    this.random = mulberry32(mixed);
   }
 
   int(max: number): number {
@@ -101,7 +107,9 @@ class Writer {
     return { va: off === 0 ? name : `${name}+${off}P`, pages: n * unit, off };
   }
 
+  /** Opens the container; one that is open is closed first. */
   open(): string {
+    if (this.type !== '') return this.close();
     const nesting = this.chance(0.02);
     this.type = nesting ? 'nesting' : this.chance(0.2) ? 'v1' : 'v2';
     return `open type=${this.type}${this.chance(0.3) ? ` dev=${this.pick(DEVICES)}` : ''}`;
@@ -109,6 +117,8 @@ class Writer {
 
   close(): string {
     this.#maps = [];
+    this.type = '';
+    this.tracking = false;
     return 'close';
   }
 
@@ -136,49 +146,69 @@ class Writer {
         : []),
     ]);
     const pages = unit > 1 ? unit * (unit > 512 ? 1 : 1 + this.int(3)) : this.pages(1600);
-    const options = this.#mmapOptions(kind, pages);
-    const placed = this.#place(unit);
+    const { addr, fixed } = this.#place(unit);
+    const options = this.#mmapOptions(kind, pages, fixed);
     this.#regions.push({ name, kind, pages, unit });
-    return `mmap name=${name} kind=${kind} size=${pages}P${placed}${options}`;
+    return `mmap name=${name} kind=${kind} size=${pages}P${addr}${options}`;
   }
 
-  #mmapOptions(kind: string, pages: number): string {
-    if (kind === 'bar') {
-      const dev = this.pick(DEVICES);
-      return ` dev=${dev} bar=${dev === 'edu' ? 0 : 2}${this.chance(0.3) ? ` off=${this.int(8)}P` : ''}`;
-    }
+  #mmapOptions(kind: string, pages: number, fixed: boolean): string {
+    const device = kind === 'bar';
     const flags = [
-      this.chance(kind === 'anon' ? 0.1 : 0.6) ? 'shared' : 'private',
-      ...(this.chance(0.3) ? ['populate'] : []),
+      ...(device ? [] : [this.chance(kind === 'anon' ? 0.1 : 0.6) ? 'shared' : 'private']),
+      ...(!device && this.chance(0.3) ? ['populate'] : []),
       ...(this.chance(0.06) ? ['locked'] : []),
       ...(this.chance(0.06) ? ['noreserve'] : []),
-      ...(kind !== 'anon' && this.chance(0.3) ? ['filled'] : []),
+      ...(kind !== 'anon' && !device && this.chance(0.3) ? ['filled'] : []),
+      ...(fixed ? ['fixed'] : []),
     ];
-    const memfds = this.#regions.filter((region) => region.kind === kind);
-    const again = kind.startsWith('memfd') && memfds.length > 0 && this.chance(0.3);
     return [
-      ` flags=${flags.join(',')}`,
-      this.chance(0.15) ? ` prot=${this.pick(['r', 'none', 'w', 'rwx'])}` : '',
+      flags.length > 0 ? ` flags=${flags.join(',')}` : '',
+      this.chance(0.06) ? ` prot=${this.pick(['r', 'none', 'w', 'rwx'])}` : '',
       kind === 'anon' && this.chance(0.3) ? ` advise=${this.pick(['huge', 'nohuge'])}` : '',
-      kind === 'file' ? ` path=${this.pick(['/tmp/a', '/tmp/b', '/root/c'])}` : '',
-      kind === 'file' && this.chance(0.3) ? ` fsize=${this.pages(pages + 8)}P` : '',
-      again ? ` of=${this.pick(memfds).name}` : '',
-      kind === 'file' && this.chance(0.3) ? ` off=${this.pick([1, 8, 16, 512])}P` : '',
+      ...(device ? [this.#bar()] : []),
+      ...(kind === 'file' ? [this.#file(pages)] : []),
+      ...(kind.startsWith('memfd') ? [this.#memfd(kind)] : []),
     ].join('');
   }
 
+  #bar(): string {
+    const dev = this.pick(this.#devices.size > 0 ? [...this.#devices] : DEVICES);
+    const off = this.chance(0.3) ? ` off=${this.int(8)}P` : '';
+    return ` dev=${dev} bar=${dev === 'edu' ? 0 : 2}${off}`;
+  }
+
+  #file(pages: number): string {
+    return [
+      ` path=${this.pick(['/tmp/a', '/tmp/b', '/root/c'])}`,
+      this.chance(0.3) ? ` fsize=${this.pages(pages + 8)}P` : '',
+      this.chance(0.3) ? ` off=${this.pick([1, 8, 16, 512])}P` : '',
+    ].join('');
+  }
+
+  /** The memfd of another region, sometimes. */
+  #memfd(kind: string): string {
+    const memfds = this.#regions.filter((region) => region.kind === kind);
+    return memfds.length > 0 && this.chance(0.3) ? ` of=${this.pick(memfds).name}` : '';
+  }
+
   /** Where a region lies: alone, right behind another one, or over a part of it. */
-  #place(unit: number): string {
+  #place(unit: number): { addr: string; fixed: boolean } {
     const { region } = this;
-    if (!region || this.chance(0.5))
-      return this.chance(0.1)
-        ? ` addr=0x${(0x2000000000n + BigInt(this.int(4096)) * PAGE * BigInt(unit)).toString(16)}`
-        : '';
+    const alone = { addr: '', fixed: false };
+    if (this.chance(0.05)) {
+      const addr = 0x2000000000n + BigInt(this.int(4096) * unit) * PAGE;
+      return { addr: ` addr=${hex(addr)}`, fixed: false };
+    }
+    if (!region || this.chance(0.5) || (unit > 1 && region.unit !== unit)) return alone;
     const { name, pages } = region;
-    if (unit > 1 && region.unit !== unit) return '';
-    if (this.chance(0.7)) return ` addr=${name}.end${this.chance(0.2) ? `+${unit}P` : ''}`;
+    if (this.chance(0.7)) {
+      if (this.#extended.has(name)) return alone;
+      this.#extended.add(name);
+      return { addr: ` addr=${name}.end${this.chance(0.2) ? `+${unit}P` : ''}`, fixed: false };
+    }
     const off = unit * this.int(Math.max(1, Math.floor(pages / unit)));
-    return ` addr=${name}+${off}P${this.chance(0.8) ? ' flags=fixed' : ''}`;
+    return { addr: ` addr=${name}+${off}P`, fixed: this.chance(0.8) };
   }
 
   touch(): string {
@@ -228,7 +258,7 @@ class Writer {
   mapDma(): string {
     const { region } = this;
     if (!region) return this.mmap();
-    if (this.chance(0.1) && this.map) return this.#mapVaddr(this.map);
+    if (this.chance(0.04) && this.map) return this.#mapVaddr(this.map);
     const { va, pages, off } = this.part(region, 0.2);
     const beyond = this.chance(0.06) ? this.pick([1, 2, 512]) : 0;
     const iova = this.#iova(off);
@@ -246,13 +276,13 @@ class Writer {
     ]);
     const argsz = this.chance(0.01) ? ' argsz=31' : '';
     this.#maps.push({ iova, size, va });
-    return `map iova=0x${iova.toString(16)} va=${va} size=${pages + beyond}P${odd}${flags}${argsz}`;
+    return `map iova=${hex(iova)} va=${va} size=${pages + beyond}P${odd}${flags}${argsz}`;
   }
 
   #mapVaddr({ iova, size, va }: GuessedMap): string {
     const other = this.region;
     const to = other && this.chance(0.4) ? other.name : va;
-    return `map iova=0x${iova.toString(16)} va=${to} size=0x${size.toString(16)} flags=vaddr`;
+    return `map iova=${hex(iova)} va=${to} size=${hex(size)} flags=vaddr`;
   }
 
   unmapDma(): string {
@@ -301,7 +331,7 @@ class Writer {
     ]);
     if (flags === '' && length >= size)
       this.#maps = this.#maps.filter((other) => other.iova !== iova);
-    return `unmap iova=0x${from.toString(16)} size=0x${length.toString(16)}${flags}`;
+    return `unmap iova=${hex(from)} size=${hex(length)}${flags}`;
   }
 
   dirty(): string {
@@ -321,7 +351,7 @@ class Writer {
     const extra = this.chance(0.1)
       ? this.pick([' pgsize=2M', ' bmsize=8', ' bmsize=0', ' argsz=8'])
       : '';
-    return `dirty what=get iova=0x${iova.toString(16)} size=0x${size.toString(16)}${extra}`;
+    return `dirty what=get iova=${hex(iova)} size=${hex(size)}${extra}`;
   }
 
   sysfs(): string {
@@ -335,8 +365,17 @@ class Writer {
     ]);
   }
 
+  /** Devices to begin with. */
+  devices(): string[] {
+    const dev = this.pick(DEVICES);
+    this.#devices.add(dev);
+    return [`addgroup dev=${dev}`, `device dev=${dev}`];
+  }
+
   device(): string {
     const dev = this.pick(DEVICES);
+    if (this.chance(0.5) && !this.#devices.has(dev)) return `addgroup dev=${dev}`;
+    this.#devices.add(dev);
     return this.pick([
       ...[`device dev=${dev}`, `device dev=${dev}`, `addgroup dev=${dev}`, `addgroup dev=${dev}`],
       ...[`pcicmd dev=${dev} val=${this.pick([0, 2, 6, 4])}`, `delgroup dev=${dev}`],
@@ -345,13 +384,18 @@ class Writer {
   }
 }
 
+/** A number that fits into 64 bits. */
+function hex(value: bigint): string {
+  return `0x${(value < U64_END ? value : U64_END - PAGE).toString(16)}`;
+}
+
 const STEPS: Weighted = [
   [12, (w) => w.mmap()],
   [14, (w) => w.touch()],
   [20, (w) => w.mapDma()],
   [12, (w) => w.unmapDma()],
   [3, (w) => w.range('munmap')],
-  [3, (w) => w.range('mprotect', ` prot=${w.pick(['r', 'rw', 'rw', 'none', 'w'])}`)],
+  [3, (w) => w.range('mprotect', ` prot=${w.pick(['r', 'rw', 'rw', 'rw', 'none', 'w'])}`)],
   [2, (w) => w.range('mlock')],
   [2, (w) => w.range('munlock')],
   [3, (w) => w.range('madvise', ' advice=dontneed')],
@@ -365,14 +409,13 @@ const STEPS: Weighted = [
   [2, (w) => w.sysfs()],
   [
     1.5,
-    (w) =>
-      `memlock bytes=${w.pick(['0', '4K', '1M', '2M', '8M', '16M', '-1'].filter((v) => v !== '-1'))}`,
+    (w) => `memlock bytes=${w.pick(['0', '4K', '1M', '2M', '8M', '16M', '0xffffffffffffffff'])}`,
   ],
   [0.7, () => 'dropcap'],
   [0.5, () => 'info'],
   [0.6, (w) => w.close()],
   [0.8, (w) => w.open()],
-  [0.2, (w) => w.pick(['opencontainer', 'setiommu type=3', 'setiommu type=1', 'setiommu type=9'])],
+  [0.2, (w) => w.pick(['setiommu type=3', 'setiommu type=1', 'setiommu type=9'])],
 ];
 
 /**
@@ -386,8 +429,13 @@ export function randomScenario(machine: SequenceMachine, seed: number): string[]
   const writer = new Writer(machine, seed);
   const lines = writer.chance(0.1) ? [writer.sysfs()] : [];
   if (writer.chance(0.95)) lines.push(writer.open());
-  if (writer.chance(0.3)) lines.push('device dev=edu', writer.device(), writer.device());
-  const steps = 4 + writer.int(writer.pick([8, 16, 30]));
-  while (lines.length < steps) lines.push(writer.choose(STEPS));
+  if (writer.chance(0.3)) lines.push(...writer.devices());
+  if (writer.chance(0.2))
+    lines.push('dropcap', `memlock bytes=${writer.pick(['1M', '4M', '8M', '12M'])}`);
+  const end = lines.length + 4 + writer.int(writer.pick([8, 16, 40]));
+  lines.push(writer.mmap(), writer.touch());
+  while (lines.length < end) {
+    lines.push(writer.type === '' && writer.chance(0.4) ? writer.open() : writer.choose(STEPS));
+  }
   return lines;
 }

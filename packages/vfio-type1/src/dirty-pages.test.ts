@@ -45,6 +45,7 @@ function faulty(...faults: readonly Fault[]): VfioIommuType1DirtyBitmap {
 const bitmap = (pgsize: bigint, size: bigint): Fault => ({ bitmap: { pgsize, size } });
 
 const BAD_ARGSZ = { argsz: 7 };
+const BAD_START = { argsz: 7, flags: START };
 const UNKNOWN_FLAG = { flags: GET | 8 };
 const NO_FLAG = { flags: 0 };
 const START_STOP = { flags: START | STOP };
@@ -68,6 +69,7 @@ describe('every check, and the function whose it is', () => {
   test.each<[string, Fault, string, string, string]>([
     // what, fault, up to 6.16, from 6.18 on, function
     ['the structure is too short', BAD_ARGSZ, 'EINVAL', 'EINVAL', IOCTL],
+    ['START, and the structure is too short', BAD_START, 'EINVAL', 'EINVAL', IOCTL],
     ['an unknown flag', UNKNOWN_FLAG, 'EINVAL', 'EINVAL', IOCTL],
     ['no flag', NO_FLAG, 'EINVAL', 'EINVAL', IOCTL],
     ['START and STOP', START_STOP, 'EINVAL', 'EINVAL', IOCTL],

@@ -334,6 +334,8 @@ describe('groups behind an IOMMU', () => {
     // It comes back as one that tells nothing.
     made.container.addGroup(gpu);
     expect([made.iommu.numNonPinnedGroups, read(made)]).toEqual([1, [[0, 20]]]);
+    made.container.removeGroup(gpu);
+    expect(made.iommu.numNonPinnedGroups).toBe(0);
   });
 
   test('when one leaves and nothing is logged, nothing is dirty later', () => {

@@ -37,9 +37,7 @@ export function verifyBitmapSize(iommu: VfioIommu, size: bigint, bitmap: VfioBit
   const lowest = bitmap.pgsize & -bitmap.pgsize;
   const npages = lowest === 0n ? 0n : size / lowest;
   const needed = ((npages + 63n) / 64n) * 8n;
-  if (npages > 0n && bitmap.size > 0n) {
-    if (bitmap.size <= DIRTY_BITMAP_SIZE_MAX && bitmap.size >= needed) return 0;
-  }
+  if (npages > 0n && bitmap.size >= needed && bitmap.size <= DIRTY_BITMAP_SIZE_MAX) return 0;
   const detail = { size, pgsize: bitmap.pgsize, bitmap: bitmap.size };
   return iommu.fail(Errno.EINVAL, 'verify_bitmap_size', detail);
 }

@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { bytes, Guest, outcome, PFN, SECTION, VPN, type GuestOptions } from '../test/guest.ts';
+import {
+  bytes,
+  Guest,
+  minus,
+  outcome,
+  PFN,
+  SECTION,
+  VPN,
+  type GuestOptions,
+} from '../test/guest.ts';
 import { IOMMU } from '@pinfold/iommu';
 import { Task, MmStruct } from '@pinfold/mm';
 import {
@@ -322,7 +331,7 @@ describe('a new vaddr for a mapping (VADDR)', () => {
       other.mm.lockedVm = 6;
       expect(made.map(256, 10, VPN + 7, VADDR, other)).toEqual({
         ...{ ret: minus('ENOMEM'), at: 'vfio_change_dma_owner' },
-        detail: { lockedVmPages: 6, morePages: 10, limitPages: 15 },
+        detail: { lockedVmPages: 10, chargedPages: 6, limitPages: 15 },
       });
       expect(made.state()).toBe(before);
       expect([other.mm.lockedVm, made.iommu.vaddrInvalidCount]).toEqual([6, 1]);

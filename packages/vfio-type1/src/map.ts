@@ -124,9 +124,11 @@ function updateVaddr(iommu: VfioIommu, current: Task, args: MapArgs): number {
   }
   const ret = vfioChangeDmaOwner(dma, current);
   if (ret) {
-    const [lockedVmPages, limitPages] = [current.mm.lockedVm, current.memlockPages];
-    const detail = { lockedVmPages, morePages: dma.lockedVm, limitPages };
-    return iommu.fail(-ret, 'vfio_change_dma_owner', detail);
+    return iommu.fail(-ret, 'vfio_change_dma_owner', {
+      lockedVmPages: dma.lockedVm,
+      chargedPages: current.mm.lockedVm,
+      limitPages: current.memlockPages,
+    });
   }
   dma.vaddr = pageNumber(args.vaddr);
   dma.vaddrInvalid = false;

@@ -1,0 +1,36 @@
+import { intelVtd } from '@pinfold/iommu';
+import { MemMap, Memory, mmapMemory, MmStruct, PrescribedLayout, Task } from '@pinfold/mm';
+import {
+  kernelVersion,
+  VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
+  VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
+  VFIO_IOMMU_DIRTY_PAGES_FLAG_START,
+  VFIO_TYPE1v2_IOMMU,
+  VfioContainer,
+  type DirtyBitmap,
+} from '@pinfold/vfio-type1';
+
+const kernel = kernelVersion('6.18');
+const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 32768 }]), kernel.mm);
+const mm = new MmStruct(memory);
+const frames = new PrescribedLayout([{ vpn: 0x10000, pfn: 0x100000, npage: 9, order: 0 }]);
+mmapMemory(mm, { vpn: 0x10000, npage: 9, kind: 'anon', order: 0, frames });
+const container = new VfioContainer({ kernel, memory });
+container.addGroup({ name: 'nic', unit: intelVtd() });
+container.setIommu(VFIO_TYPE1v2_IOMMU);
+container.dirtyPages({ flags: VFIO_IOMMU_DIRTY_PAGES_FLAG_START });
+
+// Nine pages, seven pages into the 64 pages that are read.
+container.mapDma(new Task(mm), { vaddr: 0x1000_0000n, iova: 0x7000n, size: 0x9000n });
+const range = { iova: 0n, size: 0x40000n, bitmap: { pgsize: 4096n, size: 8n } };
+for (const read of ['first', 'second']) {
+  const dirty = container.dirtyPages({ flags: VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP, range });
+  show(read, dirty);
+}
+const flags = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
+show('unmap', container.tryUnmapDma({ flags, ...range }).bitmap);
+
+function show(when: string, bitmap: DirtyBitmap | null): void {
+  const runs = Array.from(bitmap?.runs() ?? [], ([first, count]) => `${count} from ${first} on`);
+  console.log(`${when}: ${runs.join(', ')}`);
+}
