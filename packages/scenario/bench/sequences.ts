@@ -27,7 +27,8 @@ for (let seed = Number(from); seed < Number(from) + Number(runs); seed++) {
     seen.set(result.finding.rule, n);
     if (n > 1) continue;
     console.log(id, result.finding);
-    console.log((await shrink(result.lines, id, result.finding)).join('\n'));
+    if (!process.env.NOSHRINK)
+      console.log((await shrink(result.lines, id, result.finding)).join('\n'));
   }
 }
 console.log(seen, performance.now() - t, { pinned, copied, steps });

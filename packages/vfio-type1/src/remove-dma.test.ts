@@ -145,13 +145,14 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
     test('unmaps less than asked: it is asked for the rest', () => {
       const guest = new Guest({ series }).mmap({ npage: 10 });
       guest.map(0, 10);
-      // The core goes on with what is left, so one call of type1 is enough.
       watch(guest.iommu, { unmap: (_, npage) => Math.min(npage, 3) });
       const counts = guest.counted(() => guest.unmap(0, 10));
+      // Of a driver, the core asks for what is left; of the generic page table, type1 does.
+      const generic = guest.iommu.domainList[0].domain.table.isIommupt === true;
       expect(counts).toMatchObject({
-        iommuUnmapCalls: 1,
-        iommuUnmapPagesCalls: 4,
-        unpinPagesRemoteCalls: 1,
+        iommuUnmapCalls: generic ? 4 : 1,
+        iommuUnmapPagesCalls: generic ? 0 : 4,
+        unpinPagesRemoteCalls: generic ? 4 : 1,
       });
       expect([guest.memory.vmstat.pinsHeld, guest.mm.lockedVm, guest.leaves().length]).toEqual([
         0, 0, 0,

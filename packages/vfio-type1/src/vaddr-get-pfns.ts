@@ -39,7 +39,7 @@ export function vaddrGetPfns(
   vaddr: Vpn,
   npage: number,
   batch: VfioBatch,
-  maxPfnmap = Infinity,
+  maxPfnmap: number = Infinity,
 ): number {
   const { tracer } = iommu.counters;
   tracer?.enter('vaddr_get_pfns', vaddr, npage);

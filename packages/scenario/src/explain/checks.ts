@@ -6,7 +6,7 @@
  */
 import { byteAddress } from '@pinfold/base';
 import type { Failure } from '../failure.ts';
-import { hex, nameOf, type LiveMappings } from './live-mappings.ts';
+import { hex, LiveMappings, nameOf } from './live-mappings.ts';
 
 /** The values of a failed check, read by name. */
 export class Detail {
@@ -73,6 +73,7 @@ function mapping(live: LiveMappings, detail: Detail): string {
 }
 
 const PAGE_LIMIT = 'RLIMIT_MEMLOCK';
+const NO_MAPPINGS = new LiveMappings();
 
 function argumentsOf(what: string, known: string): CheckExplanation['say'] {
   return (d) =>
@@ -213,6 +214,57 @@ export const checks: readonly CheckExplanation[] = [
   },
   { at: 'vfio_dma_do_unmap', sees: ['pgsize'], say: misaligned('iova', 'size') },
   { at: 'vfio_dma_do_unmap', sees: ['iova', 'size'], say: wraps('iova') },
+  {
+    at: 'vfio_iommu_type1_dirty_pages',
+    sees: ['v2'],
+    say: () => 'Dirty tracking needs type1 v2.',
+  },
+  {
+    at: 'vfio_iommu_type1_dirty_pages',
+    sees: ['argsz'],
+    say: (d) =>
+      d.number('argsz') < d.number('minsz') || d.text('flags') === ''
+        ? `argsz is ${d.text('argsz')}: the structure has ${d.text('minsz')} bytes, and GET_BITMAP needs that of its range behind it.`
+        : `flags ${d.text('flags')} have an unknown bit; known are START 1, STOP 2, GET_BITMAP 4.`,
+  },
+  {
+    at: 'vfio_iommu_type1_dirty_pages',
+    sees: ['bitmapPgsize'],
+    say: (d) =>
+      d.text('bitmapPgsize') === d.text('pgsize')
+        ? misaligned('iova', 'size')(d, NO_MAPPINGS)
+        : `The bitmap is for pages of ${d.text('bitmapPgsize')} bytes, but the smallest IOMMU page is ${d.text('pgsize')}.`,
+  },
+  {
+    at: 'vfio_iommu_type1_dirty_pages',
+    sees: ['flags'],
+    say: (d) =>
+      `flags ${d.text('flags')}: exactly one of START 1, STOP 2 and GET_BITMAP 4 is wanted.`,
+  },
+  { at: 'vfio_iommu_type1_dirty_pages', sees: ['iova', 'size'], say: wraps('iova') },
+  { at: 'vfio_iommu_type1_dirty_pages', sees: ['size'], say: () => 'The size is 0.' },
+  {
+    at: 'vfio_iommu_type1_dirty_pages',
+    sees: ['dirtyTracking'],
+    say: () => 'Dirty tracking is off; START turns it on.',
+  },
+  {
+    at: 'vfio_iova_dirty_bitmap',
+    sees: ['dmaIovaPn'],
+    say: (d, live) =>
+      `The range iova ${d.text('iova')}, size ${d.text('size')}, begins or ends inside ${mapping(live, d)}.`,
+  },
+  {
+    at: 'vfio_dma_bitmap_alloc',
+    sees: ['bitsMax'],
+    say: (d) =>
+      `A mapping of ${d.text('bits')} pages is too large for a dirty bitmap, which has at most ${d.text('bitsMax')} bits.`,
+  },
+  {
+    at: 'update_user_bitmap',
+    sees: ['memoryBits'],
+    say: (d) => `The memory for the bitmap ends before the ${d.text('bits')} bits of a mapping.`,
+  },
   {
     at: 'vfio_iommu_type1_attach_group',
     sees: ['vaddrInvalidCount'],
