@@ -72,9 +72,9 @@ describe('recordings that agree', () => {
   it.concurrent('pass', async () => {
     const { code, stdout, stderr } = await pinfold('verify', GOOD);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(counts(stdout)).toEqual({ passed: 19, failed: 0, skipped: 0 });
+    expect(counts(stdout)).toEqual({ passed: 21, failed: 0, skipped: 0 });
     expect(stdout).toMatch(/^kernel +family +recordings +passed +failed +skipped +passed/m);
-    expect(stdout).toMatch(/^6\.18\.15 +b +1 +12 +0 +0 +5 +0 +0 +2 +0 +0$/m);
+    expect(stdout).toMatch(/^6\.18\.15 +b +1 +12 +0 +0 +5 +0 +0 +2 +0 +0 +2 +0 +0$/m);
     expect(stdout).toContain('calls not compared on 6.18.15 (called at attach and detach only)');
   });
 
@@ -87,7 +87,7 @@ describe('recordings that agree', () => {
     const found = join(folder, 'found');
     const { code, stdout } = await pinfold('verify', found, json);
     expect(code).toBe(0);
-    expect(counts(stdout).passed).toBe(2 * 19);
+    expect(counts(stdout).passed).toBe(2 * 21);
   });
 
   it.concurrent('are compared on the levels that were asked for', async () => {
@@ -111,7 +111,7 @@ describe('a recording that does not agree', () => {
     const file = changed('fail/b06.json.gz', WRONG_PINS);
     const { code, stdout, stderr } = await pinfold('verify', file);
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
-    expect(counts(stdout)).toEqual({ passed: 18, failed: 1, skipped: 0 });
+    expect(counts(stdout)).toEqual({ passed: 20, failed: 1, skipped: 0 });
     expect(stdout).toContain(
       `${file}: 1 failed, first trace step 4, state: map iova=0x40000000 va=A size=16M\n` +
         '    pins.acquired: recorded 4095, model 4096\n',
@@ -135,7 +135,7 @@ describe('a recording that does not agree', () => {
     const { code, stdout } = await pinfold('verify', '--json', file);
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({
-      total: { passed: 18, failed: 1, skipped: 0 },
+      total: { passed: 20, failed: 1, skipped: 0 },
       rows: [{ kernel: '6.18.15', family: 'b', recordings: 1 }],
       failures: [{ file, failed: 1 }],
       notPassed: [
@@ -153,8 +153,8 @@ describe('steps that cannot be compared', () => {
   it.concurrent('fail the run when they are too many', async () => {
     const { code, stdout } = await pinfold('verify', changed('skip/b06.json.gz', ...withBench()));
     expect(code).toBe(1);
-    expect(counts(stdout)).toEqual({ passed: 17, failed: 0, skipped: 6 });
-    expect(stdout).toContain('skipped\n  6  bench is not modelled yet\n');
+    expect(counts(stdout)).toEqual({ passed: 19, failed: 0, skipped: 7 });
+    expect(stdout).toContain('skipped\n  7  bench is not modelled yet\n');
     expect(stdout).toContain('more than 5 % are skipped, which --allow-skips accepts\n');
   });
 
@@ -222,7 +222,7 @@ describe('what is no recording', () => {
     const { code, stdout, stderr } = await pinfold('verify', broken, GOOD);
     expect(code).toBe(2);
     expect(stderr).toBe(`pinfold: ${broken}: expected a recording, got an empty file\n`);
-    expect(counts(stdout)).toEqual({ passed: 19, failed: 0, skipped: 0 });
+    expect(counts(stdout)).toEqual({ passed: 21, failed: 0, skipped: 0 });
   });
 
   it.concurrent.each<[string, () => string[], RegExp]>([
@@ -248,8 +248,8 @@ describe('what is no recording', () => {
     ['nothing', () => [], /verify: expected recordings .+, got nothing$/],
     [
       'a level that there is not',
-      () => [GOOD, '--level', 'state,trace'],
-      /--level: expected one of state, table, calls, got 'trace'$/,
+      () => [GOOD, '--level', 'state,bytes'],
+      /--level: expected one of state, table, calls, trace, got 'bytes'$/,
     ],
     [
       'a family that no recording is of',

@@ -8,6 +8,7 @@ const ASM_GENERIC = {
   ESRCH: 3,
   EINTR: 4,
   E2BIG: 7,
+  EBADF: 9,
   EAGAIN: 11,
   ENOMEM: 12,
   EACCES: 13,

@@ -105,13 +105,14 @@ export class IommuDomain {
    */
   map(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
     const { tracer } = this.#counters;
-    const nosync = this.#hasMapNosync ? tracer : null;
     this.#counters.add(Slot.iommuMapCalls, 1);
-    tracer?.enter('iommu_map', iovaPn, pfn, npage);
+    if (tracer === null) return this.#map(iovaPn, pfn, npage, prot);
+    const nosync = this.#hasMapNosync ? tracer : null;
+    tracer.enter('iommu_map', iovaPn, pfn, npage);
     nosync?.enter('iommu_map_nosync', iovaPn, pfn, npage);
     const error = this.#map(iovaPn, pfn, npage, prot);
     nosync?.exit('iommu_map_nosync', error);
-    tracer?.exit('iommu_map', error);
+    tracer.exit('iommu_map', error);
     return error;
   }
 
@@ -145,9 +146,10 @@ export class IommuDomain {
    */
   unmapFast(iovaPn: IovaPn, npage: number, gather: IotlbGather): number {
     const { tracer } = this.#counters;
-    tracer?.enter('iommu_unmap_fast', iovaPn, npage);
+    if (tracer === null) return this.#unmap(iovaPn, npage, gather);
+    tracer.enter('iommu_unmap_fast', iovaPn, npage);
     const unmapped = this.#unmap(iovaPn, npage, gather);
-    tracer?.exit('iommu_unmap_fast', unmapped);
+    tracer.exit('iommu_unmap_fast', unmapped);
     return unmapped;
   }
 

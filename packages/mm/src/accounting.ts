@@ -26,9 +26,10 @@ export function accountLockedVm(
 ): number {
   const { tracer } = mm.memory.counters;
   mm.memory.counters.add(Slot.accountingUpdates, 1);
-  tracer?.enter('__account_locked_vm', pages, inc ? 1 : 0);
+  if (tracer === null) return account(mm, pages, inc, task, bypassRlimit);
+  tracer.enter('__account_locked_vm', pages, inc ? 1 : 0);
   const ret = account(mm, pages, inc, task, bypassRlimit);
-  tracer?.exit('__account_locked_vm', ret);
+  tracer.exit('__account_locked_vm', ret);
   return ret;
 }
 

@@ -92,6 +92,22 @@ describe('MADV_COLLAPSE', () => {
     expect(errors).toEqual(Array(3).fill(-Errno.EINVAL));
   });
 
+  test('is EINVAL for an area that holds no aligned block', () => {
+    const { mm } = bootFaulting(NO_THP);
+    map(mm, BASE + 1, 1022, anonymousMemory);
+    expect(adviseCollapse(mm, BASE + 1, 1022)).toBe(-Errno.EINVAL);
+  });
+
+  test('goes over several areas, and a hole is ENOMEM in the end', () => {
+    const { mm } = anon(512, [0]);
+    map(mm, BASE + 512, 512, anonymousMemory, VM.READ);
+    map(mm, BASE + 1536, 512, anonymousMemory);
+    for (const i of [512, 1536]) touchPage(mm, BASE + i, false);
+    expect(adviseCollapse(mm, BASE, 1024)).toBe(0);
+    expect(adviseCollapse(mm, BASE, 2048)).toBe(-Errno.ENOMEM);
+    expect([0, 512, 1536].map((i) => entryAt(mm, BASE + i)?.level)).toEqual([1, 1, 1]);
+  });
+
   test('is ENOMEM where nothing is mapped', () => {
     const { mm } = anon(512, [0]);
     expect(adviseCollapse(mm, BASE + 512, 512)).toBe(-Errno.ENOMEM);

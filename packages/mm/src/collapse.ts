@@ -3,13 +3,13 @@
  *
  * @source mm/khugepaged.c madvise_collapse, collapse_huge_page, 6.16
  */
-import { Errno, offsetIn, pagesOf, PMD_ORDER, type Vpn } from '@pinfold/base';
+import { Errno, pagesOf, PMD_ORDER, type Vpn } from '@pinfold/base';
 import { allocCopyOfFolio } from './fault-folio.ts';
 import { folioMaybeDmaPinned, folioPutRefs } from './folio.ts';
 import { PG } from './memmap.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
-import { VM } from './vma.ts';
+import { VM, type Vma } from './vma.ts';
 
 /**
  * Collapses every aligned 2 MiB block of a range of anonymous memory that is not a THP yet, whatever
@@ -23,16 +23,32 @@ import { VM } from './vma.ts';
  * @source mm/khugepaged.c madvise_collapse, 6.16
  */
 export function adviseCollapse(mm: MmStruct, vpn: Vpn, npage: number): number {
-  const vma = mm.vmas.lookup(vpn);
-  if (vma === null || vma.end < vpn + npage) return -Errno.ENOMEM;
-  if (vma.ops?.anonymous !== true || vma.flags & VM.NOHUGEPAGE) return -Errno.EINVAL;
+  const end = vpn + npage;
+  let mapped = 0;
+  for (const vma of mm.vmas.overlapping(vpn, end)) {
+    const [from, to] = [Math.max(vpn, vma.start), Math.min(end, vma.end)];
+    const error = collapseIn(mm, vma, from, to);
+    if (error !== 0) return error;
+    mapped += to - from;
+  }
+  return mapped < npage ? -Errno.ENOMEM : 0;
+}
+
+/** Collapses the blocks of a range of one VMA; the last failure counts, and memory ends it. */
+function collapseIn(mm: MmStruct, vma: Vma, from: Vpn, to: Vpn): number {
   const pages = pagesOf(PMD_ORDER);
-  const first = vpn + ((pages - offsetIn(vpn, PMD_ORDER)) % pages);
+  const fits = nextBlock(vma.start) + pages <= vma.end;
+  if (vma.ops?.anonymous !== true || vma.flags & VM.NOHUGEPAGE || !fits) return -Errno.EINVAL;
   let error = 0;
-  for (let at = first; at + pages <= vpn + npage; at += pages) {
+  for (let at = nextBlock(from); at + pages <= to && error !== -Errno.ENOMEM; at += pages) {
     error = collapseBlock(mm, at) || error;
   }
   return error;
+}
+
+/** The first aligned block of 2 MiB at or after a page. */
+function nextBlock(vpn: Vpn): Vpn {
+  return Math.ceil(vpn / pagesOf(PMD_ORDER)) * pagesOf(PMD_ORDER);
 }
 
 function collapseBlock(mm: MmStruct, vpn: Vpn): number {

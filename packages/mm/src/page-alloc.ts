@@ -41,6 +41,8 @@ class FreeArea {
   readonly #virgin: { readonly first: number; readonly count: number }[];
   #virginBlocks: number;
   #virginUsed = 0;
+  /** Numbers drawn from the seeded order. */
+  #drawn = 0;
   readonly #permute: (index: number) => number;
   /** Per order: first frames of free blocks; an entry is stale unless `#orderOf` confirms it. */
   readonly #lists: Pfn[][] = Array.from({ length: MAX_PAGE_ORDER + 1 }, () => []);
@@ -71,7 +73,7 @@ class FreeArea {
         if (pfn >= 0) return this.#expand(pfn, from, order);
       }
       if (this.#virginUsed === this.#virginBlocks) return -1;
-      const block = this.#nthVirgin(this.#permute(this.#virginUsed++));
+      const block = this.#nextVirgin();
       for (const [pfn, blockOrder] of fragment(block)) this.#push(pfn, blockOrder);
     }
   }
@@ -127,6 +129,15 @@ class FreeArea {
   #expand(pfn: Pfn, from: number, order: number): Pfn {
     for (let size = from - 1; size >= order; size--) this.#push(pfn + pagesOf(size), size);
     return pfn;
+  }
+
+  /** The next block of the seeded order, in which a GiB that was set aside has left gaps. */
+  #nextVirgin(): Pfn {
+    this.#virginUsed++;
+    for (;;) {
+      const block = this.#nthVirgin(this.#permute(this.#drawn++));
+      if (block >= 0) return block;
+    }
   }
 
   #nthVirgin(index: number): Pfn {

@@ -249,14 +249,14 @@ export class PlainSpace {
   }
 
   collapse(vpn: number, end: number): number {
-    const area = this.areas.get(vpn);
-    if (area === undefined || this.#runEnd(vpn, end) < end) return -Errno.ENOMEM;
-    if (area.what !== 'anon' || area.advice === 'nohuge') return -Errno.EINVAL;
-    let error = 0;
-    for (let at = Math.ceil(vpn / BLOCK) * BLOCK; at + BLOCK <= end; at += BLOCK) {
-      error = this.#collapseBlock(at) || error;
+    for (let at = vpn; at < end;) {
+      const area = this.areas.get(at);
+      const stop = area ? this.#runEnd(at, end) : at + 1;
+      const error = area ? this.#collapseRun(at, stop, area) : 0;
+      if (error !== 0) return error;
+      at = stop;
     }
-    return error;
+    return this.#mappedUpTo(vpn, end) < end ? -Errno.ENOMEM : 0;
   }
 
   /** A child; null with the parent's pages shared as far as it came, if memory ran out. */
@@ -588,6 +588,20 @@ export class PlainSpace {
     this.#splitAt(from);
     this.#splitAt(to);
     for (let at = from; at < to; at++) this.#drop([at]);
+  }
+
+  #collapseRun(from: number, to: number, area: PlainArea): number {
+    let start = from;
+    while (this.#goesOn(start - 1)) start--;
+    const blockEnd = Math.ceil(start / BLOCK) * BLOCK + BLOCK;
+    const holdsBlock = this.#runEnd(start, blockEnd) === blockEnd;
+    if (area.what !== 'anon' || area.advice === 'nohuge' || !holdsBlock) return -Errno.EINVAL;
+    let error = 0;
+    for (let at = Math.ceil(from / BLOCK) * BLOCK; at + BLOCK <= to; at += BLOCK) {
+      error = this.#collapseBlock(at) || error;
+      if (error === -Errno.ENOMEM) break;
+    }
+    return error;
   }
 
   #collapseBlock(first: number): number {

