@@ -28,6 +28,7 @@ const tasks = {
   // Relative paths among the arguments are relative to where the user stands, not to the root.
   pinfold: [{ command: pinfold, cwd: process.env.INIT_CWD ?? process.cwd() }],
   'bench:twin': [{ command: [...source, 'packages/bench/bench/twin.ts'] }],
+  'test:sequences': [{ command: [...source, 'packages/scenario/bench/sequences.ts'] }],
   'bench:memory': [{ command: [...source, 'packages/bench/bench/memory.ts'] }],
   build: [{ command: ['turbo', 'run', 'build'] }],
   typecheck: [{ command: ['turbo', 'run', 'typecheck', 'typecheck:root'] }],

@@ -21,6 +21,7 @@ import { IotlbGather } from './iotlb-gather.ts';
 import { iommuPgsize, Pgsize } from './pgsize.ts';
 import { X86_MSI_REGION, type ResvRegion } from './resv-region.ts';
 import type { IommuKind, IommuRules } from './rules.ts';
+import { TracedDriver } from './traced-driver.ts';
 
 /** Facts of one IOMMU. */
 export interface IommuUnit {
@@ -106,13 +107,15 @@ export class IommuDomain {
   map(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
     const { tracer } = this.#counters;
     this.#counters.add(Slot.iommuMapCalls, 1);
-    if (tracer === null) return this.#map(iovaPn, pfn, npage, prot);
-    const nosync = this.#hasMapNosync ? tracer : null;
-    tracer.enter('iommu_map', iovaPn, pfn, npage);
-    nosync?.enter('iommu_map_nosync', iovaPn, pfn, npage);
-    const error = this.#map(iovaPn, pfn, npage, prot);
-    nosync?.exit('iommu_map_nosync', error);
-    tracer.exit('iommu_map', error);
+    if (tracer !== null) this.#enterMap(tracer, iovaPn, pfn, npage);
+    let error = -Errno.EINVAL;
+    if (!this.#misaligned(iovaPn, npage) && !this.#misaligned(pfn, npage)) {
+      error = this.table.isIommupt
+        ? this.#mapRange(iovaPn, pfn, npage, prot)
+        : this.#mapBySize(iovaPn, pfn, npage, prot);
+      if (error !== 0) this.unmap(iovaPn, this.#mapped);
+    }
+    if (tracer !== null) this.#exitMap(tracer, error);
     return error;
   }
 
@@ -216,14 +219,14 @@ export class IommuDomain {
     out.npage = first === 0 ? 0 : n;
   }
 
-  /** iommu_map_nosync: what was done before a refusal is undone. */
-  #map(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
-    if (this.#misaligned(iovaPn, npage) || this.#misaligned(pfn, npage)) return -Errno.EINVAL;
-    const error = this.table.isIommupt
-      ? this.#mapRange(iovaPn, pfn, npage, prot)
-      : this.#mapBySize(iovaPn, pfn, npage, prot);
-    if (error !== 0) this.unmap(iovaPn, this.#mapped);
-    return error;
+  #enterMap(tracer: Tracer, iovaPn: IovaPn, pfn: Pfn, npage: number): void {
+    tracer.enter('iommu_map', iovaPn, pfn, npage);
+    if (this.#hasMapNosync) tracer.enter('iommu_map_nosync', iovaPn, pfn, npage);
+  }
+
+  #exitMap(tracer: Tracer, error: number): void {
+    if (this.#hasMapNosync) tracer.exit('iommu_map_nosync', error);
+    tracer.exit('iommu_map', error);
   }
 
   /** __iommu_unmap. */
@@ -247,15 +250,14 @@ export class IommuDomain {
   #mapBySize(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
     const { table } = this;
     const { tracer } = this.#counters;
+    const driver = tracer === null ? table : new TracedDriver(table, tracer);
     let done = 0;
     let calls = 0;
     let error = 0;
     while (done < npage && error === 0) {
       iommuPgsize(table.pageOrders, iovaPn + done, pfn + done, npage - done, this.#pgsize);
       const { order, count } = this.#pgsize;
-      tracer?.enter('intel_iommu_map_pages', iovaPn + done, pfn + done, pagesOf(order), count);
-      error = table.mapPages(iovaPn + done, pfn + done, order, count, prot);
-      tracer?.exit('intel_iommu_map_pages', error);
+      error = driver.mapPages(iovaPn + done, pfn + done, order, count, prot);
       done += table.mapped;
       calls++;
     }
@@ -268,14 +270,13 @@ export class IommuDomain {
   #unmapBySize(iovaPn: IovaPn, npage: number, gather: IotlbGather): number {
     const { table } = this;
     const { tracer } = this.#counters;
+    const driver = tracer === null ? table : new TracedDriver(table, tracer);
     let done = 0;
     let calls = 0;
     while (done < npage) {
       iommuPgsize(table.pageOrders, iovaPn + done, iovaPn + done, npage - done, this.#pgsize);
       const { order, count } = this.#pgsize;
-      tracer?.enter('intel_iommu_unmap_pages', iovaPn + done, pagesOf(order), count);
-      const unmapped = table.unmapPages(iovaPn + done, order, count, gather);
-      tracer?.exit('intel_iommu_unmap_pages', unmapped);
+      const unmapped = driver.unmapPages(iovaPn + done, order, count, gather);
       calls++;
       if (unmapped === 0) break;
       done += unmapped;

@@ -26,20 +26,8 @@ export function accountLockedVm(
 ): number {
   const { tracer } = mm.memory.counters;
   mm.memory.counters.add(Slot.accountingUpdates, 1);
-  if (tracer === null) return account(mm, pages, inc, task, bypassRlimit);
-  tracer.enter('__account_locked_vm', pages, inc ? 1 : 0);
-  const ret = account(mm, pages, inc, task, bypassRlimit);
-  tracer.exit('__account_locked_vm', ret);
-  return ret;
-}
-
-function account(
-  mm: MmStruct,
-  pages: number,
-  inc: boolean,
-  task: Task,
-  bypassRlimit: boolean,
-): number {
+  if (tracer !== null) tracer.enter('__account_locked_vm', pages, inc ? 1 : 0);
+  let ret = 0;
   if (!inc) {
     if (pages > mm.lockedVm) {
       mm.memory.warnOnce(
@@ -48,9 +36,8 @@ function account(
       );
     }
     mm.lockedVm -= pages;
-    return 0;
-  }
-  if (!bypassRlimit && mm.lockedVm + pages > task.memlockPages) return -Errno.ENOMEM;
-  mm.lockedVm += pages;
-  return 0;
+  } else if (bypassRlimit || mm.lockedVm + pages <= task.memlockPages) mm.lockedVm += pages;
+  else ret = -Errno.ENOMEM;
+  if (tracer !== null) tracer.exit('__account_locked_vm', ret);
+  return ret;
 }

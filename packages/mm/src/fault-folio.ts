@@ -6,6 +6,7 @@
 import { isAligned, pagesOf, Slot, type Pfn, type Vpn } from '@pinfold/base';
 import { FrameRun, LONGTERM_PIN } from './frame-source.ts';
 import { PG } from './memmap.ts';
+import { reservesHugePages } from './hugetlb-reserve.ts';
 import type { MmStruct } from './mm-struct.ts';
 
 /**
@@ -24,17 +25,25 @@ export function vmaAllocFolio(mm: MmStruct, vpn: Vpn, order: number, flags: numb
   const { memmap } = mm.memory;
   const frames = mm.frames ?? mm.memory.frames;
   const pool = flags & PG.hugetlb ? mm.memory.hugetlbPool(order) : null;
-  if (frames === null || pool?.take() === false) return -1;
+  const reserved = pool !== null && isReserved(mm, vpn);
+  if (frames === null || pool?.take(reserved) === false) return -1;
   const pin = mm.memory.memallocPin ? LONGTERM_PIN : 0;
   const run = new FrameRun();
   frames.framesFor(vpn, pagesOf(order), order, run, flags | pin);
   const fits = order === 0 || (run.order === order && run.npage === pagesOf(order));
   if (run.pfn < 0 || !fits || !isAligned(run.pfn, order)) {
     pool?.free();
+    if (reserved) pool.reserve(1);
     return -1;
   }
   memmap.allocFolio(run.pfn, order, flags);
   return run.pfn;
+}
+
+/** Whether the VMA at a page has reserved the huge page that it needs first. */
+function isReserved(mm: MmStruct, vpn: Vpn): boolean {
+  const vma = mm.vmas.lookup(vpn);
+  return vma !== null && reservesHugePages(vma) && mm.pageTable.pfnAt(vpn) < 0;
 }
 
 /**

@@ -10,6 +10,7 @@ import { Errno, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
 import { splitHugePmd } from './anon.ts';
 import { allocCopyOfFolio } from './fault-folio.ts';
 import { folioMaybeDmaPinned, folioRefAdd } from './folio.ts';
+import { reservesHugePages } from './hugetlb-reserve.ts';
 import { PG } from './memmap.ts';
 import { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
@@ -27,7 +28,9 @@ import { exitMmap } from './zap.ts';
  */
 export function dupMmap(parent: MmStruct, child: MmStruct): number {
   for (const vma of parent.vmas) {
-    child.vmas.insert(new Vma(vma.start, vma.end, vma.flags & ~VM.LOCKED, vma.ops, vma.pgoff));
+    // The child reserves no huge pages for what it may come to write.
+    const flags = (vma.flags & ~VM.LOCKED) | (reservesHugePages(vma) ? VM.NORESERVE : 0);
+    child.vmas.insert(new Vma(vma.start, vma.end, flags, vma.ops, vma.pgoff));
   }
   for (const vma of parent.vmas) {
     const shared = (vma.flags & (VM.SHARED | VM.PFNMAP)) === VM.SHARED;

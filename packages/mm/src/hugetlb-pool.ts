@@ -35,14 +35,25 @@ export class HugetlbPool {
   }
 
   /**
-   * Takes a page for a fault, a reserved one if there is any.
+   * Gives reservations back that were not used.
    *
-   * @returns false if the pool is empty
+   * @param pages number of huge pages
    */
-  take(): boolean {
-    if (this.freeHugePages === 0) return false;
+  unreserve(pages: number): void {
+    this.resvHugePages -= pages;
+  }
+
+  /**
+   * Takes a page for a fault.
+   *
+   * @param reserved whether the mapping has reserved it; else only a page that nobody has reserved
+   *   will do
+   * @returns false if there is none
+   */
+  take(reserved = false): boolean {
+    if (this.freeHugePages === (reserved ? 0 : this.resvHugePages)) return false;
     this.freeHugePages--;
-    if (this.resvHugePages > 0) this.resvHugePages--;
+    if (reserved) this.resvHugePages--;
     return true;
   }
 

@@ -19,7 +19,7 @@ import { HUGE_PFN } from '../test/free-frames.ts';
 import { touchPage, VM_FAULT } from './fault.ts';
 import { HugetlbMemory } from './hugetlb.ts';
 import { PG } from './memmap.ts';
-import { doMmap, munmap } from './syscalls.ts';
+import { adviseDontneed, doMmap, munmap } from './syscalls.ts';
 import { unpinUserPages } from './unpin.ts';
 import { VM } from './vma.ts';
 import { exitMmap } from './zap.ts';
@@ -95,6 +95,45 @@ describe('mmap', () => {
     expect(stateOf(machine)).toEqual(before);
     expect(doMmap(machine.mm, { ...second, npage: 512 })).toBe(0);
     expect(pool?.resvHugePages).toBe(3);
+  });
+
+  test('must not cut a huge page', () => {
+    const { mm, memory } = hugetlb(1, { hugePages: 2 });
+    for (const [vpn, npage, pgoff] of [
+      [BASE + 1025, 512, 0],
+      [BASE + 1024, 100, 0],
+      [BASE + 1024, 512, 1],
+    ]) {
+      const call = { vpn, npage, pgoff, flags: RW | VM.HUGETLB, ops: huge2m };
+      expect(doMmap(mm, call)).toBe(-Errno.EINVAL);
+    }
+    expect(memory.hugetlbPool(9)?.resvHugePages).toBe(1);
+  });
+
+  test.each<[string, (machine: Faulting) => void]>([
+    ['munmap', ({ mm }) => munmap(mm, BASE, 1024)],
+    ['the end of the process', ({ mm }) => exitMmap(mm)],
+  ])('what was reserved and not used is given back at %s', (_, end) => {
+    const machine = hugetlb(2, { hugePages: 3 });
+    touchPage(machine.mm, BASE, true);
+    end(machine);
+    expect(machine.memory.hugetlbPool(9)).toMatchObject({ freeHugePages: 3, resvHugePages: 0 });
+  });
+
+  test('a page that was dropped is reserved again', () => {
+    const { mm, memory } = hugetlb(2, { hugePages: 2 });
+    touchPage(mm, BASE, true);
+    expect(adviseDontneed(mm, BASE, 1024)).toBe(0);
+    expect(memory.hugetlbPool(9)).toMatchObject({ freeHugePages: 2, resvHugePages: 2 });
+  });
+
+  test('a fault without a reservation finds only what nobody has reserved', () => {
+    const { mm, memory } = hugetlb(1, { hugePages: 1 });
+    const other = { vpn: BASE + 512, npage: 512, ops: huge2m };
+    expect(doMmap(mm, { ...other, flags: RW | VM.HUGETLB | VM.NORESERVE })).toBe(0);
+    expect(touchPage(mm, BASE + 512, true)).toBe(VM_FAULT.SIGBUS);
+    expect(touchPage(mm, BASE, true)).toBe(0);
+    expect(memory.hugetlbPool(9)).toMatchObject({ freeHugePages: 0, resvHugePages: 0 });
   });
 
   test('reserves nothing with MAP_NORESERVE', () => {

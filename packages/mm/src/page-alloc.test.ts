@@ -153,6 +153,15 @@ describe('huge pages that are set aside', () => {
     expect(take(9)).toBe(huge[0]);
   });
 
+  test('leave all the rest to be handed out', () => {
+    const buddy = new BuddyAllocator(RANGES, { seed: 3 });
+    buddy.setAside(18, 1);
+    let pages = 0;
+    while (buddy.allocPages(MAX_PAGE_ORDER, true) >= 0) pages += 2 ** MAX_PAGE_ORDER;
+    expect(pages).toBe(4 * GIB - LOW);
+    expect(buddy.freePages('NORMAL')).toBe(0);
+  });
+
   test('are as many as fit', () => {
     // The GiB with the CMA area is not whole, nor is the lowest.
     expect(new BuddyAllocator(RANGES).setAside(18, 100)).toBe(2);

@@ -5,6 +5,7 @@
  */
 import { Errno, InputError, isAligned, offsetIn, pagesOf, type Vpn } from '@pinfold/base';
 import { faultErrno, touchPage, type VmOperations } from './fault.ts';
+import { reservesHugePages, restoreReserve, unreserveRange } from './hugetlb-reserve.ts';
 import type { MmStruct, Task } from './mm-struct.ts';
 import { MAX_VPN, PTE } from './page-table.ts';
 import { VM, Vma } from './vma.ts';
@@ -29,7 +30,7 @@ export interface MmapCall {
  *
  * @param mm address space
  * @param call where, what and how
- * @returns 0; -EEXIST when something is mapped there; -ENOMEM above 47 address bits, or when the
+ * @returns 0; -EINVAL when it cuts a hugetlb page; -EEXIST when something is mapped there; -ENOMEM above 47 address bits, or when the
  *   hugetlb pool has too few pages
  * @throws {InputError} when the range is empty
  * @source mm/mmap.c do_mmap, 6.16
@@ -38,11 +39,11 @@ export function doMmap(mm: MmStruct, call: MmapCall): number {
   const { vpn, npage, flags, ops, pgoff = 0 } = call;
   if (!(npage > 0))
     throw new InputError(`mapping at virtual page ${vpn}`, 'at least one page', `${npage} pages`);
+  if (![vpn, npage, pgoff].every((pages) => isAligned(pages, ops.order))) return -Errno.EINVAL;
   if (vpn + npage > MAX_VPN / 2) return -Errno.ENOMEM;
   const vma = new Vma(vpn, vpn + npage, flags | VM.MAYWRITE, ops, pgoff);
   if (mm.vmas.overlapping(vma.start, vma.end).length > 0) return -Errno.EEXIST;
-  const pool =
-    flags & VM.HUGETLB && !(flags & VM.NORESERVE) ? mm.memory.hugetlbPool(ops.order) : null;
+  const pool = reservesHugePages(vma) ? mm.memory.hugetlbPool(ops.order) : null;
   if (pool?.reserve(npage / pagesOf(ops.order)) === false) return -Errno.ENOMEM;
   mm.vmas.insert(vma);
   mm.vmas.mergeAround(vma.start, vma.end);
@@ -66,6 +67,7 @@ export function munmap(mm: MmStruct, vpn: Vpn, npage: number): number {
       mm.lockedVm -= Math.min(end, vma.end) - Math.max(vpn, vma.start);
     }
   }
+  unreserveRange(mm, vpn, end);
   zapRange(mm, vpn, end);
   mm.vmas.replace(vpn, end, () => null);
   freePgtables(mm, vpn, end);
@@ -132,8 +134,9 @@ export function adviseDontneed(mm: MmStruct, vpn: Vpn, npage: number): number {
     const start = Math.max(vpn, vma.start);
     const order = vma.ops?.order ?? 0;
     if (vma.flags & (VM.LOCKED | VM.PFNMAP) || !isAligned(start, order)) return -Errno.EINVAL;
-    const stop = Math.min(end, vma.end);
-    zapRange(mm, start, stop - offsetIn(stop, order));
+    const whole = Math.min(end, vma.end);
+    const stop = whole - offsetIn(whole, order);
+    restoreReserve(mm, start, stop, () => zapRange(mm, start, stop));
   }
   return mappedUpTo(mm, vpn, end) < end ? -Errno.ENOMEM : 0;
 }

@@ -8,6 +8,7 @@
 import { offsetIn, pagesOf, PMD_ORDER, type Vpn } from '@pinfold/base';
 import { splitHugePmd } from './anon.ts';
 import { folioPutRefs } from './folio.ts';
+import { unreserveRange } from './hugetlb-reserve.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { MAX_VPN, PTE } from './page-table.ts';
 
@@ -69,6 +70,7 @@ export function freePgtables(mm: MmStruct, start: Vpn, end: Vpn): void {
  * @source mm/mmap.c exit_mmap, 6.16
  */
 export function exitMmap(mm: MmStruct): void {
+  unreserveRange(mm, 0, MAX_VPN);
   for (const vma of [...mm.vmas]) zapRange(mm, vma.start, vma.end);
   mm.vmas.replace(0, MAX_VPN, () => null);
   mm.memory.addressSpaces.delete(mm);

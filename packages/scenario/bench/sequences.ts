@@ -13,6 +13,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { kernelVersions } from '@pinfold/vfio-type1';
 import { injectionFiles } from '../test/injection-plan.ts';
 import {
   addTally,
@@ -101,12 +102,13 @@ function report(progress: Progress, next: number): string {
   const { tally, tries, findings, sequences } = progress;
   const list = (entries: Iterable<readonly [string, string | number]>): string =>
     Array.from(entries, ([name, value]) => `${name} ${value}`).join(', ') || 'none';
+  const clean = kernelVersions.map(({ series }) => [series, tally.clean[series] ?? 0] as const);
   const steps = Object.entries(tally.steps).map(
     ([op, [all, good]]) => [op, `${good}/${all}`] as const,
   );
   return [
     `${sequences} sequences in ${progress.seconds.toFixed(0)} s; the next is --from ${next}`,
-    `without violation: ${list(Object.entries(tally.clean))}`,
+    `without violation: ${list(clean)}`,
     `steps (good/all): ${list(steps)}`,
     `pages: ${tally.pinned} pinned, ${tally.copied} copied`,
     `faults injected: ${list(tries)}`,

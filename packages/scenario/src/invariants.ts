@@ -405,7 +405,7 @@ export class InvariantAudit {
     let done = 0;
     let at = 0;
     for (const { iovaPn, pfn, order, prot } of leaves) {
-      if (dma && done === dma.npage) {
+      if (dma?.npage === done) {
         dma = iommu.dmaList.next(dma);
         done = at = 0;
       }

@@ -95,8 +95,8 @@ const PCI_COMMAND_MEMORY = 2;
 interface Device {
   readonly group: IommuGroup;
   readonly bars: ReadonlyMap<number, PciBar>;
-  /** Whether the group's file is open: it is in a container. */
-  inContainer: boolean;
+  /** The container that its group has joined, null while the group is not open. */
+  container: VfioContainer | null;
   open: boolean;
 }
 
@@ -140,7 +140,7 @@ export class ModelMachine implements Machine {
         {
           group: { name, unit },
           bars: new Map(bars.map(({ bar, pfn, npage }) => [bar, new PciBar(pfn, npage)])),
-          inContainer: false,
+          container: null,
           open: false,
         },
       ]),
@@ -390,7 +390,7 @@ export class ModelMachine implements Machine {
   #changedTable(): IommuTable | undefined {
     const first = this.#groups.at(0);
     if (!first) return undefined;
-    const domain = this.#container?.domainOf(first.group);
+    const domain = first.container?.domainOf(first.group);
     const table = domain ? iommuTableOf(domain) : NO_TABLE;
     const text = JSON.stringify(table);
     if (text === this.#table) return undefined;
@@ -437,18 +437,19 @@ export class ModelMachine implements Machine {
 
   /** Opens a group, which one process may do once at a time, and puts it into the container. */
   #join(device: Device): void {
-    if (device.inContainer) throw new KernelError('open', Errno.EBUSY, 'vfio_group_fops_open', {});
-    this.#needContainer().addGroup(device.group);
-    device.inContainer = true;
+    if (device.container) throw new KernelError('open', Errno.EBUSY, 'vfio_group_fops_open', {});
+    const container = this.#needContainer();
+    container.addGroup(device.group);
+    device.container = container;
     this.#groups.push(device);
   }
 
   #leave(device: Device): void {
-    if (!device.inContainer)
+    if (!device.container)
       throw new KernelError('ioctl', Errno.EBADF, 'ioctl', { group: 'not open' });
     this.#closeDevice(device);
-    this.#needContainer().removeGroup(device.group);
-    device.inContainer = false;
+    device.container.removeGroup(device.group);
+    device.container = null;
     this.#groups = this.#groups.filter((other) => other !== device);
   }
 
@@ -460,8 +461,8 @@ export class ModelMachine implements Machine {
 
   /** VFIO_GROUP_GET_DEVICE_FD: the group must be in a container that has its IOMMU. */
   #openDevice(device: Device): number {
-    const attached = device.inContainer && this.#container?.domainOf(device.group);
-    if (!attached) return device.inContainer ? -Errno.EINVAL : -Errno.EBADF;
+    if (!device.container) return -Errno.EBADF;
+    if (!device.container.domainOf(device.group)) return -Errno.EINVAL;
     device.open = true;
     for (const bar of device.bars.values()) bar.enabled = true;
     return 0;

@@ -66,10 +66,10 @@ export class Faults {
   }
 
   #wrapFrames(frames: FrameSource): void {
-    const { framesFor } = frames;
+    const framesFor = frames.framesFor.bind(frames);
     frames.framesFor = (vpn, npage, order, out, pageFlags): void => {
       if (this.#fires('frame')) out.pfn = -1;
-      else framesFor.call(frames, vpn, npage, order, out, pageFlags);
+      else framesFor(vpn, npage, order, out, pageFlags);
     };
   }
 
@@ -78,10 +78,10 @@ export class Faults {
    * its page is found absent, and the fault gets no frame.
    */
   #wrapGup({ vmas, pageTable }: MmStruct): void {
-    const { lookup } = vmas;
-    const { walk } = pageTable;
+    const lookup = vmas.lookup.bind(vmas);
+    const walk = pageTable.walk.bind(pageTable);
     vmas.lookup = (vpn): Vma | null => {
-      const vma = lookup.call(vmas, vpn);
+      const vma = lookup(vpn);
       if (!vma?.ops || vma.flags & VM.PFNMAP || !this.#fires('GUP ENOMEM', 'GUP EFAULT'))
         return vma;
       if (this.#kind === 'GUP EFAULT') return null;
@@ -94,17 +94,17 @@ export class Faults {
       const ops = { name, anonymous, dirtyTracking, order, fault };
       return Object.assign(vma.part(vma.start, vma.end), { ops });
     };
-    pageTable.walk = (vpn): boolean => !this.#absent && walk.call(pageTable, vpn);
+    pageTable.walk = (vpn): boolean => !this.#absent && walk(vpn);
   }
 
   #wrapTable(table: IoPageTable): void {
     if (this.#tables.has(table)) return;
     this.#tables.add(table);
-    const { mapPages } = table;
+    const mapPages = table.mapPages.bind(table);
     table.mapPages = (iovaPn, pfn, order, count, prot): number => {
-      if (!this.#fires('iommu_map')) return mapPages.call(table, iovaPn, pfn, order, count, prot);
+      if (!this.#fires('iommu_map')) return mapPages(iovaPn, pfn, order, count, prot);
       const half = Math.floor(count / 2);
-      if (half > 0) mapPages.call(table, iovaPn, pfn, order, half, prot);
+      if (half > 0) mapPages(iovaPn, pfn, order, half, prot);
       else Object.assign(table, { mapped: 0 });
       return -Errno.ENOMEM;
     };

@@ -52,10 +52,10 @@ export class InjectionRun {
    * @returns tries and findings; it ends at the first finding
    */
   async run(lines: readonly string[], name: string): Promise<InjectionResult> {
-    for (const { line, text, evaluate } of parseScenario(lines, name).steps) {
-      this.#where = `${name}:${line}: ${text}`;
+    for (const step of parseScenario(lines, name).steps) {
+      this.#where = `${name}:${step.line}: ${step.text}`;
       try {
-        await this.#step(evaluate(this.#regions));
+        await this.#step(step.evaluate(this.#regions));
       } catch (error) {
         // What the machine cannot do is left out.
         if (!(error instanceof InputError)) this.#find(errorText(error));

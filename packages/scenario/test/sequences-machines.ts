@@ -1,5 +1,5 @@
 /** The machines on which random sequences run: what differs is the memory, and what it leads to. */
-import { type MemoryRange } from '@pinfold/mm';
+import type { MemoryRange } from '@pinfold/mm';
 import { DEFAULT_FACTS, type MachineFacts } from '../src/index.ts';
 
 /** A machine for random sequences. */

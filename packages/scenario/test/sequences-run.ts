@@ -69,8 +69,9 @@ export async function runSequence(
 
 function makeMachine(machine: SequenceMachine, kernel: string, seed: number): ModelMachine {
   const { facts, fragmentation = 0 } = machine;
-  const buddy = { seed: machine.name === 'guest' ? 1 : seed, fragmentation };
-  return new ModelMachine({ kernel: kernelVersion(kernel), facts, buddy });
+  return new ModelMachine({
+    ...{ kernel: kernelVersion(kernel), facts, buddy: { seed, fragmentation } },
+  });
 }
 
 async function runSteps(
@@ -81,9 +82,10 @@ async function runSteps(
   done: Map<string, [number, number]>,
 ): Promise<Finding | null> {
   const regions = new Map<string, Region>();
-  for (const { text, line, op, evaluate } of scenario.steps) {
+  for (const step of scenario.steps) {
+    const { text, line, op } = step;
     const where = `line ${line}: ${text}`;
-    const operation = attempt(() => evaluate(regions));
+    const operation = attempt(() => step.evaluate(regions));
     // A region whose mmap failed: the step cannot be done.
     if (operation instanceof InputError) continue;
     if (operation instanceof Error) return findingOf(operation, where);

@@ -52,7 +52,7 @@ class Writer {
 
   constructor(machine: SequenceMachine, seed: number) {
     this.machine = machine;
-    const mixed = [...machine.name].reduce(
+    const mixed = Array.from(machine.name).reduce(
       (hash, c) => hash * 31 + c.charCodeAt(0),
       seed * 2654435761,
     );

@@ -34,14 +34,15 @@ export class DeviceWatch {
     watchDomains();
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- the patched calls find it there
     current = this;
-    const { framesFor, framesFreed } = frames;
+    const framesFor = frames.framesFor.bind(frames);
+    const framesFreed = frames.framesFreed?.bind(frames);
     frames.framesFor = (vpn, npage, order, out: FrameRun, pageFlags): void => {
-      framesFor.call(frames, vpn, npage, order, out, pageFlags);
+      framesFor(vpn, npage, order, out, pageFlags);
       if (out.pfn >= 0) this.#check(out.pfn, 2 ** out.order, 'handed out');
     };
     frames.framesFreed = (pfn, order, pageFlags): void => {
       this.#check(pfn, 2 ** order, 'freed');
-      framesFreed?.call(frames, pfn, order, pageFlags);
+      framesFreed?.(pfn, order, pageFlags);
     };
   }
 
@@ -111,6 +112,7 @@ function watchDomains(): void {
   if (watching) return;
   watching = true;
   const domain = IommuDomain.prototype;
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- each is called on its own domain
   const { map, unmap, unmapFast, iotlbSync } = domain;
   domain.map = function (this: IommuDomain, iovaPn, pfn, npage, prot): number {
     const ret = map.call(this, iovaPn, pfn, npage, prot);

@@ -20,27 +20,22 @@ import type { VfioDma } from './dma.ts';
 export function vfioLockAcct(dma: VfioDma, npage: number, async: boolean): number {
   if (npage === 0) return 0;
   const { tracer } = dma.mm.memory.counters;
-  if (tracer === null) return lockAcct(dma, npage, async);
-  tracer.enter('vfio_lock_acct', npage, async ? 1 : 0);
-  const ret = lockAcct(dma, npage, async);
-  tracer.exit('vfio_lock_acct', ret);
-  return ret;
-}
-
-function lockAcct(dma: VfioDma, npage: number, async: boolean): number {
-  if (async && dma.mm.mmUsers === 0) return -Errno.ESRCH;
-  const ret = mmLockAcct(dma.mm, npage, dma.task, dma.lockCap);
-  if (ret === 0) dma.lockedVm += npage;
+  if (tracer !== null) tracer.enter('vfio_lock_acct', npage, async ? 1 : 0);
+  let ret = -Errno.ESRCH;
+  if (!async || dma.mm.mmUsers > 0) {
+    ret = mmLockAcct(dma.mm, npage, dma.task, dma.lockCap);
+    if (ret === 0) dma.lockedVm += npage;
+  }
+  if (tracer !== null) tracer.exit('vfio_lock_acct', ret);
   return ret;
 }
 
 /** mm_lock_acct: under the mmap write lock. */
 function mmLockAcct(mm: MmStruct, npage: number, task: Task, lockCap: boolean): number {
   const { tracer } = mm.memory.counters;
-  if (tracer === null) return accountLockedVm(mm, Math.abs(npage), npage > 0, task, lockCap);
-  tracer.enter('mm_lock_acct', npage);
+  if (tracer !== null) tracer.enter('mm_lock_acct', npage);
   const ret = accountLockedVm(mm, Math.abs(npage), npage > 0, task, lockCap);
-  tracer.exit('mm_lock_acct', ret);
+  if (tracer !== null) tracer.exit('mm_lock_acct', ret);
   return ret;
 }
 
