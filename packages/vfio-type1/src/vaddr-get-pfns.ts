@@ -39,7 +39,7 @@ export function vaddrGetPfns(
   vaddr: Vpn,
   npage: number,
   batch: VfioBatch,
-  maxPfnmap: number = Infinity,
+  maxPfnmap: number = Number.MAX_SAFE_INTEGER,
 ): number {
   const { tracer } = iommu.counters;
   tracer?.enter('vaddr_get_pfns', vaddr, npage);
