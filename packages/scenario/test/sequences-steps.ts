@@ -49,6 +49,8 @@ class Writer {
   /** Whether the container is (probably) v2, so that dirty pages can be tracked. */
   type = '';
   tracking = false;
+  /** Lines that come next. */
+  readonly next: string[] = [];
 
   constructor(machine: SequenceMachine, seed: number) {
     this.machine = machine;
@@ -276,7 +278,17 @@ class Writer {
     ]);
     const argsz = this.chance(0.01) ? ' argsz=31' : '';
     this.#maps.push({ iova, size, va });
+    if (this.chance(0.15)) this.#dropLater(va, pages);
     return `map iova=${hex(iova)} va=${va} size=${pages + beyond}P${odd}${flags}${argsz}`;
+  }
+
+  /** What is pinned is dropped and faulted in again: the file's page, or a new one. */
+  #dropLater(va: string, pages: number): void {
+    const size = `${Math.min(pages, 64)}P`;
+    this.next.push(
+      this.chance(0.3) ? 'fork' : `madvise va=${va} size=${size} advice=dontneed`,
+      `touch va=${va} size=${size} mode=${this.pick(['r', 'w'])}`,
+    );
   }
 
   #mapVaddr({ iova, size, va }: GuessedMap): string {
@@ -287,8 +299,8 @@ class Writer {
 
   unmapDma(): string {
     const { map } = this;
-    if (!map || this.chance(0.05)) {
-      const flags = this.pick(['all', 'all', 'all,vaddr', 'vaddr', 'all,bitmap']);
+    if (!map || this.chance(0.1)) {
+      const flags = this.pick(['all', 'all,vaddr', 'all,vaddr', 'vaddr', 'all,bitmap']);
       if (flags === 'all') this.#maps = [];
       return `unmap iova=0 size=0 flags=${flags}`;
     }
@@ -435,7 +447,10 @@ export function randomScenario(machine: SequenceMachine, seed: number): string[]
   const end = lines.length + 4 + writer.int(writer.pick([8, 16, 40]));
   lines.push(writer.mmap(), writer.touch());
   while (lines.length < end) {
-    lines.push(writer.type === '' && writer.chance(0.4) ? writer.open() : writer.choose(STEPS));
+    const planned = writer.next.shift();
+    if (planned !== undefined) lines.push(planned);
+    else
+      lines.push(writer.type === '' && writer.chance(0.4) ? writer.open() : writer.choose(STEPS));
   }
   return lines;
 }
