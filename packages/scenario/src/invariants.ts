@@ -34,8 +34,8 @@ export interface MachineView {
   readonly memory: Memory;
   /** Every file and memfd that was ever opened. */
   readonly files: readonly MappedFile[];
-  /** The open container, if there is one. */
-  readonly container: VfioContainer | null;
+  /** The open containers: usually one. */
+  readonly containers: readonly VfioContainer[];
 }
 
 /** A machine that can be looked at. */
@@ -120,12 +120,13 @@ export class InvariantAudit {
   check(operation?: Operation): readonly Violation[] {
     this.#violations = [];
     const view = this.#machine.inspect();
-    const iommu = iommuOf(view.container);
-    this.#count(view, iommu);
+    const iommus = iommusOf(view);
+    const dmas = iommus.flatMap(({ dmaList }) => [...dmaList]);
+    this.#count(view, dmas);
     this.#checkFolios(view);
     for (const mm of view.memory.addressSpaces) this.#checkEntries(mm);
-    this.#checkLockedVm(view, iommu);
-    if (iommu) this.#checkContainer(iommu, operation?.op === 'mmap');
+    this.#checkLockedVm(view, dmas);
+    for (const iommu of iommus) this.#checkContainer(iommu, operation?.op === 'mmap');
     for (const [at, what] of view.memory.warnings)
       this.#fail('no kernel warning', `${at}: ${what}`);
     return this.#violations;
@@ -157,7 +158,7 @@ export class InvariantAudit {
   }
 
   /** Counts what the folios' counts ought to be: mappings, page caches, pins. */
-  #count({ memory, files }: MachineView, iommu: VfioIommu | null): void {
+  #count({ memory, files }: MachineView, dmas: readonly VfioDma[]): void {
     const { memmap } = memory;
     const { length } = memmap.refcount;
     this.#mappings =
@@ -169,7 +170,7 @@ export class InvariantAudit {
       for (const pfn of file.cachedFolios) this.#mappings[memmap.headEntryOf(pfn)]++;
     }
     let held = 0;
-    for (const dma of iommu?.dmaList ?? []) {
+    for (const dma of dmas) {
       const seen = this.#seenDma(dma);
       held += seen.pinned;
       for (const run of seen.runs) if (run.pinned) this.#countPins(memory, run);
@@ -295,10 +296,10 @@ export class InvariantAudit {
   }
 
   /** locked_vm is what mappings have charged, and what is mlocked. */
-  #checkLockedVm({ memory }: MachineView, iommu: VfioIommu | null): void {
+  #checkLockedVm({ memory }: MachineView, dmas: readonly VfioDma[]): void {
     for (const mm of memory.addressSpaces) {
       let pages = 0;
-      for (const dma of iommu?.dmaList ?? []) if (dma.mm === mm) pages += dma.lockedVm;
+      for (const dma of dmas) if (dma.mm === mm) pages += dma.lockedVm;
       for (const { flags, start, end } of mm.vmas) if (flags & VM.LOCKED) pages += end - start;
       if (mm.lockedVm !== pages) {
         this.#fail('locked_vm is the charge of mappings and mlock', `${mm.lockedVm}, not ${pages}`);
@@ -468,8 +469,8 @@ function isWhole({ npage, runs }: SeenDma): boolean {
   return runs.reduce((sum, run) => sum + run.npage, 0) === npage;
 }
 
-function iommuOf(container: VfioContainer | null): VfioIommu | null {
-  return container?.tryGetInfo().info ? container.iommu : null;
+function iommusOf({ containers }: MachineView): VfioIommu[] {
+  return containers.filter((container) => container.tryGetInfo().info).map(({ iommu }) => iommu);
 }
 
 function freePages({ frames }: Memory): ReadonlyMap<ZoneName, number> {

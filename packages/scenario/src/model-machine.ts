@@ -180,15 +180,17 @@ export class ModelMachine implements Machine {
   /**
    * Shows what an audit looks at; nothing of it may be changed.
    *
-   * @returns memory, files and container as they are now
+   * @returns memory, files and containers as they are now
    */
   inspect(): MachineView {
+    const joined = this.#groups.flatMap(({ container }) => container ?? []);
+    const idle = this.#container && !joined.includes(this.#container) ? this.#container : null;
     return {
       ranges: this.#facts.memory,
       fragmented: (this.#options.buddy?.fragmentation ?? 0) > 0,
       memory: this.#memory,
       files: this.#process.files,
-      container: this.#container,
+      containers: [...new Set(joined), ...(idle ? [idle] : [])],
     };
   }
 

@@ -38,9 +38,10 @@ export class Faults {
    * @param n which of them, from 1
    */
   arm(kind: FaultKind, n: number): void {
-    const { container } = this.#machine.inspect();
-    const domains = container?.tryGetInfo().info ? container.iommu.domainList : [];
-    for (const { domain } of domains) this.#wrapTable(domain.table);
+    for (const container of this.#machine.inspect().containers) {
+      const domains = container.tryGetInfo().info ? container.iommu.domainList : [];
+      for (const { domain } of domains) this.#wrapTable(domain.table);
+    }
     this.#kind = kind;
     this.#countdown = n;
     this.#fired = false;

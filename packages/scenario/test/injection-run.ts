@@ -13,7 +13,7 @@ import {
   type Operation,
   type Region,
 } from '../src/index.ts';
-import { notModelled } from './sequences-run.ts';
+import { modelled } from './sequences-run.ts';
 import { faultKinds, Faults, type FaultKind } from './injection-faults.ts';
 
 /** What an injection into a scenario did. */
@@ -64,8 +64,8 @@ export class InjectionRun {
     }
     this.#where = `${name}: the end`;
     await this.#machine.exit();
-    for (const { invariant, what } of this.#audit.checkEnd()) {
-      if (!notModelled.has(invariant)) this.#find(`${invariant}: ${what}`);
+    for (const { invariant, what } of modelled(this.#audit.checkEnd())) {
+      this.#find(`${invariant}: ${what}`);
     }
     return this.#result();
   }
@@ -95,7 +95,7 @@ export class InjectionRun {
   }
 
   #checkInvariants(operation: Operation): void {
-    const [broken] = this.#audit.check(operation);
+    const [broken] = modelled(this.#audit.check(operation));
     if (broken) this.#find(`${broken.invariant}: ${broken.what}`);
   }
 
@@ -147,10 +147,10 @@ export class InjectionRun {
 
   /** All that a failed step must leave as it was. */
   #state(): string {
-    const { memory, container } = this.#machine.inspect();
-    const iommu = container?.tryGetInfo().info ? container.iommu : null;
+    const { memory, containers } = this.#machine.inspect();
+    const iommus = containers.filter((one) => one.tryGetInfo().info).map(({ iommu }) => iommu);
     const locked = [...memory.addressSpaces].map(({ lockedVm }) => lockedVm);
-    return JSON.stringify([locked, memory.vmstat.pinsHeld, iommu && stateOf(iommu)]);
+    return JSON.stringify([locked, memory.vmstat.pinsHeld, iommus.map(stateOf)]);
   }
 }
 

@@ -44,9 +44,9 @@ beforeEach(async () => {
     expect([step.text, observation.errno]).toEqual([step.text, null]);
     expect(audit.check(operation)).toEqual([]);
   }
-  const { memory, container } = machine.inspect();
+  const { memory, containers } = machine.inspect();
   const [mm] = memory.addressSpaces;
-  const { iommu } = container!;
+  const [{ iommu }] = containers;
   const [vpn, pfn] = [0x4000000, mm.pageTable.pfnAt(0x4000000)];
   const thp = mm.pageTable.pfnAt(0x5000000);
   parts = { machine, audit, mm, iommu, dma: iommu.dmaList.first()!, vpn, pfn, thp };

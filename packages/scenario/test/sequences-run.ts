@@ -7,6 +7,7 @@ import {
   parseScenario,
   type Region,
   type Scenario,
+  type Violation,
 } from '../src/index.ts';
 import { machineNamed, type SequenceMachine } from './sequences-machines.ts';
 import { randomScenario } from './sequences-steps.ts';
@@ -39,8 +40,14 @@ export interface SequenceResult {
   readonly copied: number;
 }
 
-/** What the model is known not to keep: huge pages stay reserved when a mapping of them goes. */
-export const notModelled: ReadonlySet<string> = new Set(['no reservation is left at the end']);
+/**
+ * What the model does not keep yet: reservations of huge pages that are pinned while their mapping
+ * is dropped, and of private mappings of files.
+ */
+const notModelled: ReadonlySet<string> = new Set([
+  'no reservation is left at the end',
+  'reserved huge pages are free',
+]);
 
 /**
  * Runs a scenario to its end, or to the first finding.
@@ -96,7 +103,7 @@ async function runSteps(
       }
       const [all, good] = done.get(op) ?? [0, 0];
       done.set(op, [all + 1, good + (shown.ret === 0 ? 1 : 0)]);
-      const [broken] = audit.check(operation);
+      const [broken] = modelled(audit.check(operation));
       if (broken) return { rule: broken.invariant, what: `${where}: ${broken.what}` };
       if (watch.violations.length > 0) return watchFinding(watch, where);
     } catch (error) {
@@ -115,12 +122,17 @@ async function finish(
 ): Promise<Finding | null> {
   try {
     await model.exit();
-    const [broken] = audit.checkEnd().filter(({ invariant }) => !notModelled.has(invariant));
+    const [broken] = modelled(audit.checkEnd());
     if (broken) return { rule: broken.invariant, what: `at the end: ${broken.what}` };
     return watch.violations.length > 0 ? watchFinding(watch, 'at the end') : null;
   } catch (error) {
     return findingOf(error, 'at the end');
   }
+}
+
+/** Violations of what the model keeps. */
+export function modelled(violations: readonly Violation[]): Violation[] {
+  return violations.filter(({ invariant }) => !notModelled.has(invariant));
 }
 
 function watchFinding(watch: DeviceWatch, where: string): Finding {
@@ -180,7 +192,7 @@ export async function shrink(
   let best = lines;
   for (let again = true; again;) {
     const smaller = await smallerNumbers(await fewerLines(best, shows), shows);
-    again = smaller.join('\n').length < best.join('\n').length;
+    again = smaller.join('\n') !== best.join('\n');
     best = smaller;
   }
   return best;
@@ -203,18 +215,30 @@ async function fewerLines(lines: readonly string[], shows: Shows): Promise<reado
 async function smallerNumbers(lines: readonly string[], shows: Shows): Promise<readonly string[]> {
   let best = lines;
   for (let at = 0; at < best.length; at++) {
-    for (const candidate of simplerLines(best[at])) {
-      const changed = [...best.slice(0, at), candidate, ...best.slice(at + 1)];
-      if (candidate.length <= best[at].length && (await shows(changed))) best = changed;
+    for (let simpler = true; simpler;) {
+      simpler = false;
+      for (const candidate of simplerLines(best[at])) {
+        if (simpler || sizeOf(candidate) >= sizeOf(best[at])) continue;
+        const changed = [...best.slice(0, at), candidate, ...best.slice(at + 1)];
+        simpler = await shows(changed);
+        if (simpler) best = changed;
+      }
     }
   }
   return best;
+}
+
+/** What is to become small: the length of the text, then its numbers of pages. */
+function sizeOf(line: string): number {
+  const pages = Array.from(line.matchAll(/\d+(?=P\b)/g), ([text]) => Number(text));
+  return line.length * 2 ** 30 + pages.reduce((sum, n) => sum + n, 0);
 }
 
 /** A line without one of its arguments, or with a smaller number of pages. */
 function simplerLines(line: string): string[] {
   const words = line.split(' ');
   const without = words.map((_, i) => words.filter((_word, j) => j !== i).join(' ')).slice(1);
+  const atStart = [line.replace(/[+-]\d+P/, '')];
   const smaller = [...line.matchAll(/\d+(?=P\b)/g)].flatMap(({ 0: text, index }) =>
     [1, 2, 512, Math.floor(Number(text) / 2), Number(text) - 1]
       .filter((n) => n > 0 && n < Number(text))
@@ -232,5 +256,5 @@ function simplerLines(line: string): string[] {
       .filter((flags) => flags !== '')
       .map((flags) => line.slice(0, index) + flags + line.slice(index + text.length)),
   );
-  return [...without, ...fewerFlags, ...smaller];
+  return [...without, ...atStart, ...fewerFlags, ...smaller];
 }

@@ -109,9 +109,9 @@ class Writer {
     return { va: off === 0 ? name : `${name}+${off}P`, pages: n * unit, off };
   }
 
-  /** Opens the container; one that is open is closed first. */
+  /** Opens the container; one that is open is mostly closed first. */
   open(): string {
-    if (this.type !== '') return this.close();
+    if (this.type !== '' && this.chance(0.8)) return this.close();
     const nesting = this.chance(0.02);
     this.type = nesting ? 'nesting' : this.chance(0.2) ? 'v1' : 'v2';
     return `open type=${this.type}${this.chance(0.3) ? ` dev=${this.pick(DEVICES)}` : ''}`;
@@ -302,6 +302,10 @@ class Writer {
     if (!map || this.chance(0.1)) {
       const flags = this.pick(['all', 'all,vaddr', 'all,vaddr', 'vaddr', 'all,bitmap']);
       if (flags === 'all') this.#maps = [];
+      // A mapping that has its vaddr beside those that have lost theirs, and all of them again.
+      if (flags === 'all,vaddr' && this.chance(0.5)) {
+        this.next.push(this.mapDma(), 'unmap iova=0 size=0 flags=all,vaddr');
+      }
       return `unmap iova=0 size=0 flags=${flags}`;
     }
     const { iova, size } = map;
@@ -427,7 +431,7 @@ const STEPS: Weighted = [
   [0.5, () => 'info'],
   [0.6, (w) => w.close()],
   [0.8, (w) => w.open()],
-  [0.2, (w) => w.pick(['setiommu type=3', 'setiommu type=1', 'setiommu type=9'])],
+  [0.2, (w) => w.pick(['opencontainer', 'setiommu type=3', 'setiommu type=1', 'setiommu type=9'])],
 ];
 
 /**
