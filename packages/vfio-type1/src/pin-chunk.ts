@@ -8,7 +8,7 @@ import { Errno, Slot, type IovaPn, type Pfn, type Vpn } from '@pinfold/base';
 import { nextPage, type VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
 import { vfioLockAcct } from './lock-acct.ts';
-import { putPfns, testReserved } from './put-pfn.ts';
+import { countReservedTest, isInvalidReservedPfn, putPfns } from './put-pfn.ts';
 import { vaddrGetPfns } from './vaddr-get-pfns.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
@@ -209,7 +209,8 @@ export function startChunk(iommu: VfioIommu, batch: VfioBatch, chunk: PinnedChun
  */
 export function setBase(iommu: VfioIommu, chunk: PinnedChunk, pfn: Pfn): void {
   chunk.pfnBase = pfn;
-  chunk.rsvd = testReserved(iommu, pfn);
+  chunk.rsvd = isInvalidReservedPfn(iommu.memory.memmap, pfn);
+  countReservedTest(iommu.counters, pfn, chunk.rsvd);
 }
 
 /** Whether frames of device memory continue the chunk; they hold no pin and are not charged. */

@@ -3,7 +3,7 @@
  *
  * @source drivers/vfio/vfio_iommu_type1.c is_invalid_reserved_pfn, put_pfn, 6.16; reference type1.md §4
  */
-import { Slot, type IovaPn, type Pfn } from '@pinfold/base';
+import { Slot, type Counters, type IovaPn, type Pfn } from '@pinfold/base';
 import { IOMMU } from '@pinfold/iommu';
 import { unpinUserPagesOneByOne, type MemMap } from '@pinfold/mm';
 import type { VfioIommu } from './vfio-iommu.ts';
@@ -31,21 +31,19 @@ export function isInvalidReservedPfn(memmap: MemMap, pfn: Pfn): boolean {
 }
 
 /**
- * The test of {@link isInvalidReservedPfn} where it is a call of its own: of the first pfn of a
- * chunk, and of a pfn that a mapping of device memory leads to. Counted.
+ * Counts a test that is a call of its own: of the first pfn of a chunk, and of a pfn that a mapping
+ * of device memory leads to.
  *
- * @param iommu the container's state
+ * @param counters the machine's counters
  * @param pfn page frame
- * @returns true if nothing must be unpinned
+ * @param reserved what the test found
  * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, follow_fault_pfn, 6.16
  */
-export function testReserved(iommu: VfioIommu, pfn: Pfn): boolean {
-  const { counters, memory } = iommu;
-  const reserved = isInvalidReservedPfn(memory.memmap, pfn);
+export function countReservedTest(counters: Counters, pfn: Pfn, reserved: boolean): void {
+  const { tracer } = counters;
   counters.add(Slot.reservedTests, 1);
   counters.add(Slot.chunkStartTests, 1);
-  counters.tracer?.repeat('is_invalid_reserved_pfn', 1, pfn, 0, reserved ? 1 : 0, 0);
-  return reserved;
+  if (tracer !== null) tracer.repeat('is_invalid_reserved_pfn', 1, pfn, 0, reserved ? 1 : 0, 0);
 }
 
 /**

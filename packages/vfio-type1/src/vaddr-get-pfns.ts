@@ -17,7 +17,7 @@ import {
 } from '@pinfold/mm';
 import type { VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
-import { testReserved } from './put-pfn.ts';
+import { countReservedTest, isInvalidReservedPfn } from './put-pfn.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
 /**
@@ -88,7 +88,9 @@ function followFaultPfn(
   if (write && !entry.writable) {
     return refuse(dma, vaddr, -Errno.EFAULT, 'the device’s memory is mapped read-only');
   }
-  if (!testReserved(iommu, entry.pfn)) {
+  const reserved = isInvalidReservedPfn(iommu.memory.memmap, entry.pfn);
+  countReservedTest(iommu.counters, entry.pfn, reserved);
+  if (!reserved) {
     return refuse(dma, vaddr, -Errno.EFAULT, 'the pfn mapping leads to ordinary memory');
   }
   batch.pfn = entry.pfn;
