@@ -52,8 +52,9 @@ export const COUNTER_DOCS = {
   pagesCopied: '4 KiB pages copied to break COW or to unshare',
   fixupFaults: 'fixup_user_fault calls',
   chunkStartTests:
-    "of the reserved tests: those of a chunk's first pfn and of a followed pfn mapping",
-  unwindPuts: 'put_pfn calls that take back a page of a pin that failed or did not continue',
+    "of the reserved tests: those of a chunk's first pfn, of a followed pfn mapping and of a page that a device without an IOMMU pins",
+  unwindPuts:
+    'put_pfn calls of their own: a page of a pin that failed or did not continue, or that a device without an IOMMU gives back',
   removeDmaCalls: 'vfio_remove_dma calls',
   unmapUnpinCalls: 'vfio_unmap_unpin calls',
   syncUnpinCalls: 'vfio_sync_unpin calls',
@@ -62,6 +63,32 @@ export const COUNTER_DOCS = {
     'unpin_user_pages calls, also those that unpin_user_pages_dirty_lock makes of clean pages',
   iommuUnmapSyncCalls: 'of the IOMMU unmap calls: iommu_unmap, which syncs the IOTLB itself',
   gupFastCalls: 'pin_user_pages_fast calls, without the mmap lock as far as that goes',
+  dmaLookups:
+    'look-ups of an I/O virtual address in the tree of mappings, by devices without an IOMMU',
+  vpfnAllocs: 'vfio_pfn nodes allocated',
+  vpfnTreeWalks: 'vfio_pfn trees walked from end to end, to find the pages of a range of frames',
+  hugetlbTests: 'tests of a page for hugetlb, by an algorithm that treats hugetlb apart',
+  folioLookups: "look-ups of a page's folio, by an algorithm that works folio by folio",
+  bulkPins: 'pins of many pages of one folio at once, without GUP',
+  mergeCompares: 'compares of neighbours when a page array is merged into a scatter list',
+  sgEntries: 'scatter-list entries written',
+  attachGroupCalls: 'vfio_iommu_type1_attach_group calls',
+  dmaUnmapNotifications:
+    'dma_unmap calls of devices, when a mapping of which pages are pinned goes',
+  externalPinCalls: 'vfio_pin_pages calls',
+  externalUnpinCalls: 'vfio_unpin_pages calls',
+  dmaRwCalls: 'vfio_dma_rw calls',
+  detachGroupCalls: 'vfio_iommu_type1_detach_group calls',
+  registerDeviceCalls: 'vfio_iommu_type1_register_device calls',
+  unregisterDeviceCalls: 'vfio_iommu_type1_unregister_device calls',
+  releaseCalls: 'vfio_iommu_type1_release calls',
+  type1PinPagesCalls:
+    'vfio_iommu_type1_pin_pages calls: those of the vfio_pin_pages calls that the core lets pass',
+  type1UnpinPagesCalls: 'vfio_iommu_type1_unpin_pages calls',
+  unpinPageExternalCalls: 'vfio_unpin_page_external calls, one per page that a device gives back',
+  populateBitmapCalls: 'vfio_dma_populate_bitmap calls, each over the pinned pages of one mapping',
+  updateUserBitmapCalls:
+    'update_user_bitmap calls, each one mapping of which the dirty bitmap is read',
 } as const;
 
 /** Name of a counter. */
@@ -124,6 +151,28 @@ export const Slot: Readonly<Record<CounterName, number>> = {
   unpinUserPagesCalls: 46,
   iommuUnmapSyncCalls: 47,
   gupFastCalls: 48,
+  dmaLookups: 49,
+  vpfnAllocs: 50,
+  vpfnTreeWalks: 51,
+  hugetlbTests: 52,
+  folioLookups: 53,
+  bulkPins: 54,
+  mergeCompares: 55,
+  sgEntries: 56,
+  attachGroupCalls: 57,
+  dmaUnmapNotifications: 58,
+  externalPinCalls: 59,
+  externalUnpinCalls: 60,
+  dmaRwCalls: 61,
+  detachGroupCalls: 62,
+  registerDeviceCalls: 63,
+  unregisterDeviceCalls: 64,
+  releaseCalls: 65,
+  type1PinPagesCalls: 66,
+  type1UnpinPagesCalls: 67,
+  unpinPageExternalCalls: 68,
+  populateBitmapCalls: 69,
+  updateUserBitmapCalls: 70,
 };
 
 /** Values of all counters by name. */

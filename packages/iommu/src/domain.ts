@@ -100,8 +100,8 @@ export class IommuDomain {
    * @param pfn first page frame
    * @param npage length in pages
    * @param prot {@link IOMMU} access bits
-   * @returns 0; or -EINVAL (misaligned to the smallest page size, no access; in a driver's format
-   *   also outside the address width), or what else the format refuses with
+   * @returns 0; or -EINVAL (misaligned to the smallest page size, no access), or what else the format
+   *   refuses with, such as -EFAULT or -ERANGE above the address width
    * @source drivers/iommu/iommu.c iommu_map, iommu_map_nosync, 6.16 and 7.2
    */
   map(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
@@ -288,6 +288,28 @@ export class IommuDomain {
   #misaligned(pn: number, npage: number): boolean {
     return !isAligned(pn, this.#smallest) || !isAligned(npage, this.#smallest);
   }
+}
+
+/**
+ * Whether an IOMMU can translate by a domain that was made for another one (attach_dev): one whose
+ * tables are as it would walk them, with no address, no leaf and no flag that it does not know.
+ *
+ * Left out: the driver of 6.12 narrows a domain to an IOMMU of fewer address bits, as long as
+ * nothing was ever mapped above, and to the superpages that both have.
+ *
+ * @param domain the domain
+ * @param unit the IOMMU
+ * @param rules IOMMU rules of the kernel
+ * @returns true if a group behind the IOMMU can be attached
+ * @source drivers/iommu/intel/iommu.c paging_domain_compatible, 6.16 and 6.18
+ */
+export function canAttach(domain: IommuDomain, unit: IommuUnit, rules: IommuRules): boolean {
+  const { kind, addressWidth, superpageOrders, snoopControl } = domain.unit;
+  if (kind !== unit.kind || addressWidth > unit.addressWidth) return false;
+  if (snoopControl && !unit.snoopControl) return false;
+  const known = superpageOrders.every((order) => unit.superpageOrders.includes(order));
+  const same = superpageOrders.length === unit.superpageOrders.length;
+  return known && (same || rules.attachNeedsSameSuperpages !== true);
 }
 
 /**

@@ -3,7 +3,13 @@
  * regions. Knows nothing of memory management or VFIO.
  */
 export type { IommuKind, IommuRules } from './rules.ts';
-export { IommuDomain, intelVtd, iommuPagingDomainAlloc, type IommuUnit } from './domain.ts';
+export {
+  canAttach,
+  IommuDomain,
+  intelVtd,
+  iommuPagingDomainAlloc,
+  type IommuUnit,
+} from './domain.ts';
 export {
   IOMMU,
   PhysRun,

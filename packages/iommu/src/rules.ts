@@ -11,6 +11,11 @@ export interface IommuRules {
   readonly formats: Readonly<Record<IommuKind, string>>;
   /** Whether iommu_map calls iommu_map_nosync, which only a tracer sees; default true. */
   readonly hasMapNosync?: boolean;
+  /**
+   * Whether an IOMMU must have just the superpages of a domain to translate by it; default false: it
+   * may have more.
+   */
+  readonly attachNeedsSameSuperpages?: boolean;
   /** Kernel source or reference section of the facts above. */
   readonly source: string;
 }

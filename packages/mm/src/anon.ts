@@ -54,6 +54,7 @@ function hugeAnonymousPage(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): boo
   const { memory, pageTable } = mm;
   const first = blockIn(vma, vpn, PMD_ORDER);
   if (first < 0 || thpOrders(memory.thp, vma)[0] !== PMD_ORDER) return false;
+  vma.anonVma = true;
   if ((flags & FAULT_FLAG.WRITE) === 0 && memory.thp.useZeroPage) {
     pageTable.setEntry(first, memory.hugeZeroPfn, 1, PTE.present | PTE.special);
     return true;
@@ -129,6 +130,7 @@ export function splitHugePmd(mm: MmStruct, vpn: Vpn): void {
 
 /** Maps a new folio of the largest allowed order that fits around the page. */
 function anonymousPage(mm: MmStruct, vma: Vma, vpn: Vpn): number {
+  vma.anonVma = true;
   for (const order of thpOrders(mm.memory.thp, vma)) {
     const first = order < PMD_ORDER ? blockIn(vma, vpn, order) : -1;
     if (first < 0 || !allAbsent(mm, first, pagesOf(order))) continue;

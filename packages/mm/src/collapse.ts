@@ -3,8 +3,8 @@
  *
  * @source mm/khugepaged.c madvise_collapse, collapse_huge_page, 6.16
  */
-import { Errno, pagesOf, PMD_ORDER, type Vpn } from '@pinfold/base';
-import { allocCopyOfFolio } from './fault-folio.ts';
+import { Errno, pagesOf, PMD_ORDER, Slot, type Vpn } from '@pinfold/base';
+import { vmaAllocFolio } from './fault-folio.ts';
 import { folioMaybeDmaPinned, folioPutRefs } from './folio.ts';
 import { PG } from './memmap.ts';
 import type { MmStruct } from './mm-struct.ts';
@@ -57,19 +57,26 @@ function collapseBlock(mm: MmStruct, vpn: Vpn): number {
   const pages = pagesOf(PMD_ORDER);
   if (pageTable.walk(vpn) && pageTable.level === 1) return 0;
   let present = 0;
+  let copied = 0;
   let busy = false;
   pageTable.forEachLeaf(vpn, vpn + pages, (_vpn, pfn, _level, bits) => {
     present++;
+    if (bits & PTE.special) return;
+    copied++;
     // References beyond those of mappings are pins.
-    if ((bits & PTE.special) === 0) busy ||= folioMaybeDmaPinned(memmap, pfn);
+    busy ||= folioMaybeDmaPinned(memmap, pfn);
   });
   if (present === 0) return -Errno.EINVAL;
   if (busy) return -Errno.EAGAIN;
-  const thp = allocCopyOfFolio(mm, vpn, PMD_ORDER, PG.anon);
+  const thp = vmaAllocFolio(mm, vpn, PMD_ORDER, PG.anon);
   if (thp < 0) return -Errno.ENOMEM;
+  memory.counters.add(Slot.pagesCopied, copied);
+  memory.counters.add(Slot.pagesZeroed, pages - copied);
   pageTable.forEachLeaf(vpn, vpn + pages, (at, pfn, level, bits) => {
     pageTable.setEntry(at, 0, level, 0);
-    if ((bits & PTE.special) === 0) folioPutRefs(memmap, pfn, 1);
+    if (bits & PTE.special) return;
+    memory.contents?.copy(pfn, thp + (at - vpn), 1);
+    folioPutRefs(memmap, pfn, 1);
   });
   pageTable.freePteTable(vpn);
   const writable = (mm.vmas.lookup(vpn)?.flags ?? 0) & VM.WRITE ? PTE.write : 0;

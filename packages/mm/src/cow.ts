@@ -4,7 +4,7 @@
  *
  * @source mm/memory.c do_wp_page, wp_page_copy, wp_can_reuse_anon_folio, 6.16; reference mm.md §5.5
  */
-import { offsetIn, type Pfn, type Vpn } from '@pinfold/base';
+import { offsetIn, pagesOf, type Pfn, type Vpn } from '@pinfold/base';
 import { FAULT_FLAG, VM_FAULT } from './fault.ts';
 import { allocCopyOfFolio, allocZeroedFolio } from './fault-folio.ts';
 import { folioPutRefs } from './folio.ts';
@@ -54,12 +54,15 @@ function copyPage(
   write: number,
 ): number {
   const { pageTable, memory } = mm;
+  vma.anonVma = true;
   const flags = PG.anon | (vma.flags & VM.HUGETLB ? PG.hugetlb : 0);
   const copy = (zero ? allocZeroedFolio : allocCopyOfFolio)(mm, vpn, 9 * level, flags);
   if (copy < 0) return vma.flags & VM.HUGETLB ? VM_FAULT.SIGBUS : VM_FAULT.OOM;
   pageTable.walk(vpn);
   const old = (level === 0 ? pageTable.ptes : pageTable.dirs).frame[pageTable.index];
   pageTable.setEntry(vpn, copy, level, PTE.present | PTE.anonExclusive | write);
-  if (!zero) folioPutRefs(memory.memmap, old, 1);
+  if (zero) return 0;
+  memory.contents?.copy(old, copy, pagesOf(9 * level));
+  folioPutRefs(memory.memmap, old, 1);
   return 0;
 }

@@ -6,7 +6,7 @@
 import { isAligned, pagesOf, Slot, type Pfn, type Vpn } from '@pinfold/base';
 import { FrameRun, LONGTERM_PIN } from './frame-source.ts';
 import { PG } from './memmap.ts';
-import { reservesHugePages } from './hugetlb-reserve.ts';
+import { hasPrivateReserve } from './hugetlb-reserve.ts';
 import type { MmStruct } from './mm-struct.ts';
 
 /**
@@ -16,16 +16,24 @@ import type { MmStruct } from './mm-struct.ts';
  * @param vpn first virtual page that it will back, aligned to the order for anonymous memory
  * @param order folio order
  * @param flags {@link PG} flags
+ * @param resv whether a huge page was reserved; default: if it is for private memory, and its mapping
+ *   has reserved it
  * @returns its first page frame, or -1 if no folio of that order is free,
  *   or the pool of huge pages is empty
  * @throws {InputError} when the source hands out frames that are not free memory
  * @source mm/mempolicy.c vma_alloc_folio, 6.16
  */
-export function vmaAllocFolio(mm: MmStruct, vpn: Vpn, order: number, flags: number): Pfn {
+export function vmaAllocFolio(
+  mm: MmStruct,
+  vpn: Vpn,
+  order: number,
+  flags: number,
+  resv: boolean | null = null,
+): Pfn {
   const { memmap } = mm.memory;
   const frames = mm.frames ?? mm.memory.frames;
   const pool = flags & PG.hugetlb ? mm.memory.hugetlbPool(order) : null;
-  const reserved = pool !== null && isReserved(mm, vpn);
+  const reserved = pool !== null && (resv ?? (ownPage(flags) && hasPrivateReserve(mm, vpn)));
   if (frames === null || pool?.take(reserved) === false) return -1;
   const pin = mm.memory.memallocPin ? LONGTERM_PIN : 0;
   const run = new FrameRun();
@@ -40,10 +48,9 @@ export function vmaAllocFolio(mm: MmStruct, vpn: Vpn, order: number, flags: numb
   return run.pfn;
 }
 
-/** Whether the VMA at a page has reserved the huge page that it needs first. */
-function isReserved(mm: MmStruct, vpn: Vpn): boolean {
-  const vma = mm.vmas.lookup(vpn);
-  return vma !== null && reservesHugePages(vma) && mm.pageTable.pfnAt(vpn) < 0;
+/** A huge page of a private mapping, not of a file. */
+function ownPage(flags: number): boolean {
+  return (flags & PG.anon) !== 0;
 }
 
 /**
@@ -53,11 +60,18 @@ function isReserved(mm: MmStruct, vpn: Vpn): boolean {
  * @param vpn first virtual page that it will back
  * @param order folio order
  * @param flags {@link PG} flags
+ * @param resv as there
  * @returns its first page frame, or -1
  * @source include/linux/highmem.h folio_zero_user, 6.16
  */
-export function allocZeroedFolio(mm: MmStruct, vpn: Vpn, order: number, flags: number): Pfn {
-  const pfn = vmaAllocFolio(mm, vpn, order, flags);
+export function allocZeroedFolio(
+  mm: MmStruct,
+  vpn: Vpn,
+  order: number,
+  flags: number,
+  resv: boolean | null = null,
+): Pfn {
+  const pfn = vmaAllocFolio(mm, vpn, order, flags, resv);
   if (pfn >= 0) mm.memory.counters.add(Slot.pagesZeroed, pagesOf(order));
   return pfn;
 }

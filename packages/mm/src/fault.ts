@@ -44,6 +44,22 @@ export interface VmOperations {
   readonly order: number;
 
   /**
+   * Gets ready for a new mapping (the file's mmap operation).
+   *
+   * @param mm address space
+   * @param vma the mapping, which is not in the address space yet
+   * @returns 0 or a negative errno: then nothing is mapped
+   */
+  mmap?(mm: MmStruct, vma: Vma): number;
+
+  /**
+   * Takes note that an address space has unmapped some of its memory (fput of the mapping's file).
+   *
+   * @param mm address space; the areas have gone from it
+   */
+  munmapped?(mm: MmStruct): void;
+
+  /**
    * Makes an access possible, or says why not.
    *
    * @param mm address space
@@ -78,15 +94,16 @@ export function handleMmFault(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): 
  * @param mm address space
  * @param vpn virtual page
  * @param write whether it will be written to
+ * @param offset offset of the address in its page, in bytes, which only a tracer sees; default 0
  * @returns 0; -EFAULT if there is no VMA, it does not allow the access, or nothing is behind it;
  *   -ENOMEM without a free frame
  * @source mm/gup.c fixup_user_fault, 6.16
  */
-export function fixupUserFault(mm: MmStruct, vpn: Vpn, write: boolean): number {
+export function fixupUserFault(mm: MmStruct, vpn: Vpn, write: boolean, offset = 0): number {
   const { tracer } = mm.memory.counters;
   const flags = write ? FAULT_FLAG.WRITE : 0;
   mm.memory.counters.add(Slot.fixupFaults, 1);
-  tracer?.enter('fixup_user_fault', vpn, FAULT_FLAG_REMOTE | flags);
+  tracer?.enter('fixup_user_fault', vpn, offset, FAULT_FLAG_REMOTE | flags);
   const vma = mm.vmas.lookup(vpn);
   const allowed = vma !== null && (vma.flags & (write ? VM.WRITE : VM.READ)) !== 0;
   const ret = allowed ? faultErrno(handleMmFault(mm, vma, vpn, flags)) : -Errno.EFAULT;

@@ -103,6 +103,31 @@ export function folioMaybeDmaPinned(memmap: MemMap, pfn: Pfn): boolean {
 }
 
 /**
+ * Order of the folio that a page belongs to (folio_order).
+ *
+ * @param memmap memory map
+ * @param pfn page frame with a memory map
+ * @returns the order
+ * @source include/linux/mm.h folio_order, 6.16
+ */
+export function folioOrderOf(memmap: MemMap, pfn: Pfn): number {
+  return memmap.order[memmap.headEntryOf(pfn)];
+}
+
+/**
+ * Pages from one to the end of its folio (folio_nr_pages less folio_page_idx).
+ *
+ * @param memmap memory map
+ * @param pfn page frame with a memory map
+ * @returns pages, this one included
+ * @source include/linux/mm.h folio_nr_pages, folio_page_idx, 6.16
+ */
+export function folioPagesLeft(memmap: MemMap, pfn: Pfn): number {
+  const npage = 1 << folioOrderOf(memmap, pfn);
+  return npage - (pfn & (npage - 1));
+}
+
+/**
  * Marks a folio dirty unless it is; only a clean one is locked for it.
  *
  * @param memmap memory map

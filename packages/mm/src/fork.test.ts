@@ -19,13 +19,13 @@ import {
 } from '../test/faulting.ts';
 import { HUGE_PFN, SMALL_PFN } from '../test/free-frames.ts';
 import { anonymousMemory } from './anon.ts';
-import { touchPage } from './fault.ts';
+import { touchPage, type VmOperations } from './fault.ts';
 import { dupMmap } from './fork.ts';
 import { HugetlbMemory } from './hugetlb.ts';
 import { MmStruct, Task } from './mm-struct.ts';
 import { MappedFile } from './page-cache.ts';
 import { PciBar } from './pci-bar.ts';
-import { mlock } from './syscalls.ts';
+import { adviseDontneed, mlock, munmap } from './syscalls.ts';
 import { unpinUserPages } from './unpin.ts';
 import { VM } from './vma.ts';
 import { exitMmap } from './zap.ts';
@@ -74,15 +74,47 @@ describe('the child of a fork', () => {
   test('has zero pages and device memory too, shared files not until it asks', () => {
     const { mm, memory } = bootFaulting(NO_THP);
     const file = new MappedFile('shmem', 1);
-    map(mm, BASE, 1, anonymousMemory);
-    map(mm, BASE + 1, 1, file, RW | VM.SHARED);
-    map(mm, BASE + 2, 1, new PciBar(2 ** 26, 1), RW | VM.SHARED | VM.PFNMAP | VM.IO);
-    for (const i of [0, 1, 2]) touchPage(mm, BASE + i, false);
+    map(mm, BASE, 2, anonymousMemory);
+    map(mm, BASE + 2, 1, file, RW | VM.SHARED);
+    map(mm, BASE + 3, 1, new PciBar(2 ** 26, 1), RW | VM.SHARED | VM.PFNMAP | VM.IO);
+    touchPage(mm, BASE + 1, true);
+    for (const i of [0, 2, 3]) touchPage(mm, BASE + i, false);
     const child = fork(mm);
-    expect(framesAt(child, BASE, 3)).toEqual([1, -1, 2 ** 26]);
-    touchPage(child, BASE + 1, true);
-    expect(entryAt(child, BASE + 1)?.pfn).toBe(entryAt(mm, BASE + 1)?.pfn);
-    expect(foliosOf(memory)).toEqual([[0, 3, 0]]);
+    expect(framesAt(child, BASE, 4)).toEqual([1, SMALL_PFN, -1, 2 ** 26]);
+    touchPage(child, BASE + 2, true);
+    expect(entryAt(child, BASE + 2)?.pfn).toBe(entryAt(mm, BASE + 2)?.pfn);
+    expect(foliosOf(memory)).toEqual([
+      [0, 2, 0],
+      [0, 3, 0],
+    ]);
+  });
+
+  test.each<[string, VmOperations]>([
+    ['of a file', new MappedFile('shmem', 4)],
+    ['that was only read', anonymousMemory],
+  ])('gets the entries of private memory %s only if that had a page of its own', (_, ops) => {
+    const { mm } = bootFaulting(NO_THP);
+    map(mm, BASE, 4, ops);
+    touchPage(mm, BASE, false);
+    expect(framesAt(fork(mm), BASE, 1)).toEqual([-1]);
+    // The area has had one, though it is gone.
+    touchPage(mm, BASE + 1, true);
+    adviseDontneed(mm, BASE + 1, 1);
+    expect(framesAt(fork(mm), BASE, 2)).toEqual(framesAt(mm, BASE, 2));
+    // So has each part of it, and what is joined to one.
+    munmap(mm, BASE + 1, 2);
+    expect(framesAt(fork(mm), BASE, 1)).toEqual(framesAt(mm, BASE, 1));
+    touchPage(mm, BASE + 3, false);
+    map(mm, BASE + 1, 2, ops, RW, 1);
+    touchPage(mm, BASE + 2, false);
+    expect(framesAt(fork(mm), BASE, 4)).toEqual(framesAt(mm, BASE, 4));
+  });
+
+  test('has the huge zero page', () => {
+    const { mm } = bootFaulting();
+    map(mm, BASE, 512, anonymousMemory);
+    touchPage(mm, BASE, false);
+    expect(entryAt(fork(mm), BASE)).toEqual({ pfn: 512, level: 1, bits: 'special' });
   });
 
   test.each([

@@ -6,7 +6,7 @@
  * @source kernel/fork.c dup_mmap, mm/memory.c copy_page_range, copy_present_page,
  * mm/huge_memory.c copy_huge_pmd, mm/hugetlb.c copy_hugetlb_page_range, 6.16; reference mm.md §3, §5.5
  */
-import { Errno, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
+import { Errno, pagesOf, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
 import { splitHugePmd } from './anon.ts';
 import { allocCopyOfFolio } from './fault-folio.ts';
 import { folioMaybeDmaPinned, folioRefAdd } from './folio.ts';
@@ -14,12 +14,12 @@ import { reservesHugePages } from './hugetlb-reserve.ts';
 import { PG } from './memmap.ts';
 import { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
-import { VM, Vma } from './vma.ts';
+import { VM, type Vma } from './vma.ts';
 import { exitMmap } from './zap.ts';
 
 /**
- * Copies an address space for a child. Shared file mappings are not copied: the child faults them
- * in. Locks and the charge of `locked_vm` are not inherited.
+ * Copies an address space for a child. Areas that never had anonymous pages are not copied, shared
+ * ones among them: the child faults them in. Locks and the charge of `locked_vm` are not inherited.
  *
  * @param parent the parent's address space; its anonymous pages are write-protected
  * @param child an empty address space on the same memory
@@ -30,15 +30,23 @@ export function dupMmap(parent: MmStruct, child: MmStruct): number {
   for (const vma of parent.vmas) {
     // The child reserves no huge pages for what it may come to write.
     const flags = (vma.flags & ~VM.LOCKED) | (reservesHugePages(vma) ? VM.NORESERVE : 0);
-    child.vmas.insert(new Vma(vma.start, vma.end, flags, vma.ops, vma.pgoff));
+    child.vmas.insert(vma.part(vma.start, vma.end, flags));
   }
   for (const vma of parent.vmas) {
-    const shared = (vma.flags & (VM.SHARED | VM.PFNMAP)) === VM.SHARED;
-    if (shared || copyPageRange(parent, child, vma)) continue;
+    if (!needsCopy(vma) || copyPageRange(parent, child, vma)) continue;
     exitMmap(child);
     return -Errno.ENOMEM;
   }
   return 0;
+}
+
+/**
+ * Whether the child could not fault the entries of a VMA in by itself.
+ *
+ * @source mm/memory.c vma_needs_copy, 6.16
+ */
+function needsCopy(vma: Vma): boolean {
+  return vma.anonVma || (vma.flags & VM.PFNMAP) !== 0;
 }
 
 /** Copies the entries of a VMA; false without memory for a copy. */
@@ -84,6 +92,7 @@ function copyPinned(child: MmStruct, vma: Vma, vpn: Vpn, pfn: Pfn, level: number
   const flags = memmap.flags[memmap.headEntryOf(pfn)] & (PG.anon | PG.hugetlb);
   const copy = allocCopyOfFolio(child, vpn, level * PMD_ORDER, flags);
   if (copy < 0) return false;
+  child.memory.contents?.copy(pfn, copy, pagesOf(level * PMD_ORDER));
   const write = vma.flags & VM.WRITE ? PTE.write : 0;
   child.pageTable.setEntry(vpn, copy, level, PTE.present | PTE.anonExclusive | write);
   return true;

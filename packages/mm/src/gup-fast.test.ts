@@ -4,10 +4,12 @@ import { BASE, bootFaulting, map, NO_THP, RW } from '../test/faulting.ts';
 import { folioOf } from '../test/machine.ts';
 import { anonymousMemory } from './anon.ts';
 import { touchPage } from './fault.ts';
+import { dupMmap } from './fork.ts';
 import { pinUserPagesFast } from './gup-fast.ts';
-import { FOLL } from './gup.ts';
-import type { MmStruct } from './mm-struct.ts';
+import { FOLL } from './foll.ts';
+import { MmStruct } from './mm-struct.ts';
 import { MappedFile } from './page-cache.ts';
+import { mprotect } from './syscalls.ts';
 import { VM } from './vma.ts';
 
 const WRITE = FOLL.WRITE | FOLL.LONGTERM;
@@ -52,6 +54,37 @@ describe('what lies there is pinned without the slow path', () => {
     expect(pinFast(mm, 700)).toEqual({ got: 700, pfns: frames(mm, 700) });
     expect(memory.counters.since(before)).toMatchObject({ gupSteps: 2, folioGrabs: 2 });
     expect(folioOf(memmap, frames(mm, 1)[0])).toMatchObject({ refcount: 513, pincount: 512 });
+  });
+});
+
+describe('the slow path decides', () => {
+  test.each<[string, number, number, boolean, number]>([
+    // what, protection, flags of the pin, slow path, pages
+    ['a longterm pin to read takes a writable page', RW, FOLL.LONGTERM, false, 1],
+    ['but not one that is mapped read-only', VM.READ, FOLL.LONGTERM, true, 1],
+    ['which a short pin takes', VM.READ, 0, false, 1],
+    ['what may not be accessed', 0, 0, true, -Errno.EFAULT],
+  ])('of a shared file: %s', (_, prot, flags, slow, ret) => {
+    const { mm, memory } = bootFaulting();
+    map(mm, BASE, 1, new MappedFile('shmem', 1), RW | VM.SHARED);
+    touchPage(mm, BASE, false);
+    mprotect(mm, BASE, 1, prot);
+    const before = memory.counters.snapshot();
+    expect(pinFast(mm, 1, flags).got).toBe(ret);
+    // The fast path makes two atomics of a grab, the slow one makes one of a small folio.
+    const { grabAtomics } = memory.counters.since(before);
+    expect(grabAtomics).toBe(ret < 0 ? 0 : slow ? 1 : 2);
+  });
+
+  test('of an anonymous page that others map too: it is unshared', () => {
+    const { mm, memory } = bootFaulting(NO_THP);
+    map(mm, BASE, 1, anonymousMemory);
+    touchPage(mm, BASE, true);
+    const child = new MmStruct(memory);
+    dupMmap(mm, child);
+    const { pfns } = pinFast(mm, 1, 0);
+    expect(pfns).not.toEqual([child.pageTable.pfnAt(BASE)]);
+    expect(pinFast(child, 1, 0).pfns).toEqual([child.pageTable.pfnAt(BASE)]);
   });
 });
 

@@ -6,10 +6,12 @@
  */
 import { Slot, type Pfn, type Vpn, type PageNumbers } from '@pinfold/base';
 import { tryGrabFolio } from './folio.ts';
-import { FOLL, gupRemainder, needBits } from './gup.ts';
+import { FOLL } from './foll.ts';
+import { gupRemainder } from './gup.ts';
 import { PG } from './memmap.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { MAX_VPN, PTE } from './page-table.ts';
+import { VM, type Vma } from './vma.ts';
 
 /**
  * Pins pages of the calling process, without a lock as far as that goes.
@@ -60,8 +62,7 @@ function pinLeaf(
   if (vma === null || vpn >= MAX_VPN || !pageTable.walk(vpn)) return 0;
   const { level, index } = pageTable;
   const arena = level === 0 ? pageTable.ptes : pageTable.dirs;
-  const need = needBits(vma, gupFlags);
-  if ((arena.bits[index] & (need | PTE.special)) !== need) return 0;
+  if (!mayFollow(mm, vma, arena.bits[index], arena.frame[index], gupFlags)) return 0;
   const leafPages = 2 ** (9 * level);
   const offset = vpn % leafPages;
   const pfn: Pfn = arena.frame[index] + offset;
@@ -75,6 +76,24 @@ function pinLeaf(
   // One to take the reference, one for the pins: a small folio's bias, a large one's pincount.
   memory.counters.add(Slot.grabAtomics, 2);
   return npage;
+}
+
+/**
+ * Whether an entry may be followed as it is. Nobody has looked up the VMA here: a page that is mapped
+ * read-only and not anonymous is left to the slow path by every longterm pin.
+ *
+ * @source mm/gup.c gup_fast_pte_range, gup_must_unshare without a VMA, 6.16
+ */
+function mayFollow(mm: MmStruct, vma: Vma, bits: number, pfn: Pfn, gupFlags: number): boolean {
+  // What may not be accessed at all has entries that are not present to the hardware.
+  if ((bits & (PTE.present | PTE.special)) !== PTE.present) return false;
+  if ((vma.flags & (VM.READ | VM.WRITE)) === 0) return false;
+  if (bits & PTE.write) return true;
+  if (gupFlags & FOLL.WRITE) return false;
+  if (bits & PTE.anonExclusive) return true;
+  const { memmap } = mm.memory;
+  const anon = (memmap.flags[memmap.headEntryOf(pfn)] & PG.anon) !== 0;
+  return !anon && (gupFlags & FOLL.LONGTERM) === 0;
 }
 
 /** Whether a longterm pin may take the folio: not movable, and none that a file system writes back. */

@@ -22,9 +22,13 @@ import { HUGE_PFN, SMALL_PFN } from '../test/free-frames.ts';
 import { folioOf } from '../test/machine.ts';
 import { anonymousMemory } from './anon.ts';
 import { touchPage } from './fault.ts';
+import { dupMmap } from './fork.ts';
+import { PG } from './memmap.ts';
+import { MmStruct } from './mm-struct.ts';
 import { MappedFile } from './page-cache.ts';
 import { PciBar } from './pci-bar.ts';
 import { adviseDontneed } from './syscalls.ts';
+import { unpinUserPage, unpinUserPages } from './unpin.ts';
 import { VM, Vma } from './vma.ts';
 
 const SPLIT: FaultBoot = { rules: { hugeZeroUnshare: 'split' } };
@@ -96,6 +100,68 @@ describe('a longterm pin never gets a zero page', () => {
     const pfns = framesAt(mm, BASE + 9, 5);
     expect(pfns).toEqual([1, SMALL_PFN, SMALL_PFN + 1, SMALL_PFN + 2, 1]);
     expect(foliosOf(memory)).toEqual(Array(3).fill([0, 1025, 0]));
+  });
+});
+
+describe('a pin to read that is not for long', () => {
+  test('takes the zero page, and counts no pin', () => {
+    const { mm, memory } = anon(3, NO_THP);
+    touchPage(mm, BASE + 1, true);
+    const counted = counting(memory, () => {
+      const { ret, pages, pfns } = pin(mm, BASE, 3, 0);
+      expect([ret, pfns]).toEqual([3, [1, SMALL_PFN, 1]]);
+      expect(memory.vmstat.pinsHeld).toBe(1);
+      unpinUserPages(memory, pages, 2);
+      unpinUserPage(memory, pages[2]);
+    });
+    expect(counted).toMatchObject({ pageFaults: 2, gupSteps: 5, folioGrabs: 3, grabAtomics: 1 });
+    expect(counted).toMatchObject({ putCalls: 3, putAtomics: 1 });
+    expect(memory.vmstat).toMatchObject({ nrFollPinAcquired: 1, nrFollPinReleased: 1 });
+    expect(foliosOf(memory)).toEqual([[0, 1, 0]]);
+  });
+
+  test('takes pages of the huge zero page, which count', () => {
+    const { mm, memory } = anon(512);
+    const { ret, pages, pfns } = pin(mm, BASE + 7, 3, 0);
+    expect([ret, pfns]).toEqual([3, [519, 520, 521]]);
+    expect(memory.vmstat.pinsHeld).toBe(3);
+    expect(counting(memory, () => unpinUserPages(memory, pages, 3))).toMatchObject({
+      putCalls: 1,
+      putAtomics: 2,
+    });
+    expect(memory.vmstat.pinsHeld).toBe(0);
+    expect(foliosOf(memory)).toEqual([]);
+  });
+
+  test.each<[string, FaultBoot['thp'], number]>([
+    ['', {}, 0],
+    [' in a large leaf', { shmem: 'force' }, 1],
+  ])(
+    'takes the page of a file that is mapped privately%s; a longterm pin does not',
+    (_, thp, level) => {
+      const { mm, memory, memmap } = bootFaulting({ thp: thp ?? {} });
+      map(mm, BASE, 512, new MappedFile('shmem', 512));
+      const { pfns } = pin(mm, BASE, 1, 0);
+      expect(entryAt(mm, BASE)).toEqual({ pfn: pfns[0], level, bits: '' });
+      expect(memmap.flags[memmap.headEntryOf(pfns[0])] & PG.anon).toBe(0);
+      expect(memory.counters.snapshot()).toMatchObject({ pageFaults: 1, pagesCopied: 0 });
+      expect(pin(mm, BASE, 1, PIN_READ).pfns).not.toEqual(pfns);
+      expect(memory.counters.snapshot().pagesCopied).toBe(1);
+    },
+  );
+
+  test.each([
+    ['', NO_THP, 1, 1],
+    [' of a THP', {}, 512, 1],
+  ])('unshares an anonymous page%s that a child has, and no other', (_, options, npage, copied) => {
+    const { mm, memory } = anon(512, options);
+    for (let i = 0; i < npage; i++) touchPage(mm, BASE + i, true);
+    const child = new MmStruct(memory);
+    dupMmap(mm, child);
+    const before = mm.pageTable.pfnAt(BASE);
+    expect(counting(memory, () => pin(mm, BASE, 1, 0)).pagesCopied).toBe(copied);
+    expect(mm.pageTable.pfnAt(BASE)).not.toBe(before);
+    expect(counting(memory, () => pin(mm, BASE, 1, 0)).pageFaults).toBeUndefined();
   });
 });
 

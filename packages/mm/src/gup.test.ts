@@ -10,7 +10,8 @@ import {
   type Boot,
   type Run,
 } from '../test/machine.ts';
-import { FOLL, pinUserPagesRemote } from './gup.ts';
+import { FOLL } from './foll.ts';
+import { pinUserPagesRemote } from './gup.ts';
 import { mmapMemory, mmapPfnmap } from './mmap.ts';
 import { MmStruct } from './mm-struct.ts';
 import { PrescribedLayout } from './frame-source.ts';

@@ -2,50 +2,23 @@
  * Get user pages, the slow path: what `pin_user_pages_remote` does for VFIO.
  *
  * One step per page-table leaf: a walk from the top, one page-table lock, one grab for the first
- * page and, on a large leaf, a second one for the rest, then one pointer store per 4 KiB page. The
- * model does the entries of one last-level table in one inner loop; each of them is one step.
+ * page and, on a large leaf, a second one for the rest, then one pointer store per 4 KiB page.
  *
  * An entry that is absent or does not allow the access is faulted in, and the step is made again.
  * Memory that nobody answers for (populated by {@link mmapMemory} alone) ends the call with EFAULT.
  *
  * @source mm/gup.c __get_user_pages, follow_page_mask, __gup_longterm_locked, 6.16; reference mm.md §5
  */
-import {
-  Errno,
-  maskedRun,
-  ModelBug,
-  Slot,
-  type Pfn,
-  type TableArena,
-  type Vpn,
-  type PageNumbers,
-} from '@pinfold/base';
-import { consecutiveRun } from './contiguity.ts';
+import { Errno, ModelBug, Slot, type PageNumbers, type Vpn } from '@pinfold/base';
 import { FAULT_FLAG, faultErrno, handleMmFault, VM_FAULT } from './fault.ts';
-import { addToSmallFolios, GUP_PIN_COUNTING_BIAS, tryGrabFolio } from './folio.ts';
+import { FOLL } from './foll.ts';
+import { followLeaf, GupWork } from './gup-follow.ts';
 import { checkMigrateMovablePages } from './longterm.ts';
-import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
 import { migrateForLongterm } from './migrate.ts';
 import type { MmStruct } from './mm-struct.ts';
-import { MAX_VPN, PTE } from './page-table.ts';
+import { MAX_VPN } from './page-table.ts';
 import { unpinUserPages } from './unpin.ts';
 import { VM, type Vma } from './vma.ts';
-
-/** GUP flags, with the kernel's values. */
-export const FOLL = {
-  /** The pages will be written to. */
-  WRITE: 0x1,
-  /** The pin is held for long: pages must not lie in movable memory. */
-  LONGTERM: 0x100,
-} as const;
-
-/** Counts of one GUP call, added to the counters once at its end. */
-class GupWork {
-  steps = 0;
-  fills = 0;
-  grabs = 0;
-  atomics = 0;
-}
 
 /**
  * Pins pages of another process's address space for DMA; the caller holds its mmap lock.
@@ -55,6 +28,7 @@ class GupWork {
  * @param npage pages wanted, at least 1
  * @param gupFlags {@link FOLL} flags
  * @param pages gets the `struct page` of every pinned page, from index 0; length at least npage
+ * @param offset offset of the address in its page, in bytes, which only a tracer sees; default 0
  * @returns pages pinned, 1 to npage (fewer when a later page could not be had), or -EFAULT (not
  *   mapped, or not with this access), -ENOMEM (a movable page that could not be migrated, or a
  *   reference count that would overflow)
@@ -66,13 +40,14 @@ export function pinUserPagesRemote(
   npage: number,
   gupFlags: number,
   pages: PageNumbers,
+  offset = 0,
 ): number {
   const { counters } = mm.memory;
   const { tracer } = counters;
   counters.add(Slot.gupCalls, 1);
   mm.hasPinned = true;
-  tracer?.enter('pin_user_pages_remote', start, npage, gupFlags);
-  tracer?.enter('__gup_longterm_locked', start, npage);
+  tracer?.enter('pin_user_pages_remote', start, offset, npage, gupFlags);
+  tracer?.enter('__gup_longterm_locked', start, offset, npage);
   const got =
     gupFlags & FOLL.LONGTERM
       ? gupLongtermLocked(mm, start, npage, gupFlags, pages)
@@ -169,7 +144,6 @@ function getUserPages(
   gupFlags: number,
   pages: PageNumbers,
 ): number {
-  const { pageTable } = mm;
   const work = new GupWork();
   let vma: Vma | null = null;
   let done = 0;
@@ -182,16 +156,7 @@ function getUserPages(
       error = checkVmaFlags(mm, vma, vpn, gupFlags);
       if (error) break;
     }
-    const want = npage - done;
-    let got = 0;
-    if (vpn < MAX_VPN && pageTable.walk(vpn)) {
-      if (pageTable.level === 0) {
-        const max = Math.min(want, 512 - (pageTable.index & 511), (vma as Vma).end - vpn) | 0;
-        got = followPtes(mm, max, needBits(vma as Vma, gupFlags), pages, done, work);
-      } else {
-        got = followLargeLeaf(mm, vpn, want, needBits(vma as Vma, gupFlags), pages, done, work);
-      }
-    }
+    const got = followLeaf(mm, vma as Vma, vpn, npage - done, gupFlags, pages, done, work);
     if (got < 0) {
       mm.gupFailure = { vpn, why: 'the reference count of the folio would overflow' };
       error = got;
@@ -214,7 +179,7 @@ function countGup(mm: MmStruct, work: GupWork, pinned: number): void {
   counters.add(Slot.pageFills, work.fills);
   counters.add(Slot.folioGrabs, work.grabs);
   counters.add(Slot.grabAtomics, work.atomics);
-  vmstat.nrFollPinAcquired += pinned;
+  vmstat.nrFollPinAcquired += pinned - work.zeros;
 }
 
 /** writable_file_mapping_allowed: the file system could not know what a device writes. */
@@ -245,96 +210,6 @@ function checkVmaFlags(mm: MmStruct, vma: Vma | null, vpn: Vpn, gupFlags: number
 }
 
 /**
- * Pins the pages of consecutive last-level entries, from the one that the walk found.
- *
- * @returns pages pinned, fewer than `max` at an entry that must be faulted in; a negative errno if
- *   the first could not be grabbed
- */
-function followPtes(
-  mm: MmStruct,
-  max: number,
-  need: number,
-  pages: PageNumbers,
-  at: number,
-  work: GupWork,
-): number {
-  const { ptes, index } = mm.pageTable;
-  const { memmap } = mm.memory;
-  const present = followable(ptes, index, max, need);
-  let done = 0;
-  while (done < present) {
-    const pfn = ptes.frame[index + done];
-    const left = Math.min(present - done, PAGES_PER_SECTION - (pfn & (PAGES_PER_SECTION - 1))) | 0;
-    const run = consecutiveRun(ptes.frame, index + done, index + done + left);
-    const toPage = memmap.pfnToPage(pfn) - pfn;
-    copyFrames(ptes.frame, index + done, run, pages, at + done, toPage);
-    const grabbed = grabRun(memmap, pfn, run, work);
-    done += grabbed;
-    if (grabbed < run) break;
-  }
-  work.steps += done;
-  work.fills += done;
-  work.grabs += done;
-  if (done === 0 && present > 0) return -Errno.ENOMEM;
-  return done;
-}
-
-/** How many entries, from one on, GUP may follow with this access. */
-function followable({ bits, words }: TableArena, index: number, max: number, need: number): number {
-  return maskedRun(bits, words, index, index + max, need | PTE.special, need);
-}
-
-/** Stores the pointers of frames of one section; where they are the frames, a long run is one copy. */
-function copyFrames(
-  frame: PageNumbers,
-  index: number,
-  npage: number,
-  pages: PageNumbers,
-  at: number,
-  toPage: number,
-): void {
-  if (toPage === 0 && npage > 64) {
-    pages.set(frame.subarray(index, index + npage), at);
-    return;
-  }
-  for (let i = 0; i < npage; i++) pages[at + i] = frame[index + i] + toPage;
-}
-
-/** Grabs the folios of consecutive frames of one section, page by page; ends at a refused grab. */
-function grabRun(memmap: MemMap, pfn: Pfn, npage: number, work: GupWork): number {
-  let done = 0;
-  while (done < npage) {
-    const small = grabSmallFolios(memmap, pfn + done, npage - done);
-    work.atomics += small;
-    done += small;
-    if (small > 0) continue;
-    const atomics = tryGrabFolio(memmap, pfn + done, 1);
-    if (atomics === 0) break;
-    work.atomics += atomics;
-    done++;
-  }
-  return done;
-}
-
-/** Grabs order-0 folios of consecutive frames; ends at a large folio or at a refused grab. */
-function grabSmallFolios(memmap: MemMap, pfn: Pfn, npage: number): number {
-  // Small folios exist only where every page has a state entry of its own.
-  const first = memmap.entryOf(pfn);
-  if (memmap.strideOf(pfn) !== 0) return 0;
-  return addToSmallFolios(memmap, first, npage, GUP_PIN_COUNTING_BIAS);
-}
-
-/**
- * Bits that an entry must have. A read-only longterm pin of a private mapping takes only pages that
- * belong to the process alone; it has the others unshared first (gup_must_unshare).
- */
-export function needBits(vma: Vma, gupFlags: number): number {
-  if (gupFlags & FOLL.WRITE) return PTE.present | PTE.write;
-  const cow = (vma.flags & (VM.SHARED | VM.MAYWRITE)) === VM.MAYWRITE;
-  return cow ? PTE.present | PTE.anonExclusive : PTE.present;
-}
-
-/**
  * Makes the entry of a page one that GUP can follow.
  *
  * @param again how often the page has been faulted in already, without being followed since
@@ -359,64 +234,4 @@ function faultName(code: number): string {
   return code === VM_FAULT.SIGBUS
     ? 'VM_FAULT_SIGBUS: nothing is behind the page'
     : 'VM_FAULT_SIGSEGV: the VMA does not allow it';
-}
-
-/**
- * Pins up to the end of the 2 MiB or 1 GiB leaf that the walk found.
- *
- * @returns pages pinned; 0 if the entry must be faulted in; a negative errno if not to be grabbed
- */
-function followLargeLeaf(
-  mm: MmStruct,
-  vpn: Vpn,
-  want: number,
-  need: number,
-  pages: PageNumbers,
-  at: number,
-  work: GupWork,
-): number {
-  const { dirs, index, level } = mm.pageTable;
-  if ((dirs.bits[index] & (need | PTE.special)) !== need) return 0;
-  const leafPages = level === 1 ? 2 ** 9 : 2 ** 18;
-  const offset = vpn & (leafPages - 1);
-  const npage = Math.min(want, leafPages - offset) | 0;
-  const pfn: Pfn = dirs.frame[index] + offset;
-  work.steps++;
-  if (!grab(mm, pfn, 1, work)) return -Errno.ENOMEM;
-  if (npage > 1) grab(mm, pfn, npage - 1, work);
-  fillPages(mm.memory.memmap, pfn, npage, pages, at);
-  work.fills += npage;
-  return npage;
-}
-
-function grab(mm: MmStruct, pfn: Pfn, refs: number, work: GupWork): boolean {
-  const atomics = tryGrabFolio(mm.memory.memmap, pfn, refs);
-  work.grabs++;
-  work.atomics += atomics;
-  return atomics > 0;
-}
-
-/** Stores the pointers of consecutive frames; only a section border may break their sequence. */
-function fillPages(memmap: MemMap, pfn: Pfn, npage: number, pages: PageNumbers, at: number): void {
-  for (let done = 0; done < npage;) {
-    const first = memmap.pfnToPage(pfn + done);
-    const n =
-      Math.min(npage - done, PAGES_PER_SECTION - ((pfn + done) & (PAGES_PER_SECTION - 1))) | 0;
-    storeSequence(pages, (at + done) | 0, (at + done + n) | 0, first);
-    done += n;
-  }
-}
-
-/** Stores consecutive numbers; four a step, so that the sum is not what the loop waits for. */
-function storeSequence(pages: PageNumbers, from: number, end: number, first: number): void {
-  let page = first;
-  let i = from;
-  for (; i < end - 3; i += 4) {
-    pages[i] = page;
-    pages[i + 1] = page + 1;
-    pages[i + 2] = page + 2;
-    pages[i + 3] = page + 3;
-    page += 4;
-  }
-  for (; i < end; i++) pages[i] = page++;
 }

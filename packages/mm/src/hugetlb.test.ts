@@ -17,11 +17,14 @@ import {
 } from '../test/faulting.ts';
 import { HUGE_PFN } from '../test/free-frames.ts';
 import { touchPage, VM_FAULT } from './fault.ts';
+import { dupMmap } from './fork.ts';
 import { HugetlbMemory } from './hugetlb.ts';
 import { PG } from './memmap.ts';
-import { adviseDontneed, doMmap, munmap } from './syscalls.ts';
+import { MmStruct } from './mm-struct.ts';
+import { MappedFile } from './page-cache.ts';
+import { adviseDontneed, doMmap, munmap, type MmapCall } from './syscalls.ts';
 import { unpinUserPages } from './unpin.ts';
-import { VM } from './vma.ts';
+import { VM, Vma } from './vma.ts';
 import { exitMmap } from './zap.ts';
 
 const GIB = 2 ** 18;
@@ -177,6 +180,118 @@ describe('the pool', () => {
     unpinUserPages(memory, pages, 1, 3);
     expect(memory.hugetlbPool(9)?.freeHugePages).toBe(2);
     expect([...memmap.foliosInUse()]).toEqual([]);
+  });
+});
+
+describe('a shared mapping', () => {
+  /** A pool of four pages, and a file with its first pages mapped. */
+  function shared(pages: number, flags: number = VM.SHARED): Faulting & { file: MappedFile } {
+    const machine = bootFaulting({ hugePages: 4 });
+    const file = new MappedFile('hugetlbfs', 512 * 4, 9);
+    map(machine.mm, BASE, 512 * pages, file, RW | VM.HUGETLB | flags);
+    return { ...machine, file };
+  }
+
+  const call = (file: MappedFile, at: number, pages: number, flags = VM.SHARED): MmapCall => ({
+    ...{ vpn: BASE + 4096 + 512 * at, npage: 512 * pages, pgoff: 512 * at, ops: file },
+    flags: RW | VM.HUGETLB | flags,
+  });
+
+  test('reserves pages of the file, each once', () => {
+    const { mm, memory, file } = shared(2);
+    const pool = memory.hugetlbPool(9);
+    expect(pool).toMatchObject({ freeHugePages: 4, resvHugePages: 2 });
+    expect(doMmap(mm, call(file, 0, 3))).toBe(0);
+    expect(pool).toMatchObject({ freeHugePages: 4, resvHugePages: 3 });
+    // What is allocated needs no reservation.
+    touchPage(mm, BASE, true);
+    expect(pool).toMatchObject({ freeHugePages: 3, resvHugePages: 2 });
+    map(new MmStruct(memory), BASE, 512 * 3, file, RW | VM.HUGETLB | VM.SHARED);
+    expect(pool).toMatchObject({ freeHugePages: 3, resvHugePages: 2 });
+  });
+
+  test('is ENOMEM, and nothing changes, when the pool has too few for another file', () => {
+    const machine = shared(2);
+    const other = new MappedFile('hugetlbfs', 512 * 4, 9);
+    const before = stateOf(machine);
+    expect(doMmap(machine.mm, call(other, 0, 3))).toBe(-Errno.ENOMEM);
+    expect(stateOf(machine)).toEqual(before);
+    expect(doMmap(machine.mm, call(other, 0, 2))).toBe(0);
+    expect(machine.memory.hugetlbPool(9)?.resvHugePages).toBe(4);
+  });
+
+  test('uses a reservation up by the page’s first fault, whoever faults', () => {
+    const { mm, memory, file } = shared(4);
+    const pool = memory.hugetlbPool(9);
+    const other = new MmStruct(memory);
+    map(other, BASE, 512 * 4, file, RW | VM.HUGETLB | VM.SHARED | VM.NORESERVE);
+    for (const space of [other, mm]) expect(touchPage(space, BASE, true)).toBe(0);
+    expect(pool).toMatchObject({ freeHugePages: 3, resvHugePages: 3 });
+    expect(pin(mm, BASE, 512 * 4).ret).toBe(512 * 4);
+    expect(pool).toMatchObject({ freeHugePages: 0, resvHugePages: 0 });
+  });
+
+  test('a page that is written into the file uses its reservation', () => {
+    const { mm, memory, file } = shared(4);
+    file.fill(mm, new Vma(0, 512 * 4, RW, file));
+    expect(memory.hugetlbPool(9)).toMatchObject({ freeHugePages: 0, resvHugePages: 0 });
+  });
+
+  test('keeps its reservations with the file, and they go with it', () => {
+    const { mm, memory, file } = shared(3);
+    const pool = memory.hugetlbPool(9);
+    touchPage(mm, BASE, true);
+    munmap(mm, BASE, 512 * 3);
+    expect(pool).toMatchObject({ freeHugePages: 3, resvHugePages: 2 });
+    exitMmap(mm);
+    expect(pool).toMatchObject({ freeHugePages: 3, resvHugePages: 2 });
+    file.evict(memory);
+    expect(pool).toMatchObject({ freeHugePages: 4, resvHugePages: 0 });
+  });
+
+  test('of a file that nobody holds takes all with its last part', () => {
+    const { mm, memory, file } = shared(3);
+    const pool = memory.hugetlbPool(9);
+    file.held = false;
+    touchPage(mm, BASE, true);
+    const child = new MmStruct(memory);
+    dupMmap(mm, child);
+    munmap(mm, BASE, 512 * 2);
+    exitMmap(child);
+    expect(pool).toMatchObject({ freeHugePages: 3, resvHugePages: 2 });
+    munmap(mm, BASE + 1024, 512);
+    expect(pool).toMatchObject({ freeHugePages: 4, resvHugePages: 0 });
+  });
+
+  test('reserves nothing with MAP_NORESERVE, and finds only what nobody has reserved', () => {
+    const { mm, memory, file } = shared(4, VM.SHARED | VM.NORESERVE);
+    const pool = memory.hugetlbPool(9);
+    expect(pool?.resvHugePages).toBe(0);
+    const other = new MappedFile('hugetlbfs', 512 * 4, 9);
+    expect(doMmap(mm, call(other, 0, 3))).toBe(0);
+    expect([0, 1].map((i) => touchPage(mm, BASE + 512 * i, true))).toEqual([0, VM_FAULT.SIGBUS]);
+    expect(doMmap(mm, call(file, 3, 1))).toBe(-Errno.ENOMEM);
+    expect(pool).toMatchObject({ freeHugePages: 3, resvHugePages: 3 });
+  });
+});
+
+describe('a private mapping of a file', () => {
+  test('keeps its reservation while it reads the file’s page, for its own', () => {
+    const { mm, memory } = bootFaulting({ hugePages: 3 });
+    const pool = memory.hugetlbPool(9);
+    const file = new MappedFile('hugetlbfs', 512, 9);
+    map(mm, BASE, 512, file, RW | VM.HUGETLB | VM.SHARED);
+    map(mm, BASE + 512, 512, file, RW | VM.HUGETLB);
+    touchPage(mm, BASE, true);
+    touchPage(mm, BASE + 512, false);
+    expect(pool).toMatchObject({ freeHugePages: 2, resvHugePages: 1 });
+    touchPage(mm, BASE + 512, true);
+    expect(pool).toMatchObject({ freeHugePages: 1, resvHugePages: 0 });
+    adviseDontneed(mm, BASE + 512, 512);
+    touchPage(mm, BASE + 512, false);
+    expect(pool).toMatchObject({ freeHugePages: 2, resvHugePages: 1 });
+    munmap(mm, BASE + 512, 512);
+    expect(pool).toMatchObject({ freeHugePages: 2, resvHugePages: 0 });
   });
 });
 

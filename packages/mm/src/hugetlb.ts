@@ -3,10 +3,11 @@
  *
  * @source mm/hugetlb.c hugetlb_fault, hugetlb_no_page, hugetlb_wp, 6.16; reference mm.md §6
  */
-import { offsetIn, PMD_ORDER, type Vpn } from '@pinfold/base';
+import { Errno, offsetIn, PMD_ORDER, type Vpn } from '@pinfold/base';
 import { doWpPage } from './cow.ts';
 import { FAULT_FLAG, VM_FAULT, type VmOperations } from './fault.ts';
 import { allocZeroedFolio } from './fault-folio.ts';
+import { hugetlbReservePages } from './hugetlb-reserve.ts';
 import { PG } from './memmap.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
@@ -24,8 +25,13 @@ export class HugetlbMemory implements VmOperations {
     this.order = order;
   }
 
+  mmap(mm: MmStruct, vma: Vma): number {
+    return hugetlbReservePages(mm, vma, null) ? 0 : -Errno.ENOMEM;
+  }
+
   fault(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): number {
     if (mm.pageTable.pfnAt(vpn) >= 0) return doWpPage(mm, vma, vpn, flags);
+    vma.anonVma = true;
     const first = vpn - offsetIn(vpn, this.order);
     const pfn = allocZeroedFolio(mm, first, this.order, PG.hugetlb | PG.anon);
     if (pfn < 0) return VM_FAULT.SIGBUS;

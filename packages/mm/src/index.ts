@@ -13,9 +13,13 @@ export {
   type ZoneType,
 } from './memmap.ts';
 export { Memory, VmStat } from './memory.ts';
+export { KernelLog, type KernelMessage } from './kernel-log.ts';
+export { PageContents, readUser, writeUser } from './page-contents.ts';
 export {
   dirtyFolioLock,
   folioMaybeDmaPinned,
+  folioOrderOf,
+  folioPagesLeft,
   GUP_PIN_COUNTING_BIAS,
   gupPutFolio,
   tryGrabFolio,
@@ -52,6 +56,7 @@ export {
 export { anonymousMemory } from './anon.ts';
 export { HugetlbPool } from './hugetlb-pool.ts';
 export { HugetlbMemory } from './hugetlb.ts';
+export { addHugetlbPins, pageHuge, subHugetlbPins } from './hugetlb-pins.ts';
 export { MappedFile, type FileKind } from './page-cache.ts';
 export { PciBar } from './pci-bar.ts';
 export { migrateForLongterm } from './migrate.ts';
@@ -71,11 +76,14 @@ export {
   type MmapCall,
 } from './syscalls.ts';
 export { accountLockedVm } from './accounting.ts';
-export { FOLL, pinUserPagesRemote } from './gup.ts';
+export { FOLL } from './foll.ts';
+export { pinUserPagesRemote } from './gup.ts';
 export { pinUserPagesFast } from './gup-fast.ts';
+export { SG_MAX_SEGMENT, SgAppendTable, sgAllocAppendTableFromPages } from './sg-table.ts';
 export { checkMigrateMovablePages } from './longterm.ts';
 export { followPfnmap, type FollowPfnmap } from './pfnmap.ts';
 export {
+  unpinUserFolioDirtyLocked,
   unpinUserPage,
   unpinUserPageRangeDirtyLock,
   unpinUserPages,

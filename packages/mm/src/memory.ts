@@ -4,11 +4,13 @@
  *
  * @source include/linux/mmzone.h NR_FOLL_PIN_ACQUIRED, include/asm-generic/bug.h WARN_ON_ONCE, 6.16
  */
-import { Counters, type Pfn, type Tracer } from '@pinfold/base';
+import { Counters, pagesOf, type Pfn, type Tracer } from '@pinfold/base';
 import type { FrameSource } from './frame-source.ts';
 import type { HugetlbPool } from './hugetlb-pool.ts';
+import { KernelLog } from './kernel-log.ts';
 import { PG, type MemMap } from './memmap.ts';
 import type { MmStruct } from './mm-struct.ts';
+import type { PageContents } from './page-contents.ts';
 import type { MmRules } from './rules.ts';
 import { THP_DEFAULTS, type ThpSettings } from './thp.ts';
 
@@ -43,8 +45,12 @@ export class Memory {
   hugeZeroPfn: Pfn = 512;
   /** Transparent huge pages, as set in sysfs. */
   thp: ThpSettings = THP_DEFAULTS;
-  /** What the kernel would have printed by WARN_ON_ONCE: one text per place. */
+  /** What the kernel has warned of: the first text of each place. */
   readonly warnings: Map<string, string> = new Map();
+  /** What the kernel has printed, warnings included. */
+  readonly log: KernelLog = new KernelLog();
+  /** The bytes of pages; null while nobody writes or reads any: then all read as zeros. */
+  contents: PageContents | null = null;
 
   /** Address spaces that have not ended. */
   readonly addressSpaces: Set<MmStruct> = new Set();
@@ -61,6 +67,7 @@ export class Memory {
     this.memmap = memmap;
     memmap.folioFreed = (pfn, order, flags) => {
       if (flags & PG.hugetlb) this.hugetlbPool(order)?.free();
+      if (this.contents !== null) this.contents.drop(pfn, pagesOf(order));
       this.frames?.framesFreed?.(pfn, order, flags);
     };
     this.rules = rules;
@@ -96,12 +103,25 @@ export class Memory {
   }
 
   /**
-   * WARN_ON_ONCE: the kernel complains and goes on.
+   * WARN_ON_ONCE: the kernel complains the first time, and goes on.
    *
    * @param at kernel function
    * @param what what it found
    */
   warnOnce(at: string, what: string): void {
+    if (this.warnings.has(at)) return;
+    this.warnings.set(at, what);
+    this.log.add('warn-once', at);
+  }
+
+  /**
+   * WARN_ON: the kernel complains every time, and goes on.
+   *
+   * @param at kernel function
+   * @param what what it found
+   */
+  warnOn(at: string, what: string): void {
     if (!this.warnings.has(at)) this.warnings.set(at, what);
+    this.log.add('warn', at);
   }
 }

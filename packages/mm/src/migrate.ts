@@ -49,6 +49,7 @@ export function migrateForLongterm(mm: MmStruct, vpn: Vpn): number {
   if (memmap.refcount[entry] !== mappings.length + (file ? 1 : 0)) return -Errno.EBUSY;
   const target = allocUnmovable(mm, first, order, flags & (PG.anon | PG.hugetlb | PG.swapbacked));
   if (target < 0) return -Errno.ENOMEM;
+  mm.memory.contents?.copy(head, target, pagesOf(order));
   if (!file) mm.memory.memmap.refcount[memmap.headEntryOf(target)] = 0;
   file?.move(head, target);
   folioRefAdd(memmap, target, mappings.length);

@@ -67,9 +67,10 @@ const READ_WRITE: Prot = { read: true, write: true };
  */
 export function mmapMemory(mm: MmStruct, memory: MmapMemory): void {
   const prot = memory.prot ?? READ_WRITE;
-  insertVma(mm, memory, memory.kind === 'hugetlb' ? VM.HUGETLB : 0);
+  const hugetlb = memory.kind === 'hugetlb';
+  insertVma(mm, memory, hugetlb ? VM.HUGETLB : 0, hugetlb ? memory.order : 0).anonVma = true;
   const bits = PTE.present | PTE.anonExclusive | (prot.write ? PTE.write : 0);
-  const pageFlags = memory.kind === 'hugetlb' ? PG.hugetlb | PG.anon : PG.anon;
+  const pageFlags = hugetlb ? PG.hugetlb | PG.anon : PG.anon;
   const run = new FrameRun();
   for (let done = 0; done < memory.npage; done += run.npage) {
     memory.frames.framesFor(memory.vpn + done, memory.npage - done, memory.order, run);
@@ -106,7 +107,7 @@ export function mmapPfnmap(mm: MmStruct, device: MmapPfnmap): void {
   }
 }
 
-function insertVma(mm: MmStruct, range: MmapRange, kind: number): void {
+function insertVma(mm: MmStruct, range: MmapRange, kind: number, order = 0): Vma {
   const { vpn, npage, prot = READ_WRITE } = range;
   const place = `mapping at virtual page ${vpn}`;
   if (!(npage > 0)) throw new InputError(place, 'at least one page', `${npage} pages`);
@@ -114,9 +115,9 @@ function insertVma(mm: MmStruct, range: MmapRange, kind: number): void {
     throw new InputError(place, 'a range below 2^48 bytes', `pages ${vpn} to ${vpn + npage - 1}`);
   }
   const flags = kind | VM.MAYWRITE | (prot.read ? VM.READ : 0) | (prot.write ? VM.WRITE : 0);
-  if (!mm.vmas.insert(new Vma(vpn, vpn + npage, flags))) {
-    throw new InputError(place, 'a free address range', 'an overlap with a mapping that exists');
-  }
+  const vma = new Vma(vpn, vpn + npage, flags, null, 0, order);
+  if (mm.vmas.insert(vma)) return vma;
+  throw new InputError(place, 'a free address range', 'an overlap with a mapping that exists');
 }
 
 /** Maps one run of frames, folio by folio. */

@@ -25,6 +25,7 @@ import { MappedFile, type FileKind } from './page-cache.ts';
 import { adviseDontneed, mprotect, munmap } from './syscalls.ts';
 import { unpinUserPages } from './unpin.ts';
 import { VM, Vma } from './vma.ts';
+import { zapRange } from './zap.ts';
 
 const SHARED = RW | VM.SHARED;
 
@@ -191,14 +192,24 @@ describe('beyond the end of the file', () => {
     const { mm } = machine;
     const huge = kind === 'hugetlbfs';
     const flags = huge ? VM.HUGETLB | VM.NORESERVE : 0;
-    map(mm, BASE, 2 * 512, new MappedFile(kind, npage, huge ? 9 : 0), RW | flags);
+    const prot = huge ? VM.READ : RW;
+    map(mm, BASE, 2 * 512, new MappedFile(kind, npage, huge ? 9 : 0), prot | flags);
     expect(touchPage(mm, BASE + npage - 1, false)).toBe(0);
     const before = stateOf(machine);
-    for (const write of [false, true]) {
+    for (const write of huge ? [false] : [false, true]) {
       expect(touchPage(mm, BASE + npage, write)).toBe(VM_FAULT.SIGBUS);
     }
     expect(pin(mm, BASE + npage, 1, PIN_READ).ret).toBe(-Errno.EFAULT);
     expect(stateOf(machine)).toEqual(before);
+  });
+
+  test('a writable mapping makes hugetlbfs longer, for all mappings', () => {
+    const { mm } = bootFaulting({ hugePages: 3 });
+    const file = new MappedFile('hugetlbfs', 512, 9);
+    map(mm, BASE, 1024, file, VM.READ | VM.SHARED | VM.HUGETLB);
+    expect(touchPage(mm, BASE + 512, false)).toBe(VM_FAULT.SIGBUS);
+    map(mm, BASE + 1024, 512, file, SHARED | VM.HUGETLB, 512);
+    expect(touchPage(mm, BASE + 512, false)).toBe(0);
   });
 
   test('is counted from the offset of the mapping', () => {
@@ -266,10 +277,34 @@ describe('the page cache', () => {
     file.fill(mm, new Vma(BASE, BASE + 19, RW, file));
     expect(foliosOf(memory).map(([order]) => order)).toEqual(orders);
     map(mm, BASE, 19, file, SHARED);
-    for (const i of [0, 3]) touchPage(mm, BASE + i, false);
+    for (const i of [0, 3]) touchPage(mm, BASE + i, true);
     // Leaves of 4 KiB, whatever the folio: the cache's reference and two of leaves.
     expect(framesAt(mm, BASE, 2)).toEqual([SMALL_PFN, -1]);
     if (diskLargeFolios) expect(foliosOf(memory)[0]).toEqual([4, 3, 0]);
+  });
+
+  test('is mapped around a page that is read: the aligned 64 KiB, what is cached of them', () => {
+    const { mm, memory } = bootFaulting();
+    const file = new MappedFile('shmem', 40);
+    map(mm, BASE, 40, file, SHARED);
+    // BASE is aligned to 64 KiB: pages 16 to 31 are one range.
+    for (const i of [15, 17, 30, 31, 32]) touchPage(mm, BASE + i, true);
+    const cached = framesAt(mm, BASE, 40);
+    zapRange(mm, BASE, BASE + 40);
+    touchPage(mm, BASE + 20, false);
+    const around = [17, 20, 30, 31];
+    expect(framesAt(mm, BASE, 40).flatMap((pfn, i) => (pfn >= 0 ? [i] : []))).toEqual(around);
+    for (const i of [17, 30, 31]) expect(framesAt(mm, BASE, 40)[i]).toBe(cached[i]);
+    expect(foliosOf(memory)).toHaveLength(6);
+  });
+
+  test('is not mapped around a page that is written', () => {
+    const { mm } = bootFaulting();
+    const file = new MappedFile('shmem', 16);
+    map(mm, BASE, 16, file, SHARED);
+    file.fill(mm, new Vma(BASE, BASE + 16, RW, file));
+    touchPage(mm, BASE + 3, true);
+    expect(framesAt(mm, BASE, 16).filter((pfn) => pfn >= 0)).toHaveLength(1);
   });
 });
 

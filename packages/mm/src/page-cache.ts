@@ -4,18 +4,18 @@
  * A folio is allocated when its page is first needed and stays until the file goes. Private
  * mappings see the cache until they write, or until a page is pinned for long.
  *
- * Left out: reading from a disk (what is read is there), write-back, and fault-around (a fault maps
- * one page, or one PMD leaf).
+ * Left out: reading from a disk (what is read is there), and write-back.
  *
  * @source mm/shmem.c shmem_fault, mm/memory.c do_read_fault, do_cow_fault, do_shared_fault,
  * finish_fault, mm/hugetlb.c hugetlb_no_page, 6.16; reference mm.md §5.5 and §6
  */
-import { ModelBug, offsetIn, pagesOf, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
+import { Errno, ModelBug, offsetIn, pagesOf, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
 import { splitHugePmd } from './anon.ts';
 import { doWpPage } from './cow.ts';
 import { FAULT_FLAG, VM_FAULT, type VmOperations } from './fault.ts';
 import { allocCopyOfFolio, allocZeroedFolio } from './fault-folio.ts';
 import { folioPutRefs, folioRefAdd } from './folio.ts';
+import { hugetlbReservePages, ResvMap } from './hugetlb-reserve.ts';
 import { PG } from './memmap.ts';
 import type { Memory } from './memory.ts';
 import type { MmStruct } from './mm-struct.ts';
@@ -33,6 +33,8 @@ const CACHE_FLAGS: Readonly<Record<FileKind, number>> = {
 };
 /** Order of the folios that a write of 64 KiB makes in a file system with large folios. */
 const WRITE_ORDER = 4;
+/** Order of the range that a read fault maps (fault_around_bytes, 64 KiB). */
+const AROUND_ORDER = 4;
 
 /** A file or memfd with its page cache (struct address_space). */
 export class MappedFile implements VmOperations {
@@ -44,6 +46,13 @@ export class MappedFile implements VmOperations {
   npage: number;
   /** The page size of hugetlbfs, as an order; 0 else. */
   readonly order: number;
+  /**
+   * Whether a descriptor or a name holds the file; what is not held goes with its last mapping, as
+   * shared anonymous memory does.
+   */
+  held = true;
+  /** Reserved huge pages of hugetlbfs. */
+  readonly #resvMap: ResvMap | null;
   /** Frame of every page in the cache, by its index. */
   readonly #cache = new Map<number, Pfn>();
   /** Folios in the cache: first page of the file, by first frame. */
@@ -58,6 +67,7 @@ export class MappedFile implements VmOperations {
     this.kind = kind;
     this.npage = npage;
     this.order = order;
+    this.#resvMap = kind === 'hugetlbfs' ? new ResvMap(order) : null;
   }
 
   /** A file system on a disk writes back what was written to. */
@@ -75,23 +85,66 @@ export class MappedFile implements VmOperations {
     return this.#folios.keys();
   }
 
+  /**
+   * Reserves huge pages, and makes a file of hugetlbfs as long as a mapping that may be written to.
+   *
+   * @param mm address space
+   * @param vma the mapping
+   * @returns 0, or -ENOMEM if the pool has too few pages
+   * @source fs/hugetlbfs/inode.c hugetlbfs_file_mmap, 6.16
+   */
+  mmap(mm: MmStruct, vma: Vma): number {
+    if (this.#resvMap === null) return 0;
+    if (!hugetlbReservePages(mm, vma, this.#resvMap)) return -Errno.ENOMEM;
+    const length = vma.pgoff + (vma.end - vma.start);
+    if (vma.flags & VM.WRITE) this.npage = Math.max(this.npage, length);
+    return 0;
+  }
+
+  munmapped({ memory }: MmStruct): void {
+    if (this.held) return;
+    for (const { vmas } of memory.addressSpaces) {
+      for (const { ops } of vmas) if (ops === this) return;
+    }
+    this.evict(memory);
+  }
+
   fault(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): number {
     if (mm.pageTable.pfnAt(vpn) >= 0) return this.#wpFault(mm, vma, vpn, flags);
+    if (flags === 0 && this.order === 0 && this.#mapAround(mm, vma, vpn)) return 0;
     const pgoff = vma.pgoff + (vpn - vma.start);
     if (pgoff >= this.npage) return VM_FAULT.SIGBUS;
     const known = this.#cache.get(pgoff);
     const own = (vma.flags & VM.SHARED) === 0;
     // A private mapping of a hole in hugetlbfs has pages of its own from the first read on.
     if (own && this.kind === 'hugetlbfs' && known === undefined) {
-      return this.#cowFault(mm, vpn, allocZeroedFolio, flags);
+      return this.#cowFault(mm, vma, vpn, -1, flags);
     }
     const pfn = known ?? this.#addToCache(mm, vpn, pgoff, this.#faultOrders(mm));
     if (pfn < 0) return this.kind === 'hugetlbfs' ? VM_FAULT.SIGBUS : VM_FAULT.OOM;
-    if (own && flags & FAULT_FLAG.WRITE) return this.#cowFault(mm, vpn, allocCopyOfFolio, flags);
-    const shared = (vma.flags & (VM.SHARED | VM.WRITE)) === (VM.SHARED | VM.WRITE);
-    const writable = shared && (this.kind !== 'disk' || (flags & FAULT_FLAG.WRITE) !== 0);
-    this.#map(mm, vma, vpn, pfn, PTE.present | (writable ? PTE.write : 0));
+    if (own && flags & FAULT_FLAG.WRITE) return this.#cowFault(mm, vma, vpn, pfn, flags);
+    this.#map(mm, vma, vpn, pfn, this.#mapBits(vma, flags));
     return 0;
+  }
+
+  /**
+   * A read fault maps up to 64 KiB around the page, as far as they are in the cache: from the aligned
+   * border, or the start of the area, on, and no further than area and last-level table go.
+   *
+   * @returns whether the page itself was in the cache
+   * @source mm/memory.c do_fault_around, mm/filemap.c filemap_map_pages, 6.16; recordings x40-file of
+   * all kernels
+   */
+  #mapAround(mm: MmStruct, vma: Vma, vpn: Vpn): boolean {
+    const bits = this.#mapBits(vma, 0);
+    const first = Math.max(vpn - offsetIn(vpn, AROUND_ORDER), vma.start);
+    const tableEnd = vpn - offsetIn(vpn, PMD_ORDER) + pagesOf(PMD_ORDER);
+    const end = Math.min(first + pagesOf(AROUND_ORDER), tableEnd, vma.end);
+    for (let at = first; at < end; at++) {
+      const pfn = this.#cache.get(vma.pgoff + (at - vma.start));
+      if (pfn !== undefined && mm.pageTable.pfnAt(at) < 0) this.#map(mm, vma, at, pfn, bits);
+    }
+    return mm.pageTable.pfnAt(vpn) >= 0;
   }
 
   /**
@@ -110,11 +163,12 @@ export class MappedFile implements VmOperations {
   }
 
   /**
-   * Closes the file: its cache lets go of the folios.
+   * The file goes: its cache lets go of the folios, and of reservations that were not used.
    *
    * @param memory the machine's memory
    */
   evict(memory: Memory): void {
+    this.#resvMap?.release(memory.hugetlbPool(this.order), this.#folios.size);
     for (const pfn of this.#folios.keys()) folioPutRefs(memory.memmap, pfn, 1);
     this.#folios.clear();
     this.#cache.clear();
@@ -150,8 +204,10 @@ export class MappedFile implements VmOperations {
       const beyond = order > this.order && first + pagesOf(order) > this.npage;
       if (beyond || (order > this.order && this.#cachedIn(first, pagesOf(order)))) continue;
       const flags = CACHE_FLAGS[this.kind];
-      const pfn = allocZeroedFolio(mm, vpn - offset, order, flags);
+      const reserved = this.#resvMap?.has(first) ?? false;
+      const pfn = allocZeroedFolio(mm, vpn - offset, order, flags, reserved);
       if (pfn < 0) continue;
+      this.#resvMap?.commit(first);
       this.#folios.set(pfn, { pgoff: first, npage: pagesOf(order) });
       for (let i = 0; i < pagesOf(order); i++) this.#cache.set(first + i, pfn + i);
       return pfn + offset;
@@ -179,16 +235,35 @@ export class MappedFile implements VmOperations {
     } else mm.pageTable.setEntry(vpn, pfn, 0, bits);
   }
 
-  /** A page of a private mapping that is not mapped yet and cannot be the file's: a copy at once. */
-  #cowFault(mm: MmStruct, vpn: Vpn, alloc: typeof allocCopyOfFolio, faultFlags: number): number {
+  /**
+   * A page of a private mapping that is not mapped yet and cannot be the file's: a copy of the page in
+   * the cache at once, or of a hole if that is -1.
+   */
+  #cowFault(mm: MmStruct, vma: Vma, vpn: Vpn, cached: Pfn, faultFlags: number): number {
+    vma.anonVma = true;
     const flags = PG.anon | (this.kind === 'hugetlbfs' ? PG.hugetlb : 0);
-    const first = vpn - offsetIn(vpn, this.order);
+    const offset = offsetIn(vpn, this.order);
+    const first = vpn - offset;
+    const alloc = cached < 0 ? allocZeroedFolio : allocCopyOfFolio;
     const pfn = alloc(mm, first, this.order, flags);
     if (pfn < 0) return this.kind === 'hugetlbfs' ? VM_FAULT.SIGBUS : VM_FAULT.OOM;
+    if (cached >= 0) mm.memory.contents?.copy(cached - offset, pfn, pagesOf(this.order));
     const write = faultFlags & FAULT_FLAG.WRITE ? PTE.write : 0;
     const bits = PTE.present | PTE.anonExclusive | write;
     mm.pageTable.setEntry(first, pfn, this.order / PMD_ORDER, bits);
     return 0;
+  }
+
+  /** Bits of the entry by which a mapping maps the file's page. */
+  #mapBits({ flags }: Vma, faultFlags: number): number {
+    const shared = (flags & (VM.SHARED | VM.WRITE)) === (VM.SHARED | VM.WRITE);
+    return PTE.present | (shared ? this.#writeBits(faultFlags) : 0);
+  }
+
+  /** What a fault of a writable shared mapping sets: a file system on a disk waits for the write. */
+  #writeBits(flags: number): number {
+    if (this.kind !== 'disk') return PTE.write;
+    return flags & FAULT_FLAG.WRITE ? PTE.write | PTE.dirty : 0;
   }
 
   #wpFault(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): number {
@@ -197,12 +272,13 @@ export class MappedFile implements VmOperations {
         return doWpPage(mm, vma, vpn, flags);
       }
       // Of a THP of the file only the page is copied; the leaf goes, and is faulted in by page.
+      const cached = mm.pageTable.pfnAt(vpn);
       splitHugePmd(mm, vpn);
-      return this.#cowFault(mm, vpn, allocCopyOfFolio, flags);
+      return this.#cowFault(mm, vma, vpn, cached, flags);
     }
     if (flags & FAULT_FLAG.WRITE) {
       const { level, index, ptes, dirs } = mm.pageTable;
-      (level === 0 ? ptes : dirs).bits[index] |= PTE.write;
+      (level === 0 ? ptes : dirs).bits[index] |= this.#writeBits(flags);
     }
     return 0;
   }

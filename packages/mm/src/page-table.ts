@@ -28,6 +28,8 @@ export const PTE = {
   anonExclusive: 4,
   /** pte_special: no `struct page` behind it that GUP may take. */
   special: 8,
+  /** Written through; kept only of shared mappings of a file that is written back. */
+  dirty: 16,
 } as const;
 
 /** Virtual pages under four levels: 48 address bits. */
@@ -214,6 +216,30 @@ export class PageTable {
     const pmd = this.#tableAt(vpn, 1) * PTRS_PER_TABLE + this.#slotOf(vpn, 1);
     this.dirs.child[pmd] = 0;
     this.ptes.free(table);
+  }
+
+  /**
+   * Frees every table but the top one, whatever they map: the end of the address space.
+   *
+   * @source mm/memory.c free_pgtables, mm/mmap.c exit_mmap, 6.16
+   */
+  freeTables(): void {
+    this.#freeBelow(this.#pgd, 3);
+  }
+
+  /** Frees the tables below a directory of a level, and clears its entries. */
+  #freeBelow(table: number, level: number): void {
+    const { child, frame, bits } = this.dirs;
+    for (let at = table * PTRS_PER_TABLE; at < (table + 1) * PTRS_PER_TABLE; at++) {
+      const below = child[at];
+      child[at] = frame[at] = bits[at] = 0;
+      if (below <= 0) continue;
+      if (level === 1) this.ptes.free(below);
+      else {
+        this.#freeBelow(below, level - 1);
+        this.dirs.free(below);
+      }
+    }
   }
 
   /** Level of the absent entry that ends a walk. */

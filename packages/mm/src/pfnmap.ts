@@ -24,13 +24,19 @@ export interface FollowPfnmap {
  * @param mm address space
  * @param vma the VMA that contains the page
  * @param vpn virtual page
+ * @param offset offset of the address in its page, in bytes, which only a tracer sees; default 0
  * @returns the entry; or -EINVAL if the VMA is no VM_IO or VM_PFNMAP, or the page is not present
  * @source mm/memory.c follow_pfnmap_start, 6.16
  */
-export function followPfnmap(mm: MmStruct, vma: Vma, vpn: Vpn): FollowPfnmap | number {
+export function followPfnmap(
+  mm: MmStruct,
+  vma: Vma,
+  vpn: Vpn,
+  offset = 0,
+): FollowPfnmap | number {
   const { tracer } = mm.memory.counters;
   mm.memory.counters.add(Slot.pfnmapFollows, 1);
-  tracer?.enter('follow_pfnmap_start', vpn);
+  tracer?.enter('follow_pfnmap_start', vpn, offset);
   const entry = walkTo(mm, vma, vpn);
   tracer?.exit('follow_pfnmap_start', typeof entry === 'number' ? entry : 0);
   return entry;

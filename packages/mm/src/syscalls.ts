@@ -3,13 +3,14 @@
  *
  * @source mm/mmap.c, mm/mprotect.c, mm/madvise.c, mm/mlock.c, 6.16
  */
-import { Errno, InputError, isAligned, offsetIn, pagesOf, type Vpn } from '@pinfold/base';
+import { Errno, InputError, isAligned, offsetIn, type Vpn } from '@pinfold/base';
 import { faultErrno, touchPage, type VmOperations } from './fault.ts';
-import { reservesHugePages, restoreReserve, unreserveRange } from './hugetlb-reserve.ts';
+import { changeProtection } from './change-protection.ts';
+import { restoreReserve, unreserveRange } from './hugetlb-reserve.ts';
 import type { MmStruct, Task } from './mm-struct.ts';
-import { MAX_VPN, PTE } from './page-table.ts';
+import { MAX_VPN } from './page-table.ts';
 import { VM, Vma } from './vma.ts';
-import { freePgtables, splitAt, zapRange } from './zap.ts';
+import { freePgtables, removeVmas, splitAt, zapRange } from './zap.ts';
 
 /** An mmap call. */
 export interface MmapCall {
@@ -30,8 +31,8 @@ export interface MmapCall {
  *
  * @param mm address space
  * @param call where, what and how
- * @returns 0; -EINVAL when it cuts a hugetlb page; -EEXIST when something is mapped there; -ENOMEM above 47 address bits, or when the
- *   hugetlb pool has too few pages
+ * @returns 0; -EINVAL when it cuts a hugetlb page; -EEXIST when something is mapped there; -ENOMEM
+ *   above 47 address bits, or when the hugetlb pool has too few pages
  * @throws {InputError} when the range is empty
  * @source mm/mmap.c do_mmap, 6.16
  */
@@ -43,8 +44,8 @@ export function doMmap(mm: MmStruct, call: MmapCall): number {
   if (vpn + npage > MAX_VPN / 2) return -Errno.ENOMEM;
   const vma = new Vma(vpn, vpn + npage, flags | VM.MAYWRITE, ops, pgoff);
   if (mm.vmas.overlapping(vma.start, vma.end).length > 0) return -Errno.EEXIST;
-  const pool = reservesHugePages(vma) ? mm.memory.hugetlbPool(ops.order) : null;
-  if (pool?.reserve(npage / pagesOf(ops.order)) === false) return -Errno.ENOMEM;
+  const error = ops.mmap?.(mm, vma) ?? 0;
+  if (error !== 0) return error;
   mm.vmas.insert(vma);
   mm.vmas.mergeAround(vma.start, vma.end);
   return 0;
@@ -69,7 +70,7 @@ export function munmap(mm: MmStruct, vpn: Vpn, npage: number): number {
   }
   unreserveRange(mm, vpn, end);
   zapRange(mm, vpn, end);
-  mm.vmas.replace(vpn, end, () => null);
+  removeVmas(mm, vpn, end);
   freePgtables(mm, vpn, end);
   return 0;
 }
@@ -88,12 +89,16 @@ export function mprotect(mm: MmStruct, vpn: Vpn, npage: number, prot: number): n
   const end = vpn + npage;
   if (cutsHugetlb(mm, vpn, end)) return -Errno.EINVAL;
   const mapped = mappedUpTo(mm, vpn, end);
-  mm.vmas.replace(vpn, mapped, (part) =>
-    part.part(part.start, part.end, (part.flags & ~(VM.READ | VM.WRITE)) | prot),
-  );
+  const changed: Vma[] = [];
+  mm.vmas.replace(vpn, mapped, (part) => {
+    const flags = (part.flags & ~(VM.READ | VM.WRITE)) | prot;
+    const after = part.part(part.start, part.end, flags);
+    if (flags !== part.flags) changed.push(after);
+    return after;
+  });
   mm.vmas.mergeAround(vpn, mapped);
   splitAtBorders(mm, vpn, mapped);
-  if ((prot & VM.WRITE) === 0) writeProtect(mm, vpn, mapped);
+  for (const part of changed) changeProtection(mm, part);
   return mapped < end ? -Errno.ENOMEM : 0;
 }
 
@@ -132,10 +137,9 @@ export function adviseDontneed(mm: MmStruct, vpn: Vpn, npage: number): number {
   const end = vpn + npage;
   for (const vma of mm.vmas.overlapping(vpn, end)) {
     const start = Math.max(vpn, vma.start);
-    const order = vma.ops?.order ?? 0;
-    if (vma.flags & (VM.LOCKED | VM.PFNMAP) || !isAligned(start, order)) return -Errno.EINVAL;
+    if (vma.flags & (VM.LOCKED | VM.PFNMAP) || !isAligned(start, vma.order)) return -Errno.EINVAL;
     const whole = Math.min(end, vma.end);
-    const stop = whole - offsetIn(whole, order);
+    const stop = whole - offsetIn(whole, vma.order);
     restoreReserve(mm, start, stop, () => zapRange(mm, start, stop));
   }
   return mappedUpTo(mm, vpn, end) < end ? -Errno.ENOMEM : 0;
@@ -222,17 +226,14 @@ function mappedUpTo(mm: MmStruct, vpn: Vpn, end: Vpn): Vpn {
   return Math.min(at, end);
 }
 
+/**
+ * Whether a border of a range lies inside a hugetlb page.
+ *
+ * @source mm/hugetlb.c hugetlb_vm_op_split, 6.16
+ */
 function cutsHugetlb(mm: MmStruct, start: Vpn, end: Vpn): boolean {
   return [start, end].some((at) => {
-    const ops = mm.vmas.lookup(at)?.ops ?? null;
-    return ops !== null && !isAligned(at, ops.order);
-  });
-}
-
-/** Takes write access from the entries of a range, at whose borders large leaves are split. */
-function writeProtect(mm: MmStruct, start: Vpn, end: Vpn): void {
-  const { pageTable } = mm;
-  pageTable.forEachLeaf(start, end, (vpn, pfn, level, bits) => {
-    pageTable.setEntry(vpn, pfn, level, bits & ~PTE.write);
+    const vma = mm.vmas.lookup(at);
+    return vma !== null && at > vma.start && !isAligned(at, vma.order);
   });
 }

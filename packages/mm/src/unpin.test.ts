@@ -6,6 +6,7 @@ import { tryGrabFolio } from './folio.ts';
 import { PG, type MemMap } from './memmap.ts';
 import { Memory } from './memory.ts';
 import {
+  unpinUserFolioDirtyLocked,
   unpinUserPage,
   unpinUserPageRangeDirtyLock,
   unpinUserPages,
@@ -40,6 +41,38 @@ function frames(pfn: number, npage: number): number[] {
 function isDirty(memmap: MemMap, pfn: number): boolean {
   return (memmap.flags[memmap.headEntryOf(pfn)] & PG.dirty) !== 0;
 }
+
+describe('unpin_user_folio_dirty_locked, as proposed in June 2025', () => {
+  test.each([
+    ['a small folio', SMALL, 1, 1, 1],
+    ['a part of a large folio', THP + 100, 300, 512 - 300, 2],
+  ])('drops pins of %s in one put, and dirties it once', (_, pfn, npins, left, atomics) => {
+    const memory = pinned();
+    const { memmap } = memory;
+    const before = memory.vmstat.pinsHeld;
+    unpinUserFolioDirtyLocked(memory, pfn, npins, false);
+    expect([memory.vmstat.pinsHeld, isDirty(memmap, pfn)]).toEqual([before - npins, false]);
+    expect(folioOf(memmap, pfn)?.refcount).toBe(left + (pfn === SMALL ? 0 : 1));
+    expect(memory.counters.snapshot()).toMatchObject({
+      unpinCalls: 1,
+      unpinRangeCalls: 0,
+      putCalls: 1,
+      putAtomics: atomics,
+      dirtyTests: 0,
+    });
+  });
+
+  test('dirties a clean folio under its lock, a dirty one without', () => {
+    const memory = pinned();
+    for (let i = 0; i < 2; i++) unpinUserFolioDirtyLocked(memory, FOLIO, 4, true);
+    expect(isDirty(memory.memmap, FOLIO)).toBe(true);
+    expect(memory.counters.snapshot()).toMatchObject({ dirtyTests: 2, dirtyLocks: 1 });
+  });
+
+  test('of which the folio holds fewer is a bug of the kernel', () => {
+    expect(() => unpinUserFolioDirtyLocked(pinned(), FOLIO, 17, false)).toThrow(KernelBug);
+  });
+});
 
 describe('unpin_user_page', () => {
   test('drops one pin of one page and never dirties', () => {

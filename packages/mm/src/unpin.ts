@@ -2,6 +2,7 @@
  * Dropping pins: by page, by page array and by physical range, with dirtying.
  *
  * Every function counts a put per folio segment: consecutive pages of one folio are put at once.
+ * The zero pages are put by page and by array; no physical range of a longterm pin has them.
  *
  * @source mm/gup.c unpin_user_page, unpin_user_pages, unpin_user_pages_dirty_lock,
  * unpin_user_page_range_dirty_lock, 6.16; reference mm.md §3.2
@@ -15,9 +16,10 @@ import {
   type PageNumbers,
   type Tracer,
 } from '@pinfold/base';
-import { addToSmallFolios, dirtyFolioLock, GUP_PIN_COUNTING_BIAS, gupPutFolio } from './folio.ts';
+import { dirtyFolioLock, GUP_PIN_COUNTING_BIAS, gupPutFolio } from './folio.ts';
 import { PAGES_PER_SECTION, PG, type MemMap } from './memmap.ts';
 import type { Memory } from './memory.ts';
+import { headEntryOrZero, ZERO_PAGE } from './zero-page.ts';
 
 /**
  * Drops one pin of one page.
@@ -29,9 +31,11 @@ import type { Memory } from './memory.ts';
  */
 export function unpinUserPage(memory: Memory, page: Page): void {
   memory.counters.tracer?.repeat('unpin_user_page', 1, 0, 0, 0, 0);
-  const atomics = gupPutFolio(memory.memmap, memory.memmap.pageToPfn(page), 1);
+  const pfn = memory.memmap.pageToPfn(page);
+  const head = headEntryOrZero(memory, pfn);
+  const atomics = head < 0 ? putZeroPage(head) : gupPutFolio(memory.memmap, pfn, 1);
   memory.counters.add(Slot.unpinCalls, 1);
-  countUnpin(memory, 1, 1, atomics);
+  countUnpin(memory, head === ZERO_PAGE ? 0 : 1, 1, atomics);
 }
 
 /**
@@ -84,21 +88,28 @@ function putPageArray(
   from: number,
 ): void {
   const { memmap } = memory;
+  const end = from + npage;
   let puts = 0;
+  let zeros = 0;
   let atomics = 0;
   let locks = 0;
-  for (let i = 0; i < npage; puts++) {
-    const pfn = memmap.pageToPfn(pages[from + i]);
-    const head = memmap.headEntryOf(pfn);
+  for (let i = from; i < end; puts++) {
+    const pfn = memmap.pageToPfn(pages[i]);
+    const head = headEntryOrZero(memory, pfn);
     let nr = 1;
-    while (i + nr < npage && memmap.headEntryOf(memmap.pageToPfn(pages[from + i + nr])) === head)
-      nr++;
-    if (makeDirty) locks += dirtyFolioLock(memmap, head);
-    atomics += gupPutFolio(memmap, pfn, nr);
+    while (i + nr < end && headEntryOrZero(memory, memmap.pageToPfn(pages[i + nr])) === head) nr++;
+    if (head === ZERO_PAGE) zeros += nr;
+    if (makeDirty && head >= 0) locks += dirtyFolioLock(memmap, head);
+    atomics += head < 0 ? putZeroPage(head) : gupPutFolio(memmap, pfn, nr);
     i += nr;
   }
-  countUnpin(memory, npage, puts, atomics);
+  countUnpin(memory, npage - zeros, puts, atomics);
   if (makeDirty) countDirty(memory, puts, locks);
+}
+
+/** Atomics of a put of a zero page, whose counts are not kept: none, or those of a large folio. */
+function putZeroPage(head: number): number {
+  return head === ZERO_PAGE ? 0 : 2;
 }
 
 /**
@@ -131,6 +142,28 @@ export function unpinUserPageRangeDirtyLock(
   memory.counters.add(Slot.unpinRangeCalls, 1);
   countUnpin(memory, npage, work.puts, work.puts + work.large);
   if (makeDirty) countDirty(memory, work.puts, work.locks);
+}
+
+/**
+ * Drops pins of one folio, marking it dirty. Proposed in June 2025, never merged.
+ *
+ * @param memory the machine's memory
+ * @param pfn any page of the folio
+ * @param npins pins to drop
+ * @param makeDirty whether the device may have written to it
+ * @throws {KernelBug} when the folio holds fewer pins
+ * @source Li Zhe, patch 2/3 of 17 June 2025, unpin_user_folio_dirty_locked
+ */
+export function unpinUserFolioDirtyLocked(
+  memory: Memory,
+  pfn: Pfn,
+  npins: number,
+  makeDirty: boolean,
+): void {
+  const { memmap, counters } = memory;
+  if (makeDirty) countDirty(memory, 1, dirtyFolioLock(memmap, memmap.headEntryOf(pfn)));
+  counters.add(Slot.unpinCalls, 1);
+  countUnpin(memory, npins, 1, gupPutFolio(memmap, pfn, npins));
 }
 
 /**
@@ -204,8 +237,7 @@ function putInSection(
   let at = offset;
   while (at < end) {
     // Small folios exist only where every page has a state entry of its own.
-    const n =
-      stride === 0 ? addToSmallFolios(memmap, base + at, end - at, -GUP_PIN_COUNTING_BIAS) : 0;
+    const n = stride === 0 ? putSmallPages(memmap, base + at, end - at) : 0;
     if (n > 0) {
       work.puts += n;
       if (makeDirty) work.locks += dirtySmallPages(memmap, base + at, n);
@@ -216,6 +248,20 @@ function putInSection(
     at += putSpecial(memmap, from, npage - (at - offset), dirty, oneByOne, work);
   }
   return at - offset;
+}
+
+/** Drops a pin of every small page. */
+function putSmallPages(memmap: MemMap, first: number, npage: number): number {
+  const small = maskedRun(memmap.order, memmap.orderWords, first, first + npage, 0xff, 0);
+  const counts = memmap.refcount;
+  const end = first + small;
+  let i = first;
+  for (; i < end; i++) {
+    const count = counts[i];
+    if (count <= GUP_PIN_COUNTING_BIAS) break;
+    counts[i] = count - GUP_PIN_COUNTING_BIAS;
+  }
+  return i - first;
 }
 
 /** The dirty test of every small page from an entry on; returns how many were clean. */

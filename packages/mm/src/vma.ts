@@ -44,6 +44,10 @@ export class Vma {
   readonly ops: VmOperations | null;
   /** Page offset of `start` in what is mapped (vm_pgoff). */
   readonly pgoff: number;
+  /** log2 of the pages that system calls may not cut: the page size of hugetlb, 0 else. */
+  readonly order: number;
+  /** Whether it has ever had anonymous pages (anon_vma is set): only then fork copies its entries. */
+  anonVma = false;
 
   /**
    * @param start first virtual page
@@ -51,13 +55,22 @@ export class Vma {
    * @param flags {@link VM} flags
    * @param ops who answers its faults; default nobody
    * @param pgoff page offset of `start` in what is mapped; default 0
+   * @param order log2 of the pages that may not be cut; default that of `ops`, or 0
    */
-  constructor(start: Vpn, end: Vpn, flags: number, ops: VmOperations | null = null, pgoff = 0) {
+  constructor(
+    start: Vpn,
+    end: Vpn,
+    flags: number,
+    ops: VmOperations | null = null,
+    pgoff = 0,
+    order: number = ops?.order ?? 0,
+  ) {
     this.start = start;
     this.end = end;
     this.flags = flags;
     this.ops = ops;
     this.pgoff = pgoff;
+    this.order = order;
   }
 
   /**
@@ -70,7 +83,10 @@ export class Vma {
    * @source mm/vma.c __split_vma, 6.16
    */
   part(start: Vpn, end: Vpn, flags: number = this.flags): Vma {
-    return new Vma(start, end, flags, this.ops, this.pgoff + (start - this.start));
+    const pgoff = this.pgoff + (start - this.start);
+    const part = new Vma(start, end, flags, this.ops, pgoff, this.order);
+    part.anonVma = this.anonVma;
+    return part;
   }
 }
 
@@ -154,7 +170,9 @@ export class VmaTree {
     while (at + 1 < this.#vmas.length && this.#vmas[at].start <= end) {
       const [vma, next] = [this.#vmas[at], this.#vmas[at + 1]];
       if (continues(vma, next)) {
-        this.#vmas.splice(at, 2, new Vma(vma.start, next.end, vma.flags, vma.ops, vma.pgoff));
+        const both = vma.part(vma.start, next.end);
+        both.anonVma ||= next.anonVma;
+        this.#vmas.splice(at, 2, both);
       } else at++;
     }
   }

@@ -153,6 +153,9 @@ describe('the end of an address space', () => {
     expect(leavesOf(mm)).toBe(6);
     exitMmap(mm);
     expect([leavesOf(mm), [...mm.vmas], mm.mmUsers]).toEqual([0, [], 0]);
+    // The topmost table alone is left, and it is empty.
+    expect([mm.pageTable.ptes.live, mm.pageTable.dirs.live]).toEqual([0, 1]);
+    expect(mm.pageTable.none(BASE, 2)).toBe(true);
     expect(foliosOf(memory)).toEqual([[0, 1, 0]]);
     file.evict(memory);
     expect(foliosOf(memory)).toEqual([]);

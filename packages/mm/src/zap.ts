@@ -7,6 +7,7 @@
  */
 import { offsetIn, pagesOf, PMD_ORDER, type Vpn } from '@pinfold/base';
 import { splitHugePmd } from './anon.ts';
+import type { VmOperations } from './fault.ts';
 import { folioPutRefs } from './folio.ts';
 import { unreserveRange } from './hugetlb-reserve.ts';
 import type { MmStruct } from './mm-struct.ts';
@@ -64,7 +65,25 @@ export function freePgtables(mm: MmStruct, start: Vpn, end: Vpn): void {
 }
 
 /**
- * The end of an address space: every mapping goes.
+ * Removes the areas of a range, whose pages have gone, and tells who answered for them.
+ *
+ * @param mm address space
+ * @param start first virtual page
+ * @param end first virtual page after it
+ * @source mm/vma.c remove_vma, vma_close, 6.16
+ */
+export function removeVmas(mm: MmStruct, start: Vpn, end: Vpn): void {
+  const owners = new Set<VmOperations | null>();
+  mm.vmas.replace(start, end, ({ ops }) => {
+    owners.add(ops);
+    return null;
+  });
+  for (const ops of owners) ops?.munmapped?.(mm);
+}
+
+/**
+ * The end of an address space: every mapping goes, and every page table but the topmost, which those
+ * who still know the address space share.
  *
  * @param mm address space
  * @source mm/mmap.c exit_mmap, 6.16
@@ -72,7 +91,8 @@ export function freePgtables(mm: MmStruct, start: Vpn, end: Vpn): void {
 export function exitMmap(mm: MmStruct): void {
   unreserveRange(mm, 0, MAX_VPN);
   for (const vma of [...mm.vmas]) zapRange(mm, vma.start, vma.end);
-  mm.vmas.replace(0, MAX_VPN, () => null);
+  removeVmas(mm, 0, MAX_VPN);
+  mm.pageTable.freeTables();
   mm.memory.addressSpaces.delete(mm);
   mm.mmUsers = 0;
 }

@@ -1,7 +1,8 @@
 /** Address spaces whose pages are faulted in, and what tests ask of them. */
 import { COUNTER_NAMES, type CounterValues } from '@pinfold/base';
 import type { VmOperations } from '../src/fault.ts';
-import { FOLL, pinUserPagesRemote } from '../src/gup.ts';
+import { FOLL } from '../src/foll.ts';
+import { pinUserPagesRemote } from '../src/gup.ts';
 import { HugetlbPool } from '../src/hugetlb-pool.ts';
 import { MemMap } from '../src/memmap.ts';
 import { Memory } from '../src/memory.ts';

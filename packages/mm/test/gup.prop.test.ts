@@ -3,7 +3,8 @@ import { COUNTER_NAMES, type CounterValues } from '@pinfold/base';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { GUP_PIN_COUNTING_BIAS } from '../src/folio.ts';
-import { FOLL, pinUserPagesRemote } from '../src/gup.ts';
+import { FOLL } from '../src/foll.ts';
+import { pinUserPagesRemote } from '../src/gup.ts';
 import { PG, type MemMap } from '../src/memmap.ts';
 import type { Memory } from '../src/memory.ts';
 import {

@@ -5,7 +5,7 @@
  * It reads the address space and the memory map, and changes neither.
  */
 import { Errno } from '@pinfold/base';
-import { FOLL } from '../src/gup.ts';
+import { FOLL } from '../src/foll.ts';
 import type { MmStruct } from '../src/mm-struct.ts';
 import { PTE } from '../src/page-table.ts';
 import { VM } from '../src/vma.ts';

@@ -69,7 +69,8 @@ interface PlainOriginal {
 /** A file: its pages in the cache. */
 export class PlainFile {
   readonly kind: 'shmem' | 'hugetlbfs' | 'disk';
-  readonly npage: number;
+  /** Writable mappings make a file of hugetlbfs longer. */
+  npage: number;
   readonly order: number;
   readonly cache = new Map<number, { folio: PlainFolio; index: number }>();
 
@@ -165,6 +166,8 @@ export class PlainSpace {
   readonly pages = new Map<number, PlainPage>();
   /** Blocks of 2 MiB that have a table of small entries. */
   readonly tables = new Set<number>();
+  /** Pages of areas that have ever had anonymous pages. */
+  readonly anonVmas = new Set<number>();
   lockedVm = 0;
   hasPinned = false;
   #apart = 1;
@@ -182,6 +185,9 @@ export class PlainSpace {
       const pgoff = area.pgoff + i;
       this.areas.set(vpn + i, { ...area, pgoff, locked: false, advice: 'none', apart });
     }
+    const { what, pgoff, write } = area;
+    if (isHugeFile(what) && write) what.npage = Math.max(what.npage, pgoff + npage);
+    this.#spreadAnonVmas();
     return 0;
   }
 
@@ -191,6 +197,7 @@ export class PlainSpace {
     for (const at of this.#areasIn(vpn, end)) {
       if (this.areas.get(at)?.locked) this.lockedVm--;
       this.areas.delete(at);
+      this.anonVmas.delete(at);
     }
     for (const block of [...this.tables]) {
       if (this.#areasIn(block, block + BLOCK).length === 0) this.tables.delete(block);
@@ -270,9 +277,10 @@ export class PlainSpace {
         apart: 2 * area.apart + (area.locked ? 1 : 0),
       });
     }
+    for (const at of this.anonVmas) child.anonVmas.add(at);
     for (const [from, to] of this.#runs()) {
-      const { what, shared } = this.areas.get(from)!;
-      if (shared && !isBar(what)) continue;
+      const { what } = this.areas.get(from)!;
+      if (!isBar(what) && !this.anonVmas.has(from)) continue;
       if (this.#forkRun(child, from, to)) continue;
       child.exit();
       return null;
@@ -284,6 +292,7 @@ export class PlainSpace {
     this.#drop([...this.pages.keys()]);
     this.areas.clear();
     this.tables.clear();
+    this.anonVmas.clear();
   }
 
   /** A device's memory goes from where it is mapped. */
@@ -332,6 +341,7 @@ export class PlainSpace {
     const orders = this.#ordersFor(area);
     const fits = orders.includes(9) && this.#oneArea(first, BLOCK);
     if (!this.pages.has(vpn) && !this.tables.has(first) && fits) {
+      this.#prepareAnon(vpn);
       if (access === 'read' && machine.useZeroPage) {
         this.#map(first, new PlainLeaf(null, 1, false), 0, BLOCK);
         return null;
@@ -362,6 +372,7 @@ export class PlainSpace {
   }
 
   #newAnonPages(vpn: number, orders: readonly number[]): Failure | null {
+    this.#prepareAnon(vpn);
     for (const order of [...orders.filter((o) => o < 9), 0]) {
       const first = vpn - (vpn % 2 ** order);
       const block = Array.from({ length: 2 ** order }, (_, i) => first + i);
@@ -386,6 +397,8 @@ export class PlainSpace {
       this.#drop([vpn]);
       return this.#copyTo(vpn, 0, { folio: page.leaf.folio, index: page.index }, false);
     }
+    if (!huge && access === 'read') this.#mapAround(vpn, file);
+    if (this.pages.has(vpn)) return null;
     if (area.pgoff >= file.npage) return 'SIGBUS';
     const first = huge ? vpn - (vpn % BLOCK) : vpn;
     if (huge && !area.shared && !file.cache.has(area.pgoff)) return this.#mapNew(first, 9, true);
@@ -395,12 +408,27 @@ export class PlainSpace {
     if (!area.shared && access === 'write') {
       return this.#copyTo(first, huge ? 9 : 0, { folio, index }, huge);
     }
+    this.#mapCached(vpn, folio, index);
+    return null;
+  }
+
+  #mapCached(vpn: number, folio: PlainFolio, index: number): void {
     const block = vpn - (vpn % BLOCK);
     const large = folio.order === 9 && index === vpn % BLOCK && this.#oneArea(block, BLOCK);
     if (large && !this.tables.has(block)) {
       this.#map(block, new PlainLeaf(folio, 1, false), 0, BLOCK);
     } else this.#map(vpn, new PlainLeaf(folio, 0, false), index, 1);
-    return null;
+  }
+
+  /** A read maps what is in the cache of 16 pages around: never over a border of area or block. */
+  #mapAround(vpn: number, file: PlainFile): void {
+    let first = vpn;
+    while (first % 16 !== 0 && this.#goesOn(first - 1)) first--;
+    for (let at = first; at < first + 16; at++) {
+      if (at > first && (at % BLOCK === 0 || !this.#goesOn(at - 1))) return;
+      const cached = file.cache.get(this.areas.get(at)!.pgoff);
+      if (cached && !this.pages.has(at)) this.#mapCached(at, cached.folio, cached.index);
+    }
   }
 
   #barFault(vpn: number, area: PlainArea, bar: PlainBar): Failure | null {
@@ -439,6 +467,7 @@ export class PlainSpace {
 
   /** Maps a copy of a page, or of its whole folio, in its place. */
   #copyTo(vpn: number, order: number, from: PlainOriginal, huge: boolean): Failure | null {
+    this.#prepareAnon(vpn);
     const all = from.folio?.contents ?? [0];
     const contents = order === 9 ? all : [all[from.folio ? from.index : 0]];
     const copy = this.machine.alloc(order, true, huge, contents);
@@ -449,6 +478,7 @@ export class PlainSpace {
   }
 
   #mapNew(first: number, order: number, huge: boolean): Failure | null {
+    this.#prepareAnon(first);
     const folio = this.machine.alloc(order, true, huge);
     if (folio === null) return huge ? 'SIGBUS' : 'OOM';
     this.#map(first, new PlainLeaf(folio, 1, true), 0, BLOCK);
@@ -530,6 +560,24 @@ export class PlainSpace {
       this.areas.set(at, isBar(area.what) ? { ...area, apart } : area);
     }
     for (const border of [from, to]) if (!this.#goesOn(border - 1)) this.#splitAt(border);
+    this.#spreadAnonVmas();
+  }
+
+  /** The area of a page gets anonymous pages. */
+  #prepareAnon(vpn: number): void {
+    if (this.anonVmas.has(vpn)) return;
+    let at = vpn;
+    while (this.#goesOn(at - 1)) at--;
+    for (const end = this.#runEnd(at, Infinity); at < end; at++) this.anonVmas.add(at);
+  }
+
+  /** An area that was joined to one with anonymous pages has had them, too. */
+  #spreadAnonVmas(): void {
+    for (const [from, to] of this.#runs()) {
+      let has = false;
+      for (let at = from; at < to && !has; at++) has = this.anonVmas.has(at);
+      for (let at = from; at < to && has; at++) this.anonVmas.add(at);
+    }
   }
 
   #lock(from: number, to: number, locked: boolean): void {
@@ -655,5 +703,9 @@ function isBar(what: PlainArea['what']): what is PlainBar {
 }
 
 function isHuge({ what }: PlainArea): boolean {
-  return what === 'hugetlb' || (typeof what === 'object' && 'order' in what && what.order > 0);
+  return what === 'hugetlb' || isHugeFile(what);
+}
+
+function isHugeFile(what: PlainArea['what']): what is PlainFile {
+  return typeof what === 'object' && 'order' in what && what.order > 0;
 }

@@ -10,7 +10,8 @@
  * - In 6.12 every leaf is readable, because the driver sets the first level's present bit in
  *   entries of either level, and in the second level that bit is READ.
  *
- * @source drivers/iommu/intel/iommu.c, 6.12 and 6.16; reference iommu.md §5, §7.1, §14.1, §14.2
+ * @source drivers/iommu/intel/iommu.c, 6.12 and 6.16; reference iommu.md §5, §7.1, §14.1, §14.2;
+ * recordings README-extpin, "Emulated groups only" (a map above the width)
  */
 import {
   Errno,
@@ -47,7 +48,8 @@ class VtdSecondLevel extends VtdTables implements IoPageTable {
     this.mapped = 0;
     const npage = count * pagesOf(order);
     const asked = prot & (IOMMU.READ | IOMMU.WRITE);
-    if (asked === 0 || iovaPn + npage > this.aperturePages) return -Errno.EINVAL;
+    if (iovaPn + npage > this.aperturePages) return -Errno.EFAULT;
+    if (asked === 0) return -Errno.EINVAL;
     const bits = asked | this.#always;
     while (this.mapped < npage) {
       const at = iovaPn + this.mapped;
