@@ -1,46 +1,88 @@
 /**
  * Attaching device groups to a container.
  *
- * A group joins the domain of a group whose IOMMU is like its own; a group behind another kind of
- * IOMMU gets a domain of its own, into which the mappings are replayed.
+ * A group joins a domain that its IOMMU can translate by too; otherwise it gets a domain of its own,
+ * into which the mappings are replayed. A group without an IOMMU has no domain: it is only noted.
  *
- * Left out: devices without an IOMMU, and the test for isolated interrupts.
+ * Left out: the test for isolated interrupts.
  *
  * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_attach_group, 6.12 and 6.16;
  * reference type1.md §11
  */
-import { Errno } from '@pinfold/base';
+import { Errno, Slot } from '@pinfold/base';
 import {
+  canAttach,
   iommuPagingDomainAlloc,
   type IommuRules,
-  type IommuUnit,
   type ResvRegion,
 } from '@pinfold/iommu';
+import type { Task } from '@pinfold/mm';
 import { addDirtyScope } from './dirty.ts';
 import { testDomainFgsp } from './fgsp.ts';
 import { clipToAperture, excludeReserved, type IovaRange } from './iova-list.ts';
 import { vfioIommuReplay } from './replay.ts';
+import { isEmulated, type VfioGroup } from './vfio-device.ts';
 import { groupResvRegions, VfioDomain, type IommuGroup } from './vfio-domain.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
+/** enum vfio_group_type, as a tracer sees it. */
+const VFIO_IOMMU = 0;
+const VFIO_EMULATED_IOMMU = 1;
+
 /**
- * Attaches a group: finds or makes its domain and narrows the usable addresses.
+ * Attaches a group. One without an IOMMU is noted: it neither restricts addresses nor dirties pages
+ * that it has not pinned. For another its domain is found or made, and the usable addresses narrow.
  *
  * @param iommu the container's state, unchanged on failure
  * @param rules IOMMU rules of the kernel
  * @param group the group
- * @returns 0; -EBUSY while the vaddr of a mapping is invalid; -EINVAL if a mapping lies outside the
- *   group's aperture or in a region that is reserved for it, no usable address is left, or the
- *   container is of the nesting type; an errno of iommu_map if a mapping cannot be replayed
+ * @param current the process that attaches it: mappings that no domain has yet are pinned under its
+ *   RLIMIT_MEMLOCK; null: each under that of the process that made it
+ * @returns 0; -EBUSY while the vaddr of a mapping is invalid; -EINVAL if the group is attached, a
+ *   mapping lies outside the group's aperture or in a region that is reserved for it, no usable
+ *   address is left, or the container is of the nesting type; an errno of iommu_map if a mapping
+ *   cannot be replayed, or of the pin: -EFAULT, -ENOMEM
  * @throws {InputError} when the address width of the group's IOMMU is none that exists
  * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_attach_group, 6.12 and 6.16
  */
-export function attachGroup(iommu: VfioIommu, rules: IommuRules, group: IommuGroup): number {
-  // Attaching may have to pin, which an invalid vaddr would not allow.
-  if (iommu.vaddrInvalidCount > 0) {
-    const detail = { group: group.name, vaddrInvalidCount: iommu.vaddrInvalidCount };
-    return iommu.fail(Errno.EBUSY, 'vfio_iommu_type1_attach_group', detail);
+export function attachGroup(
+  iommu: VfioIommu,
+  rules: IommuRules,
+  group: VfioGroup,
+  current: Task | null = null,
+): number {
+  const { tracer } = iommu.counters;
+  const type = isEmulated(group) ? VFIO_EMULATED_IOMMU : VFIO_IOMMU;
+  iommu.counters.add(Slot.attachGroupCalls, 1);
+  tracer?.enter('vfio_iommu_type1_attach_group', type);
+  let ret = checkAttach(iommu, group);
+  if (ret === 0) {
+    if (isEmulated(group)) iommu.emulatedGroups.push(group);
+    else ret = attachIommuGroup(iommu, rules, group, current);
   }
+  tracer?.exit('vfio_iommu_type1_attach_group', ret);
+  return ret;
+}
+
+/** Attaching may have to pin, which an invalid vaddr would not allow; and a group comes but once. */
+function checkAttach(iommu: VfioIommu, group: VfioGroup): number {
+  const at = 'vfio_iommu_type1_attach_group';
+  const { vaddrInvalidCount, emulatedGroups, domainList } = iommu;
+  if (vaddrInvalidCount > 0)
+    return iommu.fail(Errno.EBUSY, at, { group: group.name, vaddrInvalidCount });
+  const present = isEmulated(group)
+    ? emulatedGroups.includes(group)
+    : domainList.some(({ groupList }) => groupList.includes(group));
+  return present ? iommu.fail(Errno.EINVAL, at, { group: group.name }) : 0;
+}
+
+/** Finds or makes the domain of a group behind an IOMMU. */
+function attachIommuGroup(
+  iommu: VfioIommu,
+  rules: IommuRules,
+  group: IommuGroup,
+  current: Task | null,
+): number {
   const domain = new VfioDomain(iommuPagingDomainAlloc(group.unit, rules, iommu.counters));
   if (iommu.nesting) {
     // No driver that is modelled can nest a domain.
@@ -53,8 +95,9 @@ export function attachGroup(iommu: VfioIommu, rules: IommuRules, group: IommuGro
   const usable = excludeReserved(clipToAperture(iommu.iovaList, aperture), regions);
   if (usable.length === 0)
     return iommu.fail(Errno.EINVAL, 'vfio_iommu_resv_exclude', { group: group.name });
-  const joined = iommu.domainList.find((known) => sameIommu(known.domain.unit, group.unit));
-  const ret = joined ? 0 : addDomain(iommu, domain, usable);
+  // The domain was made to ask it for its facts; one that serves the group makes it superfluous.
+  const joined = findDomain(iommu, rules, domain, group);
+  const ret = joined ? 0 : addDomain(iommu, domain, usable, current);
   if (ret) return ret;
   (joined ?? domain).groupList.push(group);
   addDirtyScope(iommu);
@@ -63,10 +106,15 @@ export function attachGroup(iommu: VfioIommu, rules: IommuRules, group: IommuGro
 }
 
 /** Tests a new domain, fills it with the mappings, and puts it first. */
-function addDomain(iommu: VfioIommu, domain: VfioDomain, usable: readonly IovaRange[]): number {
+function addDomain(
+  iommu: VfioIommu,
+  domain: VfioDomain,
+  usable: readonly IovaRange[],
+  current: Task | null,
+): number {
   if (iommu.rules.fgspTest)
     domain.fgsp = testDomainFgsp(iommu.memory.memmap, domain.domain, usable);
-  const ret = vfioIommuReplay(iommu, domain.domain);
+  const ret = vfioIommuReplay(iommu, domain.domain, current);
   if (ret) return ret;
   iommu.domainList.unshift(domain);
   iommu.updatePgsizeBitmap();
@@ -105,12 +153,17 @@ function resvConflict(iommu: VfioIommu, group: IommuGroup, regions: readonly Res
   });
 }
 
-/** Whether the domain of one IOMMU serves a group behind another. */
-function sameIommu(a: IommuUnit, b: IommuUnit): boolean {
-  return (
-    a.kind === b.kind &&
-    a.addressWidth === b.addressWidth &&
-    a.snoopControl === b.snoopControl &&
-    a.superpageOrders.join() === b.superpageOrders.join()
+/** A domain of the container that serves a group: of the same driver and coherency, if it attaches. */
+function findDomain(
+  iommu: VfioIommu,
+  rules: IommuRules,
+  made: VfioDomain,
+  { unit }: IommuGroup,
+): VfioDomain | undefined {
+  return iommu.domainList.find(
+    ({ domain, enforceCacheCoherency }) =>
+      domain.unit.kind === unit.kind &&
+      enforceCacheCoherency === made.enforceCacheCoherency &&
+      canAttach(domain, unit, rules),
   );
 }

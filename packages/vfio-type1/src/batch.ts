@@ -5,6 +5,7 @@
  * @source drivers/vfio/vfio_iommu_type1.c struct vfio_batch, 6.16; reference type1.md §1
  */
 import type { Page, PageNumbers, Pfn } from '@pinfold/base';
+import type { VfioIommu } from './vfio-iommu.ts';
 
 /** Pinned pages on their way into a chunk. */
 export class VfioBatch {
@@ -24,6 +25,18 @@ export class VfioBatch {
     this.capacity = pages.length;
     this.pages = pages;
   }
+}
+
+/**
+ * An empty batch for a map or a replay (vfio_batch_init).
+ *
+ * @param iommu the container's state
+ * @returns a batch of the release's capacity; of one page with disable_hugepages
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_batch_init, 6.16
+ */
+export function makeBatch({ memory, rules, params }: VfioIommu): VfioBatch {
+  const capacity = params.disableHugepages ? 1 : rules.batchCapacity;
+  return new VfioBatch(memory.memmap.pageArray(capacity));
 }
 
 /**

@@ -1,6 +1,7 @@
 import { intelVtd, type IommuUnit } from '@pinfold/iommu';
 import { describe, expect, test } from 'vitest';
 import { Guest } from '../test/guest.ts';
+import { Mdev } from '../test/mdev.ts';
 import { VfioContainer } from './container.ts';
 import { kernelVersion, kernelVersions } from './versions/index.ts';
 
@@ -23,6 +24,16 @@ describe.each(kernelVersions)('VFIO_CHECK_EXTENSION, kernel $series', ({ series 
     expect(extensions(new Guest({ series, v2 }).container)).toEqual([1, 3, ...nesting, 9, 10]);
   });
 });
+
+// Recorded: extpin x01.
+test.each(kernelVersions)(
+  '$series: no update of a vaddr with an emulated group; without a domain DMA is coherent',
+  ({ series }) => {
+    const nesting = series === '6.12' ? [6] : [];
+    const { container } = new Mdev({ series });
+    expect(extensions(container)).toEqual([1, 3, 4, ...nesting, 9]);
+  },
+);
 
 test('DMA is coherent if every domain sees to it', () => {
   const snooping: IommuUnit = { ...intelVtd(), snoopControl: true };

@@ -37,7 +37,8 @@ export function checkExtension(
     case VFIO_TYPE1_NESTING_IOMMU:
       return rules.nestingType ? 1 : 0;
     case VFIO_UPDATE_VADDR:
-      return iommu ? 1 : 0;
+      // A device without an IOMMU may look an address up at any time.
+      return iommu?.emulatedGroups.length === 0 ? 1 : 0;
     case VFIO_DMA_CC_IOMMU:
       return iommu?.domainList.every((domain) => domain.enforceCacheCoherency) ? 1 : 0;
     default:

@@ -1,40 +1,33 @@
 /**
- * A VFIO container with a type1 IOMMU, as a process sees it: ioctls in, errno out.
+ * A VFIO container with a type1 IOMMU, as a process sees it: ioctls in, errno out; and as the drivers
+ * of devices without an IOMMU see it: pages pinned and given back, memory read and written.
  *
- * MAP_DMA, UNMAP_DMA, DIRTY_PAGES and GET_INFO exist twice: `tryMapDma` returns the result, `mapDma` throws a
- * KernelError.
+ * Most calls exist twice: `tryMapDma` returns the result, `mapDma` throws a KernelError.
  *
- * @source drivers/vfio/container.c, drivers/vfio/vfio_iommu_type1.c, 6.16; reference type1.md §2,
- * §7, §11 to §13
+ * @source drivers/vfio/container.c, drivers/vfio/vfio_main.c, drivers/vfio/vfio_iommu_type1.c, 6.16;
+ * reference type1.md §2, §7, §9, §11 to §14
  */
-import { Errno, KernelError } from '@pinfold/base';
-import type { IommuDomain } from '@pinfold/iommu';
-import type { Memory, Task } from '@pinfold/mm';
-import { attachGroup } from './attach.ts';
-import { checkExtension } from './check-extension.ts';
-import { detachGroup } from './detach.ts';
+import { Errno, KernelError, type Page } from '@pinfold/base';
+import type { Task } from '@pinfold/mm';
+import { ContainerGroups, throwUnless } from './container-groups.ts';
 import type { DirtyBitmap } from './dirty-bitmap.ts';
 import { vfioIommuType1DirtyPages } from './dirty-pages.ts';
+import { vfioDmaRw, vfioPinPages, vfioUnpinPages, type ExternalCaller } from './external-calls.ts';
 import { vfioIommuType1GetInfo } from './info.ts';
 import { vfioDmaDoMap } from './map.ts';
-import type { Type1Rules } from './rules.ts';
-import {
-  VFIO_TYPE1_IOMMU,
-  VFIO_TYPE1_NESTING_IOMMU,
-  VFIO_TYPE1v2_IOMMU,
-  type DirtyResult,
-  type InfoResult,
-  type IoctlResult,
-  type UnmapResult,
-  type VfioIommuType1DirtyBitmap,
-  type VfioIommuType1DmaMap,
-  type VfioIommuType1DmaUnmap,
-  type VfioIommuType1Info,
+import type {
+  DirtyResult,
+  InfoResult,
+  IoctlResult,
+  UnmapResult,
+  VfioIommuType1DirtyBitmap,
+  VfioIommuType1DmaMap,
+  VfioIommuType1DmaUnmap,
+  VfioIommuType1Info,
 } from './uapi.ts';
 import { vfioDmaDoUnmap } from './unmap.ts';
-import type { KernelVersion } from './versions/kernel-version.ts';
-import type { IommuGroup } from './vfio-domain.ts';
-import { DEFAULT_MODULE_PARAMS, VfioIommu, type ModuleParams } from './vfio-iommu.ts';
+import type { VfioDevice } from './vfio-device.ts';
+import type { VfioIommu } from './vfio-iommu.ts';
 
 /** Room that GET_INFO is given unless told otherwise, in bytes: more than it ever needs. */
 const AMPLE_ARGSZ = 65536;
@@ -46,141 +39,8 @@ const NO_DRIVER: IoctlResult = {
   detail: { set: false },
 };
 
-/** What a container is opened with. */
-export interface ContainerOptions {
-  /** The kernel. Its mm rules are those that the memory was made with. */
-  readonly kernel: KernelVersion;
-  /** The machine's memory. */
-  readonly memory: Memory;
-  /**
-   * Module parameters; default: the module's defaults. The object is read when the kernel reads its
-   * parameters, so that changing it is what a write to sysfs is.
-   */
-  readonly params?: Partial<ModuleParams>;
-  /** Replaces parts of the kernel's type1 rules, for example the pin algorithm. */
-  readonly type1?: Partial<Type1Rules>;
-}
-
 /** A container file descriptor. */
-export class VfioContainer {
-  readonly #options: ContainerOptions;
-  readonly #rules: Type1Rules;
-  readonly #params: ModuleParams;
-  readonly #groups: IommuGroup[] = [];
-  #iommu: VfioIommu | null = null;
-
-  /** @param options kernel, memory and module parameters */
-  constructor(options: ContainerOptions) {
-    this.#options = options;
-    this.#rules = { ...options.kernel.type1, ...options.type1 };
-    this.#params = liveParams(options.params ?? {});
-  }
-
-  /**
-   * The type1 state, for looking at it.
-   *
-   * @returns the state
-   * @throws {KernelError} EINVAL before VFIO_SET_IOMMU
-   */
-  get iommu(): VfioIommu {
-    if (!this.#iommu) throw new KernelError('VFIO_IOMMU_*', Errno.EINVAL, 'vfio_fops_unl_ioctl');
-    return this.#iommu;
-  }
-
-  /**
-   * The domain that translates for a group.
-   *
-   * @param group the group
-   * @returns its IOMMU domain; null before VFIO_SET_IOMMU and for a group that is not in
-   */
-  domainOf(group: IommuGroup): IommuDomain | null {
-    const domains = this.#iommu?.domainList ?? [];
-    return domains.find(({ groupList }) => groupList.includes(group))?.domain ?? null;
-  }
-
-  /**
-   * Adds a group (VFIO_GROUP_SET_CONTAINER); before VFIO_SET_IOMMU it only waits for it.
-   *
-   * @param group the group
-   * @throws {KernelError} EINVAL when the group is in the container, or a mapping lies outside its
-   *   aperture or in a region that is reserved for it; EBUSY while the vaddr of a mapping is invalid
-   * @source drivers/vfio/container.c vfio_container_attach_group, 6.16
-   */
-  addGroup(group: IommuGroup): void {
-    const op = 'VFIO_GROUP_SET_CONTAINER';
-    if (this.#groups.includes(group)) {
-      const detail = { group: group.name };
-      throw new KernelError(op, Errno.EINVAL, 'vfio_group_ioctl_set_container', detail);
-    }
-    if (this.#iommu) {
-      const ret = attachGroup(this.#iommu, this.#options.kernel.iommu, group);
-      throwUnless(ret, op, this.#iommu.failure);
-    }
-    this.#groups.push(group);
-  }
-
-  /**
-   * Takes a group out (VFIO_GROUP_UNSET_CONTAINER). With the last one goes the IOMMU driver: every
-   * mapping is unmapped, unpinned and uncharged, and VFIO_SET_IOMMU is needed again.
-   *
-   * @param group the group
-   * @throws {KernelError} EINVAL when the group is not in the container
-   * @source drivers/vfio/container.c vfio_group_detach_container, 6.16
-   */
-  removeGroup(group: IommuGroup): void {
-    const at = this.#groups.indexOf(group);
-    if (at < 0) {
-      const op = 'VFIO_GROUP_UNSET_CONTAINER';
-      const detail = { group: group.name };
-      throw new KernelError(op, Errno.EINVAL, 'vfio_group_ioctl_unset_container', detail);
-    }
-    if (this.#iommu) detachGroup(this.#iommu, group);
-    this.#groups.splice(at, 1);
-    if (this.#groups.length === 0) this.#iommu = null;
-  }
-
-  /**
-   * VFIO_CHECK_EXTENSION, before VFIO_SET_IOMMU too.
-   *
-   * @param extension number of the extension, or a type of VFIO_SET_IOMMU
-   * @returns 1 or 0
-   * @source drivers/vfio/container.c vfio_container_ioctl_check_extension, 6.16
-   */
-  checkExtension(extension: number): number {
-    return checkExtension(this.#rules, this.#iommu, extension);
-  }
-
-  /**
-   * VFIO_SET_IOMMU: gives the container its IOMMU driver and attaches its groups.
-   *
-   * @param type VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU, or another extension
-   * @throws {KernelError} EINVAL without a group, when it is set already, for an extension that is
-   *   no type, and for the nesting type where the driver still offers it; ENODEV for what is no
-   *   extension
-   * @source drivers/vfio/container.c vfio_ioctl_set_iommu, 6.16
-   */
-  setIommu(type: number): void {
-    const op = 'VFIO_SET_IOMMU';
-    if (this.#iommu || this.#groups.length === 0) {
-      const detail = { groups: this.#groups.length, set: this.#iommu !== null };
-      throw new KernelError(op, Errno.EINVAL, 'vfio_ioctl_set_iommu', detail);
-    }
-    // The driver is asked for the extension first, and only then opened with it as a type.
-    if (this.checkExtension(type) === 0) {
-      throw new KernelError(op, Errno.ENODEV, 'vfio_ioctl_set_iommu', { type });
-    }
-    const nesting = type === VFIO_TYPE1_NESTING_IOMMU;
-    const v2 = type === VFIO_TYPE1v2_IOMMU || nesting;
-    if (!v2 && type !== VFIO_TYPE1_IOMMU) {
-      throw new KernelError(op, Errno.EINVAL, 'vfio_iommu_type1_open', { type });
-    }
-    const { kernel, memory } = this.#options;
-    const iommu = new VfioIommu(memory, this.#rules, this.#params, v2, nesting);
-    for (const group of this.#groups)
-      throwUnless(attachGroup(iommu, kernel.iommu, group), op, iommu.failure);
-    this.#iommu = iommu;
-  }
-
+export class VfioContainer extends ContainerGroups {
   /**
    * VFIO_IOMMU_GET_INFO.
    *
@@ -190,7 +50,7 @@ export class VfioContainer {
    * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_get_info, 6.16
    */
   tryGetInfo(argsz: number = AMPLE_ARGSZ): InfoResult {
-    const iommu = this.#iommu;
+    const iommu = this.state;
     if (!iommu) return { ...NO_DRIVER, info: null };
     iommu.failure = null;
     const info = vfioIommuType1GetInfo(iommu, argsz);
@@ -222,7 +82,7 @@ export class VfioContainer {
    * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_map_dma, 6.16
    */
   tryMapDma(current: Task, map: VfioIommuType1DmaMap): IoctlResult {
-    const iommu = this.#iommu;
+    const iommu = this.state;
     if (!iommu) return NO_DRIVER;
     iommu.failure = null;
     return result(iommu, vfioDmaDoMap(iommu, current, map));
@@ -252,7 +112,7 @@ export class VfioContainer {
    * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_unmap_dma, 6.16
    */
   tryUnmapDma(unmap: VfioIommuType1DmaUnmap): UnmapResult {
-    const iommu = this.#iommu;
+    const iommu = this.state;
     if (!iommu) return { ...NO_DRIVER, size: unmap.size, bitmap: null };
     iommu.failure = null;
     const { ret, unmapped, bitmap } = vfioDmaDoUnmap(iommu, unmap);
@@ -283,7 +143,7 @@ export class VfioContainer {
    * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_dirty_pages, 6.12
    */
   tryDirtyPages(dirty: VfioIommuType1DirtyBitmap): DirtyResult {
-    const iommu = this.#iommu;
+    const iommu = this.state;
     if (!iommu) return { ...NO_DRIVER, bitmap: null };
     iommu.failure = null;
     const { ret, bitmap } = vfioIommuType1DirtyPages(iommu, dirty);
@@ -307,28 +167,140 @@ export class VfioContainer {
     return done.bitmap;
   }
 
-  /** Closes the container: its groups leave, so that every mapping is unmapped, unpinned and uncharged. */
-  close(): void {
-    for (const group of [...this.#groups]) this.removeGroup(group);
+  /**
+   * vfio_pin_pages: pins pages for an open device, or takes a reference more to those it has pinned.
+   *
+   * @param device the device
+   * @param iova first I/O virtual address in bytes; it may lie inside a page
+   * @param npage number of pages, at most 512
+   * @param prot access that the device needs: {@link IOMMU} bits
+   * @param pages gets the page pointers from index 0; after an error {@link NO_PAGE} up to the page
+   *   that failed. null is refused
+   * @returns the number of pages or a negative errno; why is in `iommu.failure`
+   * @throws {KernelBug} when a page begins before its mapping and dirty pages are logged
+   * @source drivers/vfio/vfio_main.c vfio_pin_pages, 6.16
+   */
+  tryPinPages(
+    device: VfioDevice,
+    iova: bigint,
+    npage: number,
+    prot: number,
+    pages: Page[] | null,
+  ): number {
+    return vfioPinPages(this.#caller(device), BigInt.asUintN(64, iova), npage, prot, pages);
   }
-}
 
-/** Parameters that are those of an object at the time of reading, with the module's defaults. */
-function liveParams(given: Partial<ModuleParams>): ModuleParams {
-  return {
-    get disableHugepages() {
-      return given.disableHugepages ?? DEFAULT_MODULE_PARAMS.disableHugepages;
-    },
-    get dmaEntryLimit() {
-      return given.dmaEntryLimit ?? DEFAULT_MODULE_PARAMS.dmaEntryLimit;
-    },
-  };
+  /**
+   * vfio_pin_pages in the form before 5.19, with an address for every page.
+   *
+   * @param device the device
+   * @param iovas I/O virtual addresses of the pages in bytes, at most 512
+   * @param prot access that the device needs: {@link IOMMU} bits
+   * @param pages gets the page pointers, as in {@link tryPinPages}
+   * @returns the number of pages or a negative errno; why is in `iommu.failure`
+   * @throws {KernelBug} when a page begins before its mapping and dirty pages are logged
+   * @source drivers/vfio/vfio.c vfio_pin_pages, 5.18
+   */
+  tryPinPageList(
+    device: VfioDevice,
+    iovas: readonly bigint[],
+    prot: number,
+    pages: Page[] | null,
+  ): number {
+    return vfioPinPages(this.#caller(device), iovas, iovas.length, prot, pages);
+  }
+
+  /**
+   * vfio_pin_pages.
+   *
+   * @param device the device
+   * @param iova first I/O virtual address in bytes; it may lie inside a page
+   * @param npage number of pages, at most 512
+   * @param prot access that the device needs: {@link IOMMU} bits
+   * @returns the page pointers
+   * @throws {KernelError} EINVAL (no pages, device not open or without `dmaUnmap`, not mapped, device
+   *   memory), E2BIG (more than 512 pages), EACCES (type1 v1), EOVERFLOW (range wraps, since 6.18),
+   *   EBUSY (the vaddr of a mapping is invalid), EPERM (access), EFAULT (memory not there), ENOMEM
+   *   (RLIMIT_MEMLOCK), ENODEV (the process has gone)
+   * @throws {KernelBug} when a page begins before its mapping and dirty pages are logged
+   * @source drivers/vfio/vfio_main.c vfio_pin_pages, 6.16
+   */
+  pinPages(device: VfioDevice, iova: bigint, npage: number, prot: number): Page[] {
+    const pages: Page[] = [];
+    const ret = this.tryPinPages(device, iova, npage, prot, pages);
+    throwUnless(ret, 'vfio_pin_pages', this.state?.failure ?? null);
+    return pages;
+  }
+
+  /**
+   * vfio_unpin_pages: gives one reference to each page back. Pages that are not pinned are passed
+   * over; of what cannot be right the kernel only warns (`memory.warnings`).
+   *
+   * @param device the device
+   * @param iova first I/O virtual address in bytes
+   * @param npage number of pages, at most 512
+   * @source drivers/vfio/vfio_main.c vfio_unpin_pages, 6.16
+   */
+  unpinPages(device: VfioDevice, iova: bigint, npage: number): void {
+    vfioUnpinPages(this.#caller(device), BigInt.asUintN(64, iova), npage);
+  }
+
+  /**
+   * vfio_dma_rw: reads or writes the memory behind I/O virtual addresses, without pinning it.
+   *
+   * @param device an open device
+   * @param current the calling process; null: a kernel thread
+   * @param iova first I/O virtual address in bytes
+   * @param data what is written, or gets what is read; null is refused
+   * @param write whether the device writes
+   * @param length length in bytes, for a `data` of null; default that of `data`
+   * @returns 0 or a negative errno; why is in `iommu.failure`
+   * @source drivers/vfio/vfio_main.c vfio_dma_rw, 6.16
+   */
+  tryDmaRw(
+    device: VfioDevice,
+    current: Task | null,
+    iova: bigint,
+    data: Uint8Array | null,
+    write: boolean,
+    length: number = data?.length ?? 0,
+  ): number {
+    const at = BigInt.asUintN(64, iova);
+    return vfioDmaRw(this.#caller(device), current, at, data, length, write);
+  }
+
+  /**
+   * vfio_dma_rw.
+   *
+   * @param device an open device
+   * @param current the calling process; null: a kernel thread
+   * @param iova first I/O virtual address in bytes
+   * @param data what is written, or gets what is read
+   * @param write whether the device writes
+   * @throws {KernelError} EINVAL (nothing to copy, device not open, not mapped), EBUSY (the vaddr of
+   *   a mapping is invalid), EPERM (access; reading is needed for writing too), EFAULT (memory not
+   *   there, or of another process)
+   * @source drivers/vfio/vfio_main.c vfio_dma_rw, 6.16
+   */
+  dmaRw(
+    device: VfioDevice,
+    current: Task | null,
+    iova: bigint,
+    data: Uint8Array,
+    write: boolean,
+  ): void {
+    const ret = this.tryDmaRw(device, current, iova, data, write);
+    throwUnless(ret, 'vfio_dma_rw', this.state?.failure ?? null);
+  }
+
+  /** A device about to call. */
+  #caller(device: VfioDevice): ExternalCaller {
+    const iommu = this.stateOf(device);
+    if (iommu) iommu.failure = null;
+    return { memory: this.memory, iommu, device };
+  }
 }
 
 function result(iommu: VfioIommu, ret: number): IoctlResult {
   return { ret, at: iommu.failure?.at ?? '', detail: iommu.failure?.detail ?? {} };
-}
-
-function throwUnless(ret: number, op: string, failure: VfioIommu['failure']): void {
-  if (ret < 0) throw new KernelError(op, ret, failure?.at ?? op, failure?.detail);
 }

@@ -11,7 +11,7 @@
  * vfio_dma_populate_bitmap, vfio_iommu_populate_bitmap_full, update_user_bitmap,
  * verify_bitmap_size, 6.12; reference type1.md §10
  */
-import { Errno, KernelBug, ModelBug, PAGE_SIZE, type IovaPn } from '@pinfold/base';
+import { Errno, KernelBug, ModelBug, PAGE_SIZE, Slot, type IovaPn } from '@pinfold/base';
 import { DirtyBitmap, WORD_BITS } from './dirty-bitmap.ts';
 import type { VfioDma } from './dma.ts';
 import type { VfioBitmap } from './uapi.ts';
@@ -112,8 +112,8 @@ export function vfioDmaBitmapFreeAll(iommu: VfioIommu): void {
  * vfio_iommu_type1_dma_rw_chunk, 6.12
  */
 export function markDirty(iommu: VfioIommu, dma: VfioDma, iovaPn: IovaPn, npage: number): void {
-  const perBit = pagesPerBit(iommu);
   if (!dma.bitmap) return;
+  const perBit = pagesPerBit(iommu);
   if (iovaPn < dma.iovaPn) {
     const what = `bit of page ${iovaPn}, before the mapping at ${dma.iovaPn}`;
     throw new KernelBug('bitmap_set', what);
@@ -139,7 +139,11 @@ export function resetBitmap(iommu: VfioIommu, dma: VfioDma): void {
 
 /** Marks the pages that are pinned (vfio_dma_populate_bitmap). */
 function populateBitmap(iommu: VfioIommu, dma: VfioDma): void {
+  const { tracer } = iommu.counters;
+  iommu.counters.add(Slot.populateBitmapCalls, 1);
+  tracer?.enter('vfio_dma_populate_bitmap');
   for (const vpfn of dma.pfnList) markDirty(iommu, dma, vpfn.iovaPn, 1);
+  tracer?.exit('vfio_dma_populate_bitmap');
 }
 
 /**
@@ -195,6 +199,21 @@ export function removeDirtyScope(iommu: VfioIommu, group: IommuGroup): void {
  * @source drivers/vfio/vfio_iommu_type1.c update_user_bitmap, 6.12
  */
 export function updateUserBitmap(
+  iommu: VfioIommu,
+  dma: VfioDma,
+  user: DirtyBitmap,
+  basePn: IovaPn,
+): number {
+  const { tracer } = iommu.counters;
+  iommu.counters.add(Slot.updateUserBitmapCalls, 1);
+  tracer?.enter('update_user_bitmap');
+  const ret = writeUserBitmap(iommu, dma, user, basePn);
+  tracer?.exit('update_user_bitmap', ret);
+  return ret;
+}
+
+/** Fills, shifts and copies the bitmap; returns 0 or -EFAULT. */
+function writeUserBitmap(
   iommu: VfioIommu,
   dma: VfioDma,
   user: DirtyBitmap,

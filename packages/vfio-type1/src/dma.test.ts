@@ -7,7 +7,10 @@ const { task } = new Guest();
 
 /** Mappings of [first page, pages]. */
 function listOf(...ranges: readonly (readonly [number, number])[]): DmaList {
-  const list = new DmaList();
+  return fill(new DmaList(), ranges);
+}
+
+function fill(list: DmaList, ranges: readonly (readonly [number, number])[]): DmaList {
   for (const [iovaPn, npage] of ranges) {
     const dma = new VfioDma(iovaPn, 0, 3, task);
     dma.npage = npage;
@@ -49,6 +52,36 @@ describe('vfio_find_dma', () => {
   ])('from page %d, %d pages', (start, npage, found) => {
     expect(list.find(start, npage)?.iovaPn ?? null).toBe(found);
     expect(list.findFirst(start, npage)?.iovaPn ?? null).toBe(found);
+  });
+});
+
+describe('ends that wrap at 2^64', () => {
+  const TOP = 2 ** 52 - 5;
+
+  const LOW: [number, number] = [10, 10];
+  const HIGH: [number, number] = [TOP, 5];
+
+  test.each<[string, [number, number][], number, number, number | null, number | null]>([
+    // mappings in the order in which they were made, range, what find and findFirst find
+    ['a mapping that ends there is not found', [HIGH], TOP, 1, null, null],
+    ['one below it is, by one of the two, behind it', [HIGH, LOW], 10, 1, 10, null],
+    ['one below it is, before it', [LOW, HIGH], 10, 1, 10, 10],
+    ['nothing is found by a range that ends there', [LOW], 10, 2 ** 52 - 10, null, null],
+    ['a range without end does not wrap', [LOW], 0, Infinity, 10, 10],
+  ])('%s', (_, ranges, start, npage, found, first) => {
+    const list = fill(new DmaList(true), ranges);
+    expect(list.find(start, npage)?.iovaPn ?? null).toBe(found);
+    expect(list.findFirst(start, npage)?.iovaPn ?? null).toBe(first);
+    const right = fill(new DmaList(), ranges);
+    expect(right.findFirst(start, npage)?.iovaPn).toBe(start === 0 ? 10 : start);
+  });
+
+  test('lets a second mapping begin at the same address: it comes first', () => {
+    const list = fill(new DmaList(true), [
+      [TOP, 5],
+      [TOP, 4],
+    ]);
+    expect(Array.from(list, ({ npage }) => npage)).toEqual([4, 5]);
   });
 });
 

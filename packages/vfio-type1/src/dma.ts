@@ -34,6 +34,8 @@ export class VfioDma extends RbNode {
   lockedVm = 0;
   /** Its dirty pages, one bit per smallest IOMMU page, and a spare word; null while none are logged. */
   bitmap: DirtyBitmap | null = null;
+  /** What the pin algorithm remembers of it; only the algorithm knows its shape. */
+  pinState: unknown = null;
   /** Pages pinned by devices without an IOMMU. */
   readonly pfnList: VpfnTree = new VpfnTree();
 
@@ -59,10 +61,32 @@ export class VfioDma extends RbNode {
   }
 }
 
-/** The mappings of a container, never overlapping (vfio_iommu.dma_list). */
+/** Pages of the 64-bit address space. */
+const PAGES_END = 2 ** 52;
+
+/** The mappings of a container, which do not overlap unless ends wrap (vfio_iommu.dma_list). */
 export class DmaList extends RbTree<VfioDma> {
-  constructor() {
-    super((a, b) => a.iovaPn < b.iovaPn);
+  /** From where on ends wrap. */
+  readonly #top: number;
+
+  /** @param exclusiveEnds whether the end behind a range wraps to 0 at 2^64; default no */
+  constructor(exclusiveEnds = false) {
+    // A mapping is linked with size 0: before one that begins at the same address.
+    super((a, b) => a.iovaPn <= b.iovaPn);
+    this.#top = exclusiveEnds ? PAGES_END : Infinity;
+  }
+
+  /**
+   * The page behind a range, as look-ups compute it.
+   *
+   * @param start first page of the range
+   * @param npage its length in pages; Infinity: the range has no end
+   * @returns its page number, which may have wrapped
+   * @source drivers/vfio/vfio_iommu_type1.c vfio_find_dma, 6.16
+   */
+  endOf(start: IovaPn, npage: number): IovaPn {
+    const end = start + npage;
+    return end < this.#top ? end : end - PAGES_END;
   }
 
   /**
@@ -74,10 +98,11 @@ export class DmaList extends RbTree<VfioDma> {
    * @source drivers/vfio/vfio_iommu_type1.c vfio_find_dma, 6.16
    */
   find(start: IovaPn, npage: number): VfioDma | null {
+    const end = this.endOf(start, npage);
     let at = this.root;
     while (at) {
-      if (start + npage <= at.iovaPn) at = at.left;
-      else if (start >= at.iovaPn + at.npage) at = at.right;
+      if (end <= at.iovaPn) at = at.left;
+      else if (start >= this.endOf(at.iovaPn, at.npage)) at = at.right;
       else return at;
     }
     return null;
@@ -87,7 +112,7 @@ export class DmaList extends RbTree<VfioDma> {
    * The first mapping, in address order, that overlaps a range (vfio_find_dma_first_node).
    *
    * @param start first page of the range
-   * @param npage its length in pages
+   * @param npage its length in pages; Infinity: all that begins behind `start` counts
    * @returns the mapping, or null
    * @source drivers/vfio/vfio_iommu_type1.c vfio_find_dma_first_node, 6.16
    */
@@ -95,12 +120,12 @@ export class DmaList extends RbTree<VfioDma> {
     let found: VfioDma | null = null;
     let at = this.root;
     while (at) {
-      if (start < at.iovaPn + at.npage) {
+      if (start < this.endOf(at.iovaPn, at.npage)) {
         found = at;
         if (start >= at.iovaPn) break;
         at = at.left;
       } else at = at.right;
     }
-    return found && found.iovaPn < start + npage ? found : null;
+    return found && found.iovaPn < this.endOf(start, npage) ? found : null;
   }
 }

@@ -2,8 +2,10 @@
  * VFIO type1: containers, DMA mappings, pin algorithms and kernel releases, on top of the memory
  * management and IOMMU packages.
  */
-export { VfioContainer, type ContainerOptions } from './container.ts';
+export { VfioContainer } from './container.ts';
+export { ContainerGroups, type ContainerOptions } from './container-groups.ts';
 export { VfioDomain, type IommuGroup } from './vfio-domain.ts';
+export { isEmulated, type EmulatedGroup, type VfioDevice, type VfioGroup } from './vfio-device.ts';
 export {
   VFIO_DMA_CC_IOMMU,
   VFIO_DMA_MAP_FLAG_READ,
@@ -44,9 +46,23 @@ export { VfioPfn, VpfnTree } from './vpfn.ts';
 export { VfioBatch } from './batch.ts';
 export { PinnedChunk } from './pin-chunk.ts';
 export { PutCount } from './put-pfn.ts';
+export { NO_PAGE, type ExternalPinRequest } from './pin-external.ts';
 export type { IovaRange } from './iova-list.ts';
 export type { PinAlgorithm } from './pin-algorithm.ts';
 export { pinAlgorithm, pinAlgorithms } from './algorithms/index.ts';
+export { algorithmFrom, type AlgorithmOptions } from './own-algorithm/algorithm-from.ts';
+export { AlgorithmFault } from './own-algorithm/algorithm-fault.ts';
+export type { AlgorithmKernel, Folio } from './own-algorithm/algorithm-kernel.ts';
+export type {
+  OwnAlgorithm,
+  OwnBatch,
+  OwnChunk,
+  OwnDma,
+  OwnPinRequest,
+  OwnRun,
+} from './own-algorithm/own-algorithm.ts';
+export { STEPS as ALGORITHM_STEPS, type StepName } from './own-algorithm/guard.ts';
+export { ownAlgorithmTemplate } from './own-algorithm/template.ts';
 export type { Type1Rules } from './rules.ts';
 export { kernelVersion, kernelVersions } from './versions/index.ts';
 export type { KernelVersion } from './versions/kernel-version.ts';

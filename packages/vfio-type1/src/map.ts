@@ -10,7 +10,7 @@
 import { Errno, pageNumber, type IovaPn, type Pfn } from '@pinfold/base';
 import { IOMMU } from '@pinfold/iommu';
 import type { Task } from '@pinfold/mm';
-import { VfioBatch } from './batch.ts';
+import { makeBatch } from './batch.ts';
 import { vfioDmaBitmapAlloc } from './dirty.ts';
 import { VfioDma } from './dma.ts';
 import { iovaDmaValid } from './iova-list.ts';
@@ -160,10 +160,9 @@ function checkPlace(iommu: VfioIommu, iovaPn: IovaPn, npage: number): number {
 
 /** The loop of vfio_pin_map_dma: a chunk is pinned, mapped, and only then part of the mapping. */
 function pinMapDma(iommu: VfioIommu, current: Task, dma: VfioDma, npage: number): number {
-  const { rules, params } = iommu;
+  const { rules } = iommu;
   const limit = current.memlockPages;
-  const capacity = params.disableHugepages ? 1 : rules.batchCapacity;
-  const batch = new VfioBatch(iommu.memory.memmap.pageArray(capacity));
+  const batch = makeBatch(iommu);
   const chunk = new PinnedChunk();
   let ret = 0;
   while (dma.npage < npage) {

@@ -7,6 +7,7 @@ import type { PhysRun } from '@pinfold/iommu';
 import type { VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
 import type { PinnedChunk } from './pin-chunk.ts';
+import type { ExternalPinRequest } from './pin-external.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
 /** The steps in which pin algorithms differ; all are called per chunk or region, never per page. */
@@ -19,9 +20,21 @@ export interface PinAlgorithm {
    * Whether a page may be put and pinned again where memory is not contiguous, so that the number of
    * pins taken follows from the physical layout too; default no.
    */
-  readonly repins?: boolean;
+  readonly repins: boolean;
   /** Where it comes from: kernel release, or mail and date. */
   readonly source: string;
+  /**
+   * What is known to be wrong with it: one line per bug that a review, a fix or a test has named, with
+   * who named it; empty if nothing.
+   */
+  readonly defects: readonly string[];
+
+  /**
+   * Bytes from an I/O virtual address on in which vfio_find_vpfn takes a node for that of the address:
+   * 1, the default, or the 4096 of the form before the fix of July 2025, which finds the neighbour
+   * of an address that does not begin a page.
+   */
+  readonly vpfnSpan: number;
 
   /**
    * Pins pages until a physically contiguous chunk ends, and charges them.
@@ -75,4 +88,22 @@ export interface PinAlgorithm {
    * @param run gets first page frame (0: not mapped) and length
    */
   nextUnmapRun(iommu: VfioIommu, dma: VfioDma, iovaPn: IovaPn, npage: number, run: PhysRun): void;
+
+  /**
+   * Pins pages for a device without an IOMMU, and charges them if no domain does.
+   *
+   * @param iommu the container's state
+   * @param request the pages, and where their pointers go
+   * @returns the number of pages; or a negative errno, with everything released that this call has
+   *   pinned and `request.pages` as the kernel leaves it
+   */
+  pinExternal(iommu: VfioIommu, request: ExternalPinRequest): number;
+
+  /**
+   * Drops what the algorithm remembers of a mapping, which is gone or no longer in any domain.
+   *
+   * @param iommu the container's state
+   * @param dma the mapping
+   */
+  forget(iommu: VfioIommu, dma: VfioDma): void;
 }

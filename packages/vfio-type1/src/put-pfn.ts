@@ -90,7 +90,8 @@ function findEach(iommu: VfioIommu, tree: VpfnTree, iovaPn: IovaPn, npage: numbe
   let i = 0;
   // In an empty tree, the common case, a look-up is the test of its root.
   while (i < npage && tree.root === null) i++;
-  for (; i < npage; i++) if (tree.find(iovaPn + i) !== null) found++;
+  const { vpfnSpan } = iommu.rules.pinAlgorithm;
+  for (; i < npage; i++) if (tree.findAt(iovaPn + i, 0, vpfnSpan) !== null) found++;
   iommu.counters.add(Slot.vpfnLookups, npage);
   iommu.counters.add(Slot.vpfnNodes, tree.nodesVisited);
   return found;

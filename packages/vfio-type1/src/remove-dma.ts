@@ -36,25 +36,38 @@ export function vfioRemoveDma(iommu: VfioIommu, dma: VfioDma): void {
   iommu.counters.add(Slot.removeDmaCalls, 1);
   tracer?.enter('vfio_remove_dma', dma.iovaPn, dma.npage);
   if (dma.pfnList.root)
-    iommu.memory.warnOnce('vfio_remove_dma', 'a device still has pages of it pinned');
-  vfioUnmapUnpin(iommu, dma);
+    iommu.memory.warnOn('vfio_remove_dma', 'a device still has pages of it pinned');
+  vfioUnmapUnpin(iommu, dma, true);
+  iommu.rules.pinAlgorithm.forget(iommu, dma);
   iommu.dmaList.erase(dma);
   if (dma.vaddrInvalid) iommu.vaddrInvalidCount--;
   iommu.dmaAvail++;
   tracer?.exit('vfio_remove_dma');
 }
 
-function vfioUnmapUnpin(iommu: VfioIommu, dma: VfioDma): void {
+/**
+ * Unmaps a mapping from every domain and unpins what the domains have had pinned. Without a domain
+ * there is nothing to do: what devices without an IOMMU have pinned is theirs to give back.
+ *
+ * @param iommu the container's state
+ * @param dma the mapping
+ * @param doAccounting whether to take the charge back here
+ * @returns pages unpinned
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_unmap_unpin, 6.16
+ */
+export function vfioUnmapUnpin(iommu: VfioIommu, dma: VfioDma, doAccounting: boolean): number {
   const { tracer } = iommu.counters;
   iommu.counters.add(Slot.unmapUnpinCalls, 1);
-  tracer?.enter('vfio_unmap_unpin', 1);
-  unmapAndUnpin(iommu, dma);
+  tracer?.enter('vfio_unmap_unpin', doAccounting ? 1 : 0);
+  const unlocked = unmapAndUnpin(iommu, dma);
+  if (doAccounting) vfioLockAcct(dma, -unlocked, true);
   tracer?.exit('vfio_unmap_unpin');
+  return unlocked;
 }
 
-/** Unmaps from all domains, unpins what the first one had, and takes the charge back. */
-function unmapAndUnpin(iommu: VfioIommu, dma: VfioDma): void {
-  if (dma.npage === 0 || iommu.domainList.length === 0) return;
+/** Unmaps from all domains and unpins what the first one had; returns the pages unpinned. */
+function unmapAndUnpin(iommu: VfioIommu, dma: VfioDma): number {
+  if (dma.npage === 0 || iommu.domainList.length === 0) return 0;
   const [{ domain }, ...others] = iommu.domainList;
   for (const other of others) other.domain.unmap(dma.iovaPn, dma.npage);
   const regions = new UnmapRegions();
@@ -85,7 +98,7 @@ function unmapAndUnpin(iommu: VfioIommu, dma: VfioDma): void {
   }
   dma.iommuMapped = false;
   if (regions.count > 0) unlocked += syncUnpin(iommu, domain, dma, regions);
-  vfioLockAcct(dma, -unlocked, true);
+  return unlocked;
 }
 
 /** Unmaps a run and queues it; returns the pages unmapped, which may be more or less. */

@@ -18,6 +18,16 @@ export interface Type1Rules {
   readonly rangeCheckedFirst: boolean;
   /** Whether VFIO_IOMMU_DIRTY_PAGES reads a range that ends at 2^64, or takes it for one that wraps. */
   readonly dirtyRangeToTop: boolean;
+  /**
+   * Whether look-ups of mappings compute with the end behind a range, which wraps to 0 at 2^64: a
+   * mapping that ends there is never found (recording x37 of 6.12 and 6.16).
+   */
+  readonly exclusiveEnds: boolean;
+  /**
+   * Whether a device's pin and unpin calls are refused for a range that wraps: EOVERFLOW, and a
+   * warning (recording x37 of 6.18 and 7.2).
+   */
+  readonly externalRangeChecked: boolean;
   /** Whether a new domain is tested for superpages that can only be unmapped as a whole (fgsp). */
   readonly fgspTest: boolean;
   /** Whether the driver offers the nesting type (VFIO_CHECK_EXTENSION of VFIO_TYPE1_NESTING_IOMMU). */

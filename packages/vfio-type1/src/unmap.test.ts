@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { bytes, Guest, outcome, VPN, type GuestOptions } from '../test/guest.ts';
+import { bytes, Guest, minus, outcome, VPN, type GuestOptions } from '../test/guest.ts';
+import { Mdev } from '../test/mdev.ts';
 import {
   VFIO_DMA_UNMAP_FLAG_ALL as ALL,
   VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP as DIRTY,
@@ -21,6 +22,9 @@ function guest(options: GuestOptions = {}): Guest {
   }
   return made;
 }
+
+/** UNMAP_ALL. */
+const ALL_OF_IT = { flags: ALL, iova: 0n, size: 0n };
 
 /** A good request: the mapping at 256. */
 const GOOD: VfioIommuType1DmaUnmap = { argsz: 24, flags: 0, iova: bytes(256), size: bytes(10) };
@@ -265,12 +269,40 @@ describe('VADDR', () => {
 });
 
 describe('ranges at the end of the address space', () => {
-  test.each(SERIES)('%s: up to 2^64 does not wrap', (series) => {
+  test.each(SERIES)('%s: up to 2^64 is no error, but finds nothing up to 6.17', (series) => {
     const made = guest({ series });
     const size = U64 - bytes(256);
+    const found = made.iommu.rules.exclusiveEnds ? 0 : 30;
     expect(made.container.tryUnmapDma({ iova: bytes(256), size })).toMatchObject({
       ret: 0,
-      size: bytes(30),
+      size: bytes(found),
     });
+  });
+});
+
+describe('a mapping that ends at 2^64, in a container without an IOMMU', () => {
+  const TOP = 2 ** 52 - 4;
+  const RANGE = { iova: bytes(TOP), size: bytes(4) };
+
+  test.each(['6.12', '6.16'])('%s: is not found', (series) => {
+    const made = new Mdev({ series }).map(TOP, 4);
+    expect(made.pin(TOP)).toBe(minus('EINVAL'));
+    made.map(TOP, 4).map(TOP - 8, 4);
+    expect(made.iommu.dmaList.size).toBe(3);
+    for (const range of [RANGE, { ...RANGE, iova: bytes(TOP - 8) }, ALL_OF_IT]) {
+      expect(made.container.tryUnmapDma(range)).toMatchObject({ ret: 0, size: 0n });
+    }
+    made.container.close();
+    expect(made.held).toEqual([0, 0]);
+  });
+
+  test.each(['6.18', '7.2'])('%s: is one as others', (series) => {
+    const made = new Mdev({ series }).map(TOP, 4);
+    expect(made.pin(TOP + 3)).toBe(1);
+    made.releaseOnUnmap(TOP + 3);
+    expect(() => made.map(TOP, 4)).toThrow('EEXIST');
+    expect(made.container.unmapDma(RANGE)).toBe(bytes(4));
+    made.map(TOP, 4);
+    expect(made.container.unmapDma(ALL_OF_IT)).toBe(bytes(4));
   });
 });

@@ -1,12 +1,14 @@
 /**
  * VFIO_IOMMU_UNMAP_DMA: the checks in the kernel's order, then the walk over the mappings.
  *
- * Left out: the notification of devices that have pages of a mapping pinned.
+ * Devices without an IOMMU that have pages of a mapping pinned are told, and asked again if they do
+ * not give them back.
  *
  * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_unmap_dma, vfio_dma_do_unmap, 6.16 and
  * 6.18; reference type1.md §7
  */
-import { byteAddress, Errno, pageNumber, type IovaPn } from '@pinfold/base';
+import { byteAddress, Errno, KernelBug, pageNumber, type IovaPn } from '@pinfold/base';
+import { notifyDmaUnmap } from './device-list.ts';
 import type { DirtyBitmap } from './dirty-bitmap.ts';
 import { updateUserBitmap, userMemory, verifyBitmapSize } from './dirty.ts';
 import type { VfioDma } from './dma.ts';
@@ -23,8 +25,8 @@ import {
 import type { VfioIommu } from './vfio-iommu.ts';
 
 const U64_END = 2n ** 64n;
-/** Last page of the 64-bit address space, for ALL. */
-const LAST_PN = 2 ** 52 - 1;
+/** Times that the devices are told once more of a mapping that is still pinned. */
+const MAX_RETRIES = 10;
 
 /** The structure with its defaults filled in. */
 interface UnmapArgs {
@@ -45,8 +47,17 @@ export interface UnmapOutcome {
   readonly bitmap: DirtyBitmap | null;
 }
 
-/** What the walk returned. */
-type Walked = Omit<UnmapOutcome, 'bitmap'>;
+/** How far an unmap has come, over all its walks. */
+class UnmapProgress {
+  /** Pages unmapped. */
+  unmapped = 0;
+  /** The mapping that the devices were told of last. */
+  notified: VfioDma | null = null;
+  /** How often they were told of it again. */
+  retries = 0;
+  /** Whether they were told: the mappings may have changed, and the checks are made again. */
+  again = false;
+}
 
 /**
  * Unmaps a range, everything, or only the vaddr of mappings.
@@ -64,11 +75,20 @@ export function vfioDmaDoUnmap(iommu: VfioIommu, unmap: VfioIommuType1DmaUnmap):
     bitmap: { pgsize: 0n, size: 0n },
     ...unmap,
   };
-  const ret = checkArguments(iommu, args) || checkRange(iommu, args) || checkCuts(iommu, args);
-  if (ret) return { ret, unmapped: 0n, bitmap: null };
-  const wantsBitmap = (args.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) !== 0;
-  const bitmap = wantsBitmap ? userMemory(args.bitmap) : null;
-  return { ...walk(iommu, args, bitmap), bitmap };
+  const refused =
+    checkArguments(iommu, args) || checkEmulated(iommu, args) || checkRange(iommu, args);
+  if (refused) return { ret: refused, unmapped: 0n, bitmap: null };
+  const progress = new UnmapProgress();
+  let bitmap: DirtyBitmap | null = null;
+  let ret: number;
+  do {
+    progress.again = false;
+    ret = checkCuts(iommu, args);
+    if (ret) break;
+    if (args.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) bitmap ??= userMemory(args.bitmap);
+    ret = walk(iommu, args, bitmap, progress);
+  } while (progress.again);
+  return { ret, unmapped: byteAddress(progress.unmapped), bitmap };
 }
 
 /** Checks 2 to 7: structure size, flags, dirty bitmap. */
@@ -84,6 +104,13 @@ function checkArguments(iommu: VfioIommu, { argsz, flags, size, bitmap }: UnmapA
   if (argsz < DMA_UNMAP_MINSZ + VFIO_BITMAP_SIZE)
     return iommu.fail(Errno.EINVAL, at, { argsz, flags });
   return verifyBitmapSize(iommu, size, bitmap);
+}
+
+/** Check 8: a device without an IOMMU may look an address up at any time. */
+function checkEmulated(iommu: VfioIommu, { flags }: UnmapArgs): number {
+  const emulatedGroups = iommu.emulatedGroups.length;
+  if (!(flags & VFIO_DMA_UNMAP_FLAG_VADDR) || emulatedGroups === 0) return 0;
+  return iommu.fail(Errno.EBUSY, 'vfio_dma_do_unmap', { flags, emulatedGroups });
 }
 
 /** Checks 10 to 14: alignment, ALL, wrapping, dirty tracking. */
@@ -127,40 +154,57 @@ function checkCuts(iommu: VfioIommu, { flags, iova, size }: UnmapArgs): number {
 
 /**
  * Handles every mapping of the range in address order. Where the memory of the bitmap ends too
- * early, it stops with EFAULT: the mappings before that are gone, which nobody is told.
+ * early, it stops with EFAULT: the mappings before that are gone, which nobody is told. It stops at
+ * a mapping that is pinned too, after telling the devices.
  */
 function walk(
   iommu: VfioIommu,
   { flags, iova, size }: UnmapArgs,
   bitmap: DirtyBitmap | null,
-): Walked {
+  progress: UnmapProgress,
+): number {
+  const { dmaList } = iommu;
   const all = (flags & VFIO_DMA_UNMAP_FLAG_ALL) !== 0;
-  const first: IovaPn = all ? 0 : pageNumber(iova);
-  const last = all ? LAST_PN : pageNumber(iova + size) - 1;
-  let unmapped = 0;
-  let dma = iommu.dmaList.findFirst(first, last - first + 1);
-  while (dma && dma.iovaPn <= last) {
+  const first = pageNumber(iova);
+  const npage = all ? Infinity : pageNumber(size);
+  const end = dmaList.endOf(first, npage);
+  let dma = dmaList.findFirst(first, npage);
+  while (dma && dma.iovaPn < end) {
     // v1: a range that begins inside a mapping ends the walk, with success.
     if (!iommu.v2 && first > dma.iovaPn) break;
-    const next: VfioDma | null = iommu.dmaList.next(dma);
-    const npage = dma.npage;
+    const next: VfioDma | null = dmaList.next(dma);
     if (flags & VFIO_DMA_UNMAP_FLAG_VADDR) {
       if (dma.vaddrInvalid) return undoInvalidate(iommu, first, dma);
       dma.vaddrInvalid = true;
       iommu.vaddrInvalidCount++;
+      progress.unmapped += dma.npage;
     } else {
+      if (dma.pfnList.root) return notifyPinned(iommu, dma, progress);
       const ret = bitmap ? updateUserBitmap(iommu, dma, bitmap, first) : 0;
-      if (ret) return { ret, unmapped: 0n };
+      if (ret) return ret;
+      progress.unmapped += dma.npage;
       vfioRemoveDma(iommu, dma);
     }
-    unmapped += npage;
     dma = next;
   }
-  return { ret: 0, unmapped: byteAddress(unmapped) };
+  return 0;
+}
+
+/** Tells the devices of a mapping that is pinned, but not for ever; the unmap begins again. */
+function notifyPinned(iommu: VfioIommu, dma: VfioDma, progress: UnmapProgress): number {
+  progress.retries = progress.notified === dma ? progress.retries + 1 : 0;
+  progress.notified = dma;
+  if (progress.retries > MAX_RETRIES) {
+    const what = `${dma.pfnList.size} pages of the mapping at ${dma.iovaPn} are still pinned`;
+    throw new KernelBug('vfio_dma_do_unmap', what);
+  }
+  notifyDmaUnmap(iommu, dma);
+  progress.again = true;
+  return 0;
 }
 
 /** A second invalidation fails and takes back those that this call has made. */
-function undoInvalidate(iommu: VfioIommu, first: IovaPn, at: VfioDma): Walked {
+function undoInvalidate(iommu: VfioIommu, first: IovaPn, at: VfioDma): number {
   for (
     let dma = iommu.dmaList.prev(at);
     dma && dma.iovaPn >= first;
@@ -169,9 +213,8 @@ function undoInvalidate(iommu: VfioIommu, first: IovaPn, at: VfioDma): Walked {
     dma.vaddrInvalid = false;
     iommu.vaddrInvalidCount--;
   }
-  const ret = iommu.fail(Errno.EINVAL, 'vfio_dma_do_unmap', {
+  return iommu.fail(Errno.EINVAL, 'vfio_dma_do_unmap', {
     vaddrInvalid: true,
     dmaIovaPn: at.iovaPn,
   });
-  return { ret, unmapped: 0n };
 }

@@ -30,6 +30,7 @@ import type { VfioIommu } from './vfio-iommu.ts';
  * @param npage pages wanted; GUP takes at most the batch's capacity, a pfn mapping all
  * @param batch the batch
  * @param maxPfnmap frames of a pfn mapping that one call returns at most; default: no limit
+ * @param offset offset of the address in its page, in bytes, which only a tracer sees; default 0
  * @returns pages from `batch.pfn` on, at least 1; -EFAULT, or another errno of GUP or of the fault
  * @source drivers/vfio/vfio_iommu_type1.c vaddr_get_pfns, 6.12 and 6.16
  */
@@ -40,10 +41,11 @@ export function vaddrGetPfns(
   npage: number,
   batch: VfioBatch,
   maxPfnmap: number = Number.MAX_SAFE_INTEGER,
+  offset = 0,
 ): number {
   const { tracer } = iommu.counters;
-  tracer?.enter('vaddr_get_pfns', vaddr, npage);
-  const got = getPfns(iommu, dma, vaddr, npage, batch, maxPfnmap);
+  tracer?.enter('vaddr_get_pfns', vaddr, offset, npage);
+  const got = getPfns(iommu, dma, vaddr, npage, batch, maxPfnmap, offset);
   tracer?.exit('vaddr_get_pfns', got);
   return got;
 }
@@ -56,20 +58,47 @@ function getPfns(
   npage: number,
   batch: VfioBatch,
   maxPfnmap: number,
+  offset: number,
 ): number {
   const { mm } = dma;
   const flags = FOLL.LONGTERM | (dma.prot & IOMMU.WRITE ? FOLL.WRITE : 0);
-  const ret = pinUserPagesRemote(mm, vaddr, Math.min(npage, batch.capacity), flags, batch.pages);
+  const wanted = Math.min(npage, batch.capacity);
+  const ret = pinUserPagesRemote(mm, vaddr, wanted, flags, batch.pages, offset);
   if (ret > 0) {
     batch.size = ret;
     batch.offset = 0;
     batch.pfn = iommu.memory.memmap.pageToPfn(batch.pages[0]);
     return ret;
   }
-  const vma = mm.vmas.lookup(vaddr);
-  if (vma && vma.flags & VM.PFNMAP) {
-    return followFaultPfn(iommu, dma, vma, vaddr, Math.min(npage, maxPfnmap), batch);
-  }
+  return pfnsWithoutGup(iommu, dma, vaddr, Math.min(npage, maxPfnmap), batch, ret, offset);
+}
+
+/**
+ * The frames of device memory that GUP has refused, up to the end of the leaf that maps them.
+ *
+ * @param iommu the container's state
+ * @param dma the mapping
+ * @param vaddr virtual page that GUP refused
+ * @param npage pages wanted
+ * @param batch gets the first frame in `pfn`; its size stays 0
+ * @param ret what GUP returned: 0 or a negative errno
+ * @param offset offset of the address in its page, in bytes, for the tracer; default 0
+ * @returns pages from `batch.pfn` on; if no pfn mapping covers the page what GUP returned, and
+ *   -EFAULT for 0
+ * @source drivers/vfio/vfio_iommu_type1.c vaddr_get_pfns, 6.16
+ */
+export function pfnsWithoutGup(
+  iommu: VfioIommu,
+  dma: VfioDma,
+  vaddr: Vpn,
+  npage: number,
+  batch: VfioBatch,
+  ret: number,
+  offset = 0,
+): number {
+  const vma = dma.mm.vmas.lookup(vaddr);
+  if (vma && vma.flags & VM.PFNMAP)
+    return followFaultPfn(iommu, dma, vma, vaddr, npage, batch, offset);
   return ret === 0 ? -Errno.EFAULT : ret;
 }
 
@@ -81,9 +110,10 @@ function followFaultPfn(
   vaddr: Vpn,
   npage: number,
   batch: VfioBatch,
+  offset: number,
 ): number {
   const write = (dma.prot & IOMMU.WRITE) !== 0;
-  const entry = followOrFault(dma, vma, vaddr, write);
+  const entry = followOrFault(dma, vma, vaddr, write, offset);
   if (typeof entry === 'number') return entry;
   if (write && !entry.writable) {
     return refuse(dma, vaddr, -Errno.EFAULT, 'the device’s memory is mapped read-only');
@@ -98,13 +128,19 @@ function followFaultPfn(
 }
 
 /** The entry that maps a page; the device's driver is asked once for one that is absent. */
-function followOrFault(dma: VfioDma, vma: Vma, vaddr: Vpn, write: boolean): FollowPfnmap | number {
+function followOrFault(
+  dma: VfioDma,
+  vma: Vma,
+  vaddr: Vpn,
+  write: boolean,
+  offset: number,
+): FollowPfnmap | number {
   const { mm } = dma;
-  const present = followPfnmap(mm, vma, vaddr);
+  const present = followPfnmap(mm, vma, vaddr, offset);
   if (typeof present !== 'number') return present;
-  const fault = fixupUserFault(mm, vaddr, write);
+  const fault = fixupUserFault(mm, vaddr, write, offset);
   if (fault !== 0) return refuse(dma, vaddr, fault, 'the device’s driver maps nothing there');
-  const entry = followPfnmap(mm, vma, vaddr);
+  const entry = followPfnmap(mm, vma, vaddr, offset);
   return typeof entry === 'number'
     ? refuse(dma, vaddr, entry, 'a fault left the page of the device absent')
     : entry;

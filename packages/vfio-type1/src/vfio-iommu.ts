@@ -11,6 +11,7 @@ import type { IovaRange } from './iova-list.ts';
 import { PutCount } from './put-pfn.ts';
 import type { Type1Rules } from './rules.ts';
 import type { IoctlResult } from './uapi.ts';
+import type { EmulatedGroup, VfioDevice } from './vfio-device.ts';
 import type { IommuGroup, VfioDomain } from './vfio-domain.ts';
 
 /** Sizes of 4 KiB and above: no domain restricts them. */
@@ -44,10 +45,14 @@ export class VfioIommu {
   readonly nesting: boolean;
   /** The domains; the first is the newest, and the one that is read back. */
   readonly domainList: VfioDomain[] = [];
+  /** Groups without an IOMMU (emulated_iommu_groups); they have no domain. */
+  readonly emulatedGroups: EmulatedGroup[] = [];
+  /** Open devices that are told of an unmap (device_list), the last opened first. */
+  readonly deviceList: VfioDevice[] = [];
   /** Usable I/O virtual addresses; empty means no restriction. */
   iovaList: readonly IovaRange[] = [];
   /** The mappings. */
-  readonly dmaList: DmaList = new DmaList();
+  readonly dmaList: DmaList;
   /** Mappings that may still be made. */
   dmaAvail: number;
   /** Number of mappings whose vaddr is invalid. */
@@ -87,6 +92,7 @@ export class VfioIommu {
     this.v2 = v2;
     this.nesting = nesting;
     this.dmaAvail = params.dmaEntryLimit;
+    this.dmaList = new DmaList(rules.exclusiveEnds);
   }
 
   /** The machine's operation counters. */

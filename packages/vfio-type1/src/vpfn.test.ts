@@ -81,3 +81,23 @@ test('both agree with a list of keys', () => {
     { seed: 30, numRuns: 100 },
   );
 });
+
+describe('vfio_find_vpfn_range', () => {
+  const tree = treeOf([5, 100], [7], [9]);
+
+  test.each([
+    [0, 5, null],
+    [0, 6, 5], // a pin inside page 5
+    [5, 1, 5],
+    [6, 1, null],
+    [6, 2, 7],
+    [8, 2, 9],
+    [10, 100, null],
+  ])('pages from %d on, %d', (iovaPn, npage, found) => {
+    expect(tree.findInRange(iovaPn, npage)?.iovaPn ?? null).toBe(found);
+  });
+
+  test('of several, the first met from the root', () => {
+    expect(tree.findInRange(0, 100)).toBe(tree.root);
+  });
+});

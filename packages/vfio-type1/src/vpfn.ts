@@ -53,11 +53,27 @@ export class VpfnTree extends RbTree<VfioPfn> {
    * @source drivers/vfio/vfio_iommu_type1.c vfio_find_vpfn, 6.16
    */
   find(iovaPn: IovaPn): VfioPfn | null {
+    return this.findAt(iovaPn, 0, 1);
+  }
+
+  /**
+   * The node of an I/O virtual address (vfio_find_vpfn): one look-up.
+   *
+   * @param iovaPn page number of the address
+   * @param offset its offset in the page, in bytes
+   * @param span bytes from the address on in which a node counts as its own: 1, or what
+   *   {@link PinAlgorithm.vpfnSpan} says
+   * @returns the first such node met from the root, or null
+   * @source drivers/vfio/vfio_iommu_type1.c vfio_find_vpfn, 6.16 and 6.18; reference type1.md §5.5
+   */
+  findAt(iovaPn: IovaPn, offset: number, span: number): VfioPfn | null {
+    const endOffset = offset + span;
     let at = this.root;
     while (at) {
       this.nodesVisited++;
-      if (iovaPn < at.iovaPn || (iovaPn === at.iovaPn && at.offset > 0)) at = at.left;
-      else if (iovaPn > at.iovaPn) at = at.right;
+      const distance = (at.iovaPn - iovaPn) * 4096 + at.offset;
+      if (distance >= endOffset) at = at.left;
+      else if (distance < offset) at = at.right;
       else break;
     }
     return at;
@@ -73,18 +89,32 @@ export class VpfnTree extends RbTree<VfioPfn> {
    */
   countInRange(iovaPn: IovaPn, npage: number): number {
     const end = iovaPn + npage;
-    let hit = this.root;
-    while (hit) {
-      this.nodesVisited++;
-      if (end <= hit.iovaPn) hit = hit.left;
-      else if (iovaPn > hit.iovaPn) hit = hit.right;
-      else break;
-    }
+    const hit = this.findInRange(iovaPn, npage);
     if (!hit) return 0;
     let count = 1;
     for (let at = this.prev(hit); at && at.iovaPn >= iovaPn; at = this.prev(at)) count++;
     for (let at = this.next(hit); at && at.iovaPn < end; at = this.next(at)) count++;
     this.nodesVisited += count - 1;
     return count;
+  }
+
+  /**
+   * A node in a range of pages (vfio_find_vpfn_range): one look-up.
+   *
+   * @param iovaPn first page
+   * @param npage length in pages
+   * @returns the first such node met from the root, or null
+   * @source drivers/vfio/vfio_iommu_type1.c vfio_find_vpfn_range, 6.18
+   */
+  findInRange(iovaPn: IovaPn, npage: number): VfioPfn | null {
+    const end = iovaPn + npage;
+    let at = this.root;
+    while (at) {
+      this.nodesVisited++;
+      if (end <= at.iovaPn) at = at.left;
+      else if (iovaPn > at.iovaPn) at = at.right;
+      else break;
+    }
+    return at;
   }
 }

@@ -7,15 +7,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { COUNTER_NAMES, type CounterName } from '@pinfold/base';
-import {
-  kernelVersions,
-  pinAlgorithms,
-  VFIO_DMA_UNMAP_FLAG_ALL,
-  type KernelVersion,
-} from '../src/index.ts';
+import { kernelVersions, VFIO_DMA_UNMAP_FLAG_ALL, type KernelVersion } from '../src/index.ts';
 import { folioCounts } from './audit.ts';
 import { setup, step, type Setup, type Step } from './ioctls.ts';
 import { Process } from './process.ts';
+import { batchAlgorithms, rightAlgorithms } from './right-algorithms.ts';
 import { world, type World } from './world.ts';
 
 const numRuns = Number(process.env.PINFOLD_RUNS ?? 40);
@@ -30,7 +26,7 @@ const sequence = fc.tuple(
 type Sequence = readonly [World, Setup, readonly Step[], boolean];
 
 describe.each(kernelVersions)('kernel $series', (kernel) => {
-  test.each(pinAlgorithms)(
+  test.each(rightAlgorithms)(
     'with $name',
     (algorithm) => {
       const check = ([memory, options, steps, unmapAll]: Sequence): void => {
@@ -116,11 +112,11 @@ describe.each(kernelVersions)('under the mm rules of $series', (kernel: KernelVe
     {
       what: 'batches are filled',
       own: CHECKS,
-      algorithms: pinAlgorithms.filter(({ name }) => name !== 'batched-page-array'),
+      algorithms: batchAlgorithms.filter(({ repins }) => !repins),
     },
-    { what: 'chunks are mapped', own: [...CHECKS, ...REFILLS], algorithms: pinAlgorithms },
+    { what: 'chunks are mapped', own: [...CHECKS, ...REFILLS], algorithms: batchAlgorithms },
   ])(
-    'the algorithms return, map, pin, charge and dirty alike, and $what in the same calls',
+    'the algorithms with batches return, map, pin, charge and dirty alike, and $what in the same calls',
     ({ own, algorithms }) => {
       const check = ([memory, options, steps]: Sequence): void => {
         const [first, ...others] = algorithms.map(

@@ -1,7 +1,9 @@
 /**
  * Maps and unmaps 16 GiB in one layout of reference strategies.md and prints what was counted:
  *
- *     node --conditions=@pinfold/source count-16g.ts 6.18 H2
+ *     node --conditions=@pinfold/source count-16g.ts 6.18 H2 [ALGORITHM]
+ *
+ * Beside its layouts, G2 is H2 in hugetlb pages, and an "a" behind it means that they are adjacent.
  */
 import { intelVtd } from '@pinfold/iommu';
 import {
@@ -13,9 +15,9 @@ import {
   type FrameSource,
   type MemoryKind,
 } from '@pinfold/mm';
-import { kernelVersion, VfioContainer, VFIO_TYPE1v2_IOMMU } from '../src/index.ts';
+import { kernelVersion, pinAlgorithm, VfioContainer, VFIO_TYPE1v2_IOMMU } from '../src/index.ts';
 
-type Layout = 'S4' | 'T4' | 'H2' | 'H1';
+type Layout = 'S4' | 'T4' | 'H2' | 'H1' | 'G2' | 'G2a' | 'H1a';
 
 const N = 4_194_304;
 const SIZE = 16n << 30n;
@@ -24,34 +26,50 @@ const VPN = 0x1000000;
 /** First frame: congruent to the addresses modulo 2 MiB, not modulo 1 GiB. */
 const PFN = 2 ** 20 + 512;
 
-const MEMORY: Readonly<Record<Layout, { kind: MemoryKind; order: number; start: number }>> = {
-  S4: { kind: 'anon', order: 0, start: PFN },
-  T4: { kind: 'anon', order: 0, start: PFN },
-  H2: { kind: 'anon', order: 9, start: PFN },
-  H1: { kind: 'hugetlb', order: 18, start: 2 ** 20 },
+const SMALL = { kind: 'anon', order: 0, start: PFN } as const;
+const G2 = { kind: 'hugetlb', order: 9, start: PFN } as const;
+const H1 = { kind: 'hugetlb', order: 18, start: 2 ** 20 } as const;
+
+/** What a layout is made of. */
+interface Backing {
+  readonly kind: MemoryKind;
+  readonly order: number;
+  readonly start: number;
+  readonly adjacent?: boolean;
+}
+
+const MEMORY: Readonly<Record<Layout, Backing>> = {
+  S4: SMALL,
+  T4: { ...SMALL, adjacent: true },
+  H2: { ...G2, kind: 'anon' },
+  H1,
+  G2,
+  G2a: { ...G2, adjacent: true },
+  H1a: { ...H1, adjacent: true },
 };
 
-/** Folios swapped in pairs are never adjacent; T4 is one run. */
+/** Folios swapped in pairs are never adjacent. */
 function framesOf(layout: Layout): FrameSource {
-  const { order, start } = MEMORY[layout];
+  const { order, start, adjacent = false } = MEMORY[layout];
   return {
     framesFor(vpn, npage, _order, out) {
       const folio = 2 ** order;
       const index = Math.floor((vpn - VPN) / folio);
       out.order = order;
-      out.pfn = layout === 'T4' ? start + vpn - VPN : start + (index ^ 1) * folio;
-      out.npage = layout === 'T4' ? npage : folio;
+      out.pfn = adjacent ? start + vpn - VPN : start + (index ^ 1) * folio;
+      out.npage = adjacent ? npage : folio;
     },
   };
 }
 
-function count(release: string, layout: Layout): void {
+function count(release: string, layout: Layout, algorithm: string | undefined): void {
   const kernel = kernelVersion(release);
   const memory = new Memory(new MemMap([{ pfn: 0, npage: 2 ** 20 + N + 1024 }]), kernel.mm);
   const mm = new MmStruct(memory);
   const { kind, order } = MEMORY[layout];
   mmapMemory(mm, { vpn: VPN, npage: N, kind, order, frames: framesOf(layout) });
-  const container = new VfioContainer({ kernel, memory });
+  const type1 = algorithm === undefined ? {} : { pinAlgorithm: pinAlgorithm(algorithm) };
+  const container = new VfioContainer({ kernel, memory, type1 });
   container.addGroup({ name: 'vfio', unit: intelVtd() });
   container.setIommu(VFIO_TYPE1v2_IOMMU);
   container.mapDma(new Task(mm, Infinity), { iova: IOVA, vaddr: BigInt(VPN) << 12n, size: SIZE });
@@ -60,6 +78,7 @@ function count(release: string, layout: Layout): void {
   process.stdout.write(JSON.stringify([map, memory.counters.since(map)]));
 }
 
-const [release = '', layout = ''] = process.argv.slice(2);
-if (!(layout in MEMORY)) throw new Error(`layout: expected S4, T4, H2 or H1, got '${layout}'`);
-count(release, layout as Layout);
+const [release = '', layout = '', algorithm] = process.argv.slice(2);
+if (!(layout in MEMORY))
+  throw new Error(`layout: expected ${Object.keys(MEMORY).join(', ')}, got '${layout}'`);
+count(release, layout as Layout, algorithm);

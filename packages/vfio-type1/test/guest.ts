@@ -24,6 +24,7 @@ import {
   type ModuleParams,
   type Type1Rules,
   type UnmapResult,
+  type VfioGroup,
   type VfioIommu,
 } from '../src/index.ts';
 
@@ -50,6 +51,8 @@ export interface GuestOptions {
   readonly type1?: Partial<Type1Rules>;
   /** The IOMMU; default 48-bit VT-d. */
   readonly unit?: IommuUnit;
+  /** The group that is in from the beginning; default: one behind the IOMMU. */
+  readonly group?: VfioGroup;
   /** Memory; default sections 1 to 8, and 9 movable. */
   readonly ranges?: readonly MemoryRange[];
   readonly model?: MemoryModel;
@@ -91,6 +94,7 @@ export class Guest {
     const { series = '6.18', v2 = true, memlockPages = Infinity, capIpcLock = false } = options;
     const kernel = kernelVersion(series);
     const { params, type1, unit = intelVtd(), ranges = RANGES, model, seed } = options;
+    const { group = { name: 'device', unit } } = options;
     this.memory = new Memory(new MemMap(ranges, model, seed), kernel.mm);
     this.mm = new MmStruct(this.memory);
     this.task = new Task(this.mm, memlockPages * 4096, capIpcLock);
@@ -100,7 +104,7 @@ export class Guest {
       ...(params && { params }),
       ...(type1 && { type1 }),
     });
-    this.container.addGroup({ name: 'device', unit });
+    this.container.addGroup(group);
     this.container.setIommu(v2 ? VFIO_TYPE1v2_IOMMU : VFIO_TYPE1_IOMMU);
   }
 

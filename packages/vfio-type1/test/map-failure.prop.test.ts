@@ -7,10 +7,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Errno } from '@pinfold/base';
-import { kernelVersions, pinAlgorithms } from '../src/index.ts';
+import { kernelVersions } from '../src/index.ts';
 import { setup, step } from './ioctls.ts';
 import { Process } from './process.ts';
 import { watch } from './watched-table.ts';
+import { rightAlgorithms } from './right-algorithms.ts';
 import { world } from './world.ts';
 
 const numRuns = Number(process.env.PINFOLD_RUNS ?? 30);
@@ -25,7 +26,7 @@ const failure = fc.record({
 const sequence = fc.array(fc.tuple(step, failure), { minLength: 2, maxLength: 10, size: 'max' });
 
 describe.each(kernelVersions)('kernel $series', (kernel) => {
-  test.each(pinAlgorithms)(
+  test.each(rightAlgorithms)(
     'with $name',
     (algorithm) => {
       fc.assert(

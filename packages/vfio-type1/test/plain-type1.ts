@@ -13,6 +13,7 @@ import type {
   Type1Rules,
 } from '../src/index.ts';
 import type { Setup } from './ioctls.ts';
+import { PAGE_WISE } from './right-algorithms.ts';
 import type { WorldPage } from './world.ts';
 
 /** A mapping. */
@@ -49,6 +50,7 @@ export class PlainType1 {
   readonly #rules: Type1Rules;
   readonly #writeImpliesRead: boolean;
   readonly #dropsLone: boolean;
+  readonly #pageWise: boolean;
   readonly #pages: ReadonlyMap<number, WorldPage>;
   readonly #movable: (pfn: number) => boolean;
 
@@ -64,6 +66,7 @@ export class PlainType1 {
     // Recorded: a write-only map is readable for the device on 6.12, and there alone.
     this.#writeImpliesRead = kernel.series === '6.12';
     this.#dropsLone = algorithm.name === 'batched-page-array';
+    this.#pageWise = PAGE_WISE.includes(algorithm.name);
     this.#pages = pages;
     this.#movable = movable;
   }
@@ -196,7 +199,8 @@ export class PlainType1 {
    * the limit page by page.
    */
   #pin(task: Task, vaddr: number, npage: number, prot: number): WorldPage[] | keyof typeof Errno {
-    const capacity = this.#setup.disableHugepages ? 1 : this.#rules.batchCapacity;
+    const single = this.#pageWise || this.#setup.disableHugepages;
+    const capacity = single ? 1 : this.#rules.batchCapacity;
     const pages: WorldPage[] = [];
     let charged = 0;
     while (pages.length < npage) {
@@ -214,12 +218,15 @@ export class PlainType1 {
         continue;
       }
       this.acquired += batch.length;
-      if (batch.some(({ pfn }) => this.#movable(pfn))) return 'ENOMEM';
-      // A page that came alone and does not go on where the one before ended is pinned again.
+      const movable = batch.some(({ pfn }) => this.#movable(pfn));
+      // A page that came alone and does not go on where the one before ended is pinned again; page by
+      // page, one too that could not be had.
       const last = pages.at(-1);
       const goesOn = last?.leafEnd === undefined && last?.pfn === batch[0].pfn - 1;
-      const lone = batch.length === 1 && last !== undefined && !goesOn;
-      if (this.#dropsLone && lone && !this.#setup.disableHugepages) this.acquired++;
+      const lone = batch.length === 1 && last !== undefined && !this.#setup.disableHugepages;
+      if (lone && this.#pageWise && (movable || !goesOn)) this.acquired++;
+      if (lone && this.#dropsLone && !movable && !goesOn) this.acquired++;
+      if (movable) return 'ENOMEM';
       charged += batch.length;
       const locked = this.lockedVm.get(task) ?? 0;
       if (!task.capIpcLock && locked + charged > task.memlockPages) return 'ENOMEM';

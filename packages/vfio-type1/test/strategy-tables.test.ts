@@ -9,17 +9,14 @@
  *
  * The figures are those of the document, written out; a row that it gives as "as (f)" is repeated.
  */
-import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import type { CounterName, CounterValues } from '@pinfold/base';
+import type { CounterName } from '@pinfold/base';
 import { describe, expect, it } from 'vitest';
+import { countsOf, only } from './count-in-process.ts';
 
 const N = 4_194_304;
 const B = 8_192;
 
 const LAYOUTS = ['S4', 'T4', 'H2', 'H1'] as const;
-type Layout = (typeof LAYOUTS)[number];
 
 /** One figure per layout, in the order S4, T4, H2, H1. */
 type Table = Partial<Record<CounterName, readonly [number, number, number, number]>>;
@@ -75,14 +72,6 @@ const UNMAP_618: Table = {
 
 const TABLES = { '6.16': [MAP_616, UNMAP_616], '6.18': [MAP_618, UNMAP_618] } as const;
 
-/** Counts in a process of its own: what the test runner does to imports costs a factor of five. */
-async function countsOf(release: string, layout: Layout): Promise<CounterValues[]> {
-  const script = fileURLToPath(new URL('count-16g.ts', import.meta.url));
-  const args = ['--conditions=@pinfold/source', script, release, layout];
-  const { stdout } = await promisify(execFile)(process.execPath, args);
-  return JSON.parse(stdout) as CounterValues[];
-}
-
 describe.each(Object.keys(TABLES) as (keyof typeof TABLES)[])('kernel %s, 16 GiB', (release) => {
   it.concurrent.each(LAYOUTS.map((layout, column) => [layout, column] as const))(
     '%s',
@@ -91,8 +80,7 @@ describe.each(Object.keys(TABLES) as (keyof typeof TABLES)[])('kernel %s, 16 GiB
       for (const [op, table] of TABLES[release].entries()) {
         const names = Object.keys(table) as CounterName[];
         const expected = Object.fromEntries(names.map((name) => [name, table[name]?.[column]]));
-        const counted = Object.fromEntries(names.map((name) => [name, counts[op]?.[name]]));
-        expect(counted, op === 0 ? 'map' : 'unmap').toEqual(expected);
+        expect(only(names, counts[op]), op === 0 ? 'map' : 'unmap').toEqual(expected);
       }
     },
     120_000,

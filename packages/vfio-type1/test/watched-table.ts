@@ -14,7 +14,10 @@ import { VfioDomain, type VfioIommu } from '../src/index.ts';
 /** What a watched table may be told. */
 export interface Orders {
   /** Called before every map_pages; an errno below 0 makes it fail, with `mapped` pages done. */
-  readonly map?: () => { readonly error: number; readonly mapped: number } | null;
+  readonly map?: (
+    iovaPn: number,
+    npage: number,
+  ) => { readonly error: number; readonly mapped: number } | null;
   /** Called before every unmap_pages: what it does and returns instead, null to do as asked. */
   readonly unmap?: (iovaPn: number, npage: number) => number | null;
   /** Called at every change. */
@@ -49,7 +52,7 @@ class WatchedTable implements IoPageTable {
 
   mapPages(iovaPn: number, pfn: number, order: number, count: number, prot: number): number {
     this.#orders.note?.(`map ${iovaPn}+${count * 2 ** order}`);
-    const refused = this.#orders.map?.() ?? null;
+    const refused = this.#orders.map?.(iovaPn, count * 2 ** order) ?? null;
     const whole = count * 2 ** order;
     const leaves = refused ? Math.floor(Math.min(refused.mapped, whole) / 2 ** order) : count;
     const ret = leaves > 0 ? this.#inner.mapPages(iovaPn, pfn, order, leaves, prot) : 0;

@@ -14,10 +14,9 @@ describe('the registry', () => {
   });
 
   test('refuses an unknown name with those that exist', () => {
-    expect(() => pinAlgorithm('page-list')).toThrow(InputError);
-    expect(() => pinAlgorithm('page-list')).toThrow(
-      /one of batched-page-array, batched, series-1-4, got 'page-list'/,
-    );
+    expect(() => pinAlgorithm('folio-walk')).toThrow(InputError);
+    const names = pinAlgorithms.map(({ name }) => name).join(', ');
+    expect(() => pinAlgorithm('folio-walk')).toThrow(`one of ${names}, got 'folio-walk'`);
   });
 
   test.each(pinAlgorithms)(

@@ -9,6 +9,7 @@
  */
 import { Slot, type Pfn, type Vpn } from '@pinfold/base';
 import { nextPage, type VfioBatch } from '../batch.ts';
+import { acceptPages } from '../accept-pages.ts';
 import type { VfioDma } from '../dma.ts';
 import type { PinAlgorithm } from '../pin-algorithm.ts';
 import {
@@ -21,10 +22,9 @@ import {
   type PinnedChunk,
 } from '../pin-chunk.ts';
 import { isInvalidReservedPfn } from '../put-pfn.ts';
-import { scanIovaToPhys } from '../scan-iova-to-phys.ts';
 import { vaddrGetPfns } from '../vaddr-get-pfns.ts';
 import type { VfioIommu } from '../vfio-iommu.ts';
-import { acceptPages, unpinPages } from './batched.ts';
+import { definePinAlgorithm } from './define-pin-algorithm.ts';
 
 /** No frame was left alone by a refill. */
 const NONE = -1;
@@ -84,7 +84,7 @@ function acceptPfn(iommu: VfioIommu, chunk: PinnedChunk, pfn: Pfn): boolean {
 }
 
 /** The registry's entry. */
-export const batchedPageArray: PinAlgorithm = {
+export const batchedPageArray: PinAlgorithm = definePinAlgorithm({
   name: 'batched-page-array',
   summary:
     'as batched, but pfn mappings page by page, and a lone entry that does not fit is dropped',
@@ -92,8 +92,4 @@ export const batchedPageArray: PinAlgorithm = {
   source: 'Daniel Jordan, kernel 5.12; in 6.12',
 
   pinChunk: pinPagesRemote,
-
-  unpinRegion: unpinPages,
-
-  nextUnmapRun: scanIovaToPhys,
-};
+});

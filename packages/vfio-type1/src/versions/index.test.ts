@@ -37,7 +37,8 @@ describe.each(kernelVersions)('kernel $series', (kernel) => {
 
 // What the recordings show, and reference type1.md.
 test.each([
-  // series, algorithm, errno of a wrap, size and wrap first, superpage test, nesting type
+  // series, algorithm, errno of a wrap, ranges checked (before all, of devices, with ends that do not
+  // wrap), superpage test, nesting type
   ['6.12', 'batched-page-array', 'EINVAL', false, true, true],
   ['6.16', 'batched', 'EINVAL', false, false, false],
   ['6.18', 'series-1-4', 'EOVERFLOW', true, false, false],
@@ -47,6 +48,7 @@ test.each([
   expect(type1.pinAlgorithm.name).toBe(algorithm);
   expect(errnoName(-type1.wrapErrno)).toBe(wrap);
   expect(type1).toMatchObject({ rangeCheckedFirst: first, fgspTest, nestingType });
+  expect(type1).toMatchObject({ externalRangeChecked: first, exclusiveEnds: !first });
 });
 
 test.each([

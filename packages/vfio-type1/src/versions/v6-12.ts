@@ -18,6 +18,7 @@ export const v6_12: KernelVersion = {
     series: '6.12',
     formats: { 'intel-vtd': 'vtd-second-level-6-12' },
     hasMapNosync: false,
+    attachNeedsSameSuperpages: true,
     source: 'drivers/iommu/intel/iommu.c, 6.12; recordings of 6.12.90',
   },
   type1: {
@@ -27,6 +28,8 @@ export const v6_12: KernelVersion = {
     wrapErrno: Errno.EINVAL,
     rangeCheckedFirst: false,
     dirtyRangeToTop: false,
+    exclusiveEnds: true,
+    externalRangeChecked: false,
     fgspTest: true,
     nestingType: true,
     source: 'reference type1.md (V612); recordings of 6.12.90',

@@ -17,6 +17,7 @@ export const v6_16: KernelVersion = {
   iommu: {
     series: '6.16',
     formats: { 'intel-vtd': 'vtd-second-level' },
+    attachNeedsSameSuperpages: true,
     source: 'drivers/iommu/intel/iommu.c, 6.16',
   },
   type1: {
@@ -26,6 +27,8 @@ export const v6_16: KernelVersion = {
     wrapErrno: Errno.EINVAL,
     rangeCheckedFirst: false,
     dirtyRangeToTop: false,
+    exclusiveEnds: true,
+    externalRangeChecked: false,
     fgspTest: false,
     nestingType: false,
     source: 'reference type1.md (V616); recordings of 6.16.12',

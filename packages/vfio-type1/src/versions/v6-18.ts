@@ -26,6 +26,8 @@ export const v6_18: KernelVersion = {
     wrapErrno: Errno.EOVERFLOW,
     rangeCheckedFirst: true,
     dirtyRangeToTop: true,
+    exclusiveEnds: false,
+    externalRangeChecked: true,
     fgspTest: false,
     nestingType: false,
     source: 'reference type1.md (V618; argument checks V73); recordings of 6.18.15',

@@ -26,6 +26,8 @@ export const v7_2: KernelVersion = {
     wrapErrno: Errno.EOVERFLOW,
     rangeCheckedFirst: true,
     dirtyRangeToTop: true,
+    exclusiveEnds: false,
+    externalRangeChecked: true,
     fgspTest: false,
     nestingType: false,
     source: 'reference type1.md (V73); recordings of 7.2.12',

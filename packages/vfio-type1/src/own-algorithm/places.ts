@@ -1,0 +1,48 @@
+/**
+ * Where in somebody's file something went wrong.
+ *
+ * @source reference type1.md §5 and §6 (the steps of an algorithm)
+ */
+
+/** What is known of the file of an algorithm. */
+export interface AlgorithmFile {
+  /** Its name, for messages. */
+  readonly place: string;
+  /** Its address, as stacks of the engine write it; without it no lines are known. */
+  readonly url?: string;
+  /** Its text; without it the lines of its steps are not known. */
+  readonly text?: string;
+}
+
+/**
+ * The innermost place of a stack that lies in the file.
+ *
+ * @param file the file
+ * @param stack a stack as V8 writes it
+ * @returns the place, with line and column if the stack has it
+ * @source reference type1.md §5 and §6
+ */
+export function placeInStack({ place, url }: AlgorithmFile, stack: string | undefined): string {
+  const from = url === undefined ? -1 : (stack ?? '').indexOf(`${url}:`);
+  if (from < 0 || url === undefined || stack === undefined) return place;
+  const [at] = /^:\d+(?::\d+)?/.exec(stack.slice(from + url.length)) ?? [''];
+  return `${place}${at}`;
+}
+
+/**
+ * The place of a field of an object in the file's text: the first line that begins like one.
+ *
+ * @param file the file
+ * @param key the field
+ * @returns the place, with line and column if the text has it
+ * @source reference type1.md §5 and §6
+ */
+export function placeOfField({ place, text }: AlgorithmFile, key: string): string {
+  const name = key.replace(/[^\w$]/g, '\\$&');
+  const found = new RegExp(`^([^\\S\\n]*(?:async\\s+)?)['"]?${name}['"]?\\s*[(:<,=]`, 'm').exec(
+    text ?? '',
+  );
+  if (!found) return place;
+  const before = (text ?? '').slice(0, found.index + found[1].length).split('\n');
+  return `${place}:${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
+}
