@@ -6,7 +6,7 @@ import { runSequences, type Tally } from '../test/sequences-plan.ts';
 /** What a worker is told to do. */
 export type Job =
   | { readonly from: number; readonly count: number; readonly known: readonly string[] }
-  | { readonly file: string };
+  | { readonly file: string; readonly oneByOne: number };
 
 /** What it answers. */
 export type Answer =
@@ -18,7 +18,7 @@ export type Answer =
 
 async function answer(job: Job): Promise<Answer> {
   if ('file' in job) {
-    const { tries, findings } = await injectInto(job.file);
+    const { tries, findings } = await injectInto(job.file, job.oneByOne);
     return { tries: [...tries], findings };
   }
   const { from, count, known } = job;

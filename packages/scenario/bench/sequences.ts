@@ -1,9 +1,6 @@
 /**
  * Random sequences on every release, with an audit of all invariants after every step, and fault
- * injection into the recorded scenarios:
- *
- *   npm run test:sequences -- [--runs 10000] [--from 0] [--workers 2] [--injection <regexp>|none]
- *   npm run test:sequences -- --replay violation.scn
+ * injection into the scenarios of the repository: see {@link USAGE}.
  *
  * A sequence follows from its number, so that `--from` goes on where a run was ended. What is found
  * is made as small as can be and written to a scenario file; then the exit code is 1.
@@ -15,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { kernelVersions } from '@pinfold/vfio-type1';
 import { injectionFiles } from '../test/injection-plan.ts';
+import { ONE_BY_ONE } from '../test/injection-run.ts';
 import {
   addTally,
   emptyTally,
@@ -30,6 +28,19 @@ const BATCH = 50;
 /** Scenarios of all families but dirty logging, on the oldest and the newest release. */
 const INJECTION = String.raw`^(6\.12|7\.2)\.\d+/main/[suveimpb]`;
 const OUT = 'node_modules/.cache/pinfold/sequences';
+
+const USAGE = `npm run test:sequences -- [--runs 10000] [--from 0] [--workers 2]
+                          [--injection REGEXP|none] [--one-by-one 24]
+npm run test:sequences -- --replay violation.scn
+
+  --runs       random sequences; each follows from its number
+  --from       number of the first of them
+  --workers    worker threads
+  --injection  recordings and scenarios that faults are injected into, by file name; '.' is all
+  --one-by-one calls of a step that fail in turn, the first, the second, ...; of those behind them
+               only some do, because each costs the whole step
+  --replay     run the scenario of a finding again
+`;
 
 /** Everything that was done. */
 class Progress {
@@ -88,13 +99,13 @@ async function work(jobs: readonly Job[], workers: number, progress: Progress): 
   );
 }
 
-function jobsFor(runs: number, from: number, injection: string): Job[] {
+function jobsFor(runs: number, from: number, injection: string, oneByOne: number): Job[] {
   const jobs: Job[] = [];
   for (let at = from; at < from + runs; at += BATCH) {
     jobs.push({ from: at, count: Math.min(BATCH, from + runs - at), known: [] });
   }
   if (injection === 'none') return jobs;
-  return [...jobs, ...injectionFiles(new RegExp(injection)).map((file) => ({ file }))];
+  return [...jobs, ...injectionFiles(new RegExp(injection)).map((file) => ({ file, oneByOne }))];
 }
 
 /** What was done, for people. */
@@ -141,19 +152,38 @@ async function replay(file: string): Promise<boolean> {
   return finding === null;
 }
 
+const options = {
+  runs: { type: 'string', default: '10000' },
+  from: { type: 'string', default: '0' },
+  workers: { type: 'string', default: String(availableParallelism()) },
+  injection: { type: 'string', default: INJECTION },
+  'one-by-one': { type: 'string', default: String(ONE_BY_ONE) },
+  replay: { type: 'string' },
+  help: { type: 'boolean', default: false },
+} as const;
+
+/** The arguments; those that are none end the program. */
+function readArguments(): ReturnType<typeof parseArgs<{ options: typeof options }>>['values'] {
+  try {
+    const { values } = parseArgs({ options });
+    for (const name of ['runs', 'from', 'workers', 'one-by-one'] as const)
+      if (!/^\d+$/.test(values[name])) throw new Error(`--${name}: expected a number`);
+    return values;
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
 async function main(): Promise<boolean> {
-  const { values } = parseArgs({
-    options: {
-      runs: { type: 'string', default: '10000' },
-      from: { type: 'string', default: '0' },
-      workers: { type: 'string', default: String(availableParallelism()) },
-      injection: { type: 'string', default: INJECTION },
-      replay: { type: 'string' },
-    },
-  });
+  const values = readArguments();
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return true;
+  }
   if (values.replay !== undefined) return replay(values.replay);
   const [runs, from, workers] = [values.runs, values.from, values.workers].map(Number);
-  const jobs = jobsFor(runs, from, values.injection);
+  const jobs = jobsFor(runs, from, values.injection, Number(values['one-by-one']));
   const progress = new Progress(jobs.length);
   process.once('SIGINT', () => {
     process.stdout.write(`\n${report(progress, from + progress.sequences)}`);

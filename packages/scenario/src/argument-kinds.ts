@@ -25,6 +25,8 @@ export interface ArgumentKind<Value> {
 }
 
 const U32_MAX = 0xffff_ffffn;
+/** What an int may be below 0 at most. */
+const I32_MIN = 0x8000_0000n;
 const NO_REGIONS: Regions = new Map();
 
 function constant<Value>(value: Value): ReadValue<Value> {
@@ -53,6 +55,29 @@ export const number: ArgumentKind<number> = {
   read: (text, place) => sum(parseExpression(text, place), place, U32_MAX, Number),
 };
 
+/** A signed 32-bit number. */
+export const signed: ArgumentKind<number> = {
+  read: (text, place) => {
+    const negative = text.startsWith('-');
+    const max = negative ? I32_MIN : I32_MIN - 1n;
+    const expression = parseExpression(negative ? text.slice(1) : text, place);
+    return sum(expression, place, max, (value) => (negative ? -Number(value) : Number(value)));
+  },
+};
+
+/** Yes or no: 1 or 0. */
+export const flag: ArgumentKind<boolean> = {
+  read: (text, place) => constant(oneOf(['0', '1'], text, place) === '1'),
+};
+
+/** Access that a device wants: letters of r (1) and w (2), or any signed number. */
+export const access: ArgumentKind<number> = {
+  read: (written, place) => {
+    if (!/^[rw]+$/.test(written)) return signed.read(written, place);
+    return constant((written.includes('r') ? 1 : 0) | (written.includes('w') ? 2 : 0));
+  },
+};
+
 /** A size of at least one byte. */
 export const positiveBytes: ArgumentKind<bigint> = {
   read: (text, place) => {
@@ -67,15 +92,22 @@ export const positiveBytes: ArgumentKind<bigint> = {
 };
 
 /** A comma list of numbers. */
-export const numbers: ArgumentKind<readonly number[]> = {
-  read: (text, place) => {
-    const items = text.split(',').map((item) => number.read(item, place));
-    return {
-      regions: items.flatMap(({ regions }) => regions),
-      evaluate: (regions) => items.map((item) => item.evaluate(regions)),
-    };
-  },
-};
+export const numbers: ArgumentKind<readonly number[]> = listOf(number);
+
+/** A comma list of addresses. */
+export const addresses: ArgumentKind<readonly bigint[]> = listOf(bytes);
+
+function listOf<Value>(kind: ArgumentKind<Value>): ArgumentKind<readonly Value[]> {
+  return {
+    read: (text, place) => {
+      const items = text.split(',').map((item) => kind.read(item, place));
+      return {
+        regions: items.flatMap(({ regions }) => regions),
+        evaluate: (regions) => items.map((item) => item.evaluate(regions)),
+      };
+    },
+  };
+}
 
 /** Any text without spaces, at least one character. */
 export const text: ArgumentKind<string> = {

@@ -2,7 +2,7 @@
  * Conformance: a recorded scenario is run on a machine, and every step is compared with what the
  * kernel did, on every level.
  */
-import { InputError } from '@pinfold/base';
+import { InputError, KernelBug } from '@pinfold/base';
 import type { Difference } from './differences.ts';
 import { familyOf } from './family.ts';
 import type { Scenario } from './language.ts';
@@ -13,6 +13,7 @@ import type { Observation } from './observation.ts';
 import { checkKernel, recordedScenario } from './parse-recording.ts';
 import type { RecordedPass, RecordedStep, Recording } from './recording.ts';
 import { StepRunner } from './runner.ts';
+import { compareLastWords, comparePinsLeft, diedInBug } from './end-of-pass.ts';
 import { StateTracker, walkPass, type StepState } from './step-state.ts';
 
 /** A machine that stands for the one of a recorded pass. */
@@ -123,6 +124,7 @@ export async function verifyRecording(
 }
 
 type PassResult = Omit<StepResult, 'file' | 'kernel' | 'family' | 'pass'>;
+type Outcome = Pick<PassResult, 'verdict' | 'differences' | 'reason'>;
 /** Why no further step of a pass can be compared. */
 type Stop = { readonly skipped: string } | { readonly failed: Difference };
 
@@ -134,6 +136,8 @@ class PassVerification {
   readonly #levels: readonly Level[];
   readonly #hasLayout: boolean;
   readonly #results: PassResult[] = [];
+  /** Notifications that the model's emulated devices have got. */
+  #notified = 0;
 
   constructor(
     recording: Recording,
@@ -164,10 +168,13 @@ class PassVerification {
           recordedMachine.beforeStep(index);
           return (await runner.run(step, index)).observation;
         }));
-      if ('op' in shown) this.#compare(index, recorded, tracker.after(shown));
+      if ('op' in shown) {
+        this.#notified += shown.notify_total ?? 0;
+        this.#compare(index, recorded, tracker.after(shown));
+      }
       else this.#addStopped(index, recorded, (stop = shown));
     }
-    await this.#end(recordedMachine.machine, stop);
+    await this.#end(recordedMachine, runner, stop);
     return this.#results;
   }
 
@@ -187,31 +194,44 @@ class PassVerification {
     }
   }
 
-  /** The end of the process counts as a step of level state. */
-  async #end(machine: Machine, stop: Stop | undefined): Promise<void> {
+  /** The end of the process, or of the kernel, counts as a step of level state. */
+  async #end(
+    recordedMachine: RecordedMachine,
+    runner: StepRunner,
+    stop: Stop | undefined,
+  ): Promise<void> {
     if (!this.#levels.some(({ name }) => name === 'state')) return;
-    const { broken, pins_left: recorded, steps } = this.#pass;
-    const broke = broken === undefined ? undefined : { skipped: 'the recorded process died' };
-    const ended = stop ?? broke ?? (await attempt(() => machine.exit()));
-    const compared =
-      typeof ended === 'number' ? { failed: { path: 'pins_left', recorded, model: ended } } : ended;
-    const result: Pick<PassResult, 'verdict' | 'differences' | 'reason'> =
-      ended === recorded ? { verdict: 'passed', differences: [] } : outcome(compared);
-    this.#add(steps.length, END_OF_PROCESS, 'state', result);
+    const index = this.#pass.steps.length;
+    const died = diedInBug(this.#pass);
+    const step = this.#scenario.steps.at(index);
+    if (died && step) {
+      recordedMachine.beforeStep(index);
+      const ended = stop ?? (await attemptBug(() => runner.run(step, index)));
+      const lastWords = { ...recordedMachine.machine.died, notified: this.#notified };
+      const result = 'bug' in ended ? compareLastWords(this.#pass, lastWords) : outcome(ended);
+      this.#add(index, step.text, 'state', result);
+      return;
+    }
+    const broke =
+      this.#pass.broken === undefined ? undefined : { skipped: 'the recorded process died' };
+    const ended = stop ?? broke ?? (await attempt(() => recordedMachine.machine.exit()));
+    const result =
+      typeof ended === 'number' ? comparePinsLeft(this.#pass, ended) : outcome(ended);
+    this.#add(index, END_OF_PROCESS, 'state', result);
   }
 
   #add(
     step: number,
     line: string,
     level: string,
-    result: Pick<PassResult, 'verdict' | 'differences' | 'reason'>,
+    result: Outcome,
   ): void {
     this.#results.push({ step, line, level, ...result });
   }
 }
 
 /** What is reported of a step that could not be done. */
-function outcome(stop: Stop): Pick<PassResult, 'verdict' | 'differences' | 'reason'> {
+function outcome(stop: Stop): Outcome {
   if ('failed' in stop) return { verdict: 'failed', differences: [stop.failed] };
   return { verdict: 'skipped', differences: [], reason: stop.skipped };
 }
@@ -226,8 +246,22 @@ async function attempt<Value extends Observation | Stop | number>(
   try {
     return await act();
   } catch (error) {
-    if (error instanceof InputError) return { skipped: error.message };
-    const model = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    return { failed: { path: 'machine', recorded: 'went on', model } };
+    return stopOf(error);
+  }
+}
+
+function stopOf(error: unknown): Stop {
+  if (error instanceof InputError) return { skipped: error.message };
+  const model = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return { failed: { path: 'machine', recorded: 'went on', model } };
+}
+
+/** Does the step in which the kernel died: the model's kernel must die in it too. */
+async function attemptBug(act: () => Promise<unknown>): Promise<Stop | { readonly bug: true }> {
+  try {
+    await act();
+    return { failed: { path: 'machine', recorded: 'BUG', model: 'went on' } };
+  } catch (error) {
+    return error instanceof KernelBug ? { bug: true } : stopOf(error);
   }
 }

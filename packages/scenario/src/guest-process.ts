@@ -3,7 +3,7 @@
  *
  * @source recordings README, "Scenario language"
  */
-import { Errno, InputError, mulberry32, pageNumber, shuffle, type Vpn } from '@pinfold/base';
+import { Errno, InputError, mulberry32, PAGE_SIZE, pageNumber, shuffle, type Vpn } from '@pinfold/base';
 import {
   adviseCollapse,
   adviseDontneed,
@@ -24,12 +24,13 @@ import {
   VM,
   Vma,
   VM_FAULT,
+  Task,
   type FrameSource,
-  type Task,
   type VmOperations,
 } from '@pinfold/mm';
 import { RegionAddresses } from './addresses.ts';
 import type { MmapOperation, TouchOperation } from './operation.ts';
+import { SysfsBar } from './sysfs-bar.ts';
 
 /** A named region of memory. */
 export interface Region {
@@ -49,8 +50,25 @@ export interface Mapped {
   readonly region: Region | null;
 }
 
-/** Finds a device's BAR for an mmap of kind `bar`: the BAR, or a negative errno. */
-export type BarLookup = (dev: string, bar: number) => PciBar | number;
+/** Finds the BARs of devices. */
+export interface BarLookup {
+  /**
+   * The BAR of an open device, for an mmap of kind `bar`.
+   *
+   * @param dev alias of the device
+   * @param bar number of the BAR
+   * @returns the BAR, or a negative errno
+   */
+  barOf(dev: string, bar: number): PciBar | number;
+
+  /**
+   * The BAR that a file of sysfs stands for.
+   *
+   * @param path the file
+   * @returns the BAR; undefined for any other file
+   */
+  resourceAt(path: string): PciBar | undefined;
+}
 
 /** Orders of the memory kinds of hugetlb pages. */
 const HUGE_ORDERS: Readonly<Record<string, number>> = {
@@ -85,21 +103,21 @@ export class GuestProcess {
    * mmap, with what the operation wants done right after it.
    *
    * @param operation the operation
-   * @param barOf finds the BAR of kind `bar`
+   * @param bars finds BARs
    * @returns 0 and the region, or a negative errno
    * @throws {InputError} for a region of a name that is taken, or an `of=` without a memfd
    */
-  mmap(operation: MmapOperation, barOf: BarLookup): Mapped {
+  mmap(operation: MmapOperation, bars: BarLookup): Mapped {
     const { mm } = this.task;
     const size = hugeAligned(operation);
     const vpn = pageNumber(operation.addr ?? this.#addresses.place(size));
     const npage = pageNumber(size + 4095n);
-    const ops = this.#backing(operation, vpn, npage, barOf);
+    const ops = this.#backing(operation, vpn, npage, bars);
     if (typeof ops === 'number') return { ret: ops, region: null };
     const call = {
       vpn,
       npage,
-      flags: vmFlags(operation),
+      flags: vmFlags(operation, ops),
       ops,
       pgoff: pageNumber(operation.off ?? 0n),
     };
@@ -119,9 +137,14 @@ export class GuestProcess {
    */
   touch(operation: TouchOperation): number {
     const write = operation.mode === 'w';
-    for (const vpn of pagesToTouch(operation)) {
-      const code = touchPage(this.task.mm, vpn, write);
+    const { mm } = this.task;
+    const { contents } = mm.memory;
+    for (const address of addressesToTouch(operation)) {
+      const vpn = Math.floor(address / PAGE_SIZE);
+      const code = touchPage(mm, vpn, write);
       if (code !== 0) return code === VM_FAULT.OOM ? -Errno.ENOMEM : -Errno.EFAULT;
+      // What the program writes is the byte 1.
+      if (write) contents?.writeByte(mm.pageTable.pfnAt(vpn), address % PAGE_SIZE, 1);
     }
     return 0;
   }
@@ -209,6 +232,24 @@ export class GuestProcess {
     return 0;
   }
 
+  /**
+   * Forks a child that does one thing and ends.
+   *
+   * @param frames where the child's copies lie
+   * @param act what it does
+   * @returns what that gives
+   * @throws {InputError} when there is no memory for the child
+   */
+  inChild<Value>(frames: FrameSource | null, act: (child: Task) => Value): Value {
+    const child = new MmStruct(this.task.mm.memory);
+    child.frames = frames;
+    if (dupMmap(this.task.mm, child) !== 0) throw new InputError('fork', 'memory', 'none');
+    const { rlimitMemlock, capIpcLock } = this.task;
+    const value = act(new Task(child, rlimitMemlock, capIpcLock));
+    exitMmap(child);
+    return value;
+  }
+
   /** Ends the process: its memory is given back, and its memfds go. */
   exit(): void {
     while (this.#children.length > 0) this.reap();
@@ -228,14 +269,16 @@ export class GuestProcess {
     operation: MmapOperation,
     vpn: Vpn,
     npage: number,
-    barOf: BarLookup,
+    bars: BarLookup,
   ): VmOperations | number {
     const { kind, flags } = operation;
     const order = HUGE_ORDERS[kind] ?? 0;
     if (kind === 'bar') {
-      const bar = barOf(operation.dev ?? '', operation.bar ?? 0);
+      const bar = bars.barOf(operation.dev ?? '', operation.bar ?? 0);
       return typeof bar === 'number' || npage <= bar.npage ? bar : -Errno.EINVAL;
     }
+    const resource = kind === 'file' ? bars.resourceAt(operation.path ?? '') : undefined;
+    if (resource) return npage <= resource.npage ? new SysfsBar(resource) : -Errno.EINVAL;
     if (kind === 'anon') return flags.includes('shared') ? this.#memfd(npage, 0) : anonymousMemory;
     if (kind === 'huge2m' || kind === 'huge1g') {
       return flags.includes('shared') ? this.#memfd(npage, order) : new HugetlbMemory(order);
@@ -301,22 +344,23 @@ function protFlags(prot: string): number {
   return (prot.includes('r') ? VM.READ : 0) | (prot.includes('w') ? VM.WRITE : 0);
 }
 
-function vmFlags({ kind, flags, prot }: MmapOperation): number {
+function vmFlags({ kind, flags, prot }: MmapOperation, ops: VmOperations): number {
   const shared = flags.includes('shared') || kind === 'bar';
   return (
     protFlags(prot) |
     (shared ? VM.SHARED : 0) |
     (HUGE_ORDERS[kind] ? VM.HUGETLB : 0) |
-    (kind === 'bar' ? VM.PFNMAP | VM.IO : 0) |
+    (kind === 'bar' || ops instanceof SysfsBar ? VM.PFNMAP | VM.IO : 0) |
     (flags.includes('noreserve') ? VM.NORESERVE : 0)
   );
 }
 
-/** The pages of a touch in its order. */
-function pagesToTouch({ va, size, stride, pages, order, seed }: TouchOperation): Vpn[] {
-  const first = pageNumber(va);
-  const list: Vpn[] = pages ? pages.map((page) => first + page) : [];
-  if (!pages) for (let at = va; at < va + size; at += stride) list.push(pageNumber(at));
+/** The byte addresses of a touch in its order; those of a process are exact in a double. */
+function addressesToTouch({ va, size, stride, pages, order, seed }: TouchOperation): number[] {
+  const first = Number(va);
+  const list = pages ? pages.map((page) => first + page * PAGE_SIZE) : [];
+  const end = Number(va + size);
+  if (!pages) for (let at = first; at < end; at += Number(stride)) list.push(at);
   if (order === 'rev') list.reverse();
   if (order === 'rand') shuffle(list, mulberry32(seed ?? 0));
   return list;

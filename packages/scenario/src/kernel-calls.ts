@@ -36,6 +36,20 @@ const FUNCTIONS: Readonly<Record<string, CallCount>> = {
   unpin_user_pages_dirty_lock: (c) => c.unpinCalls - c.unpinRangeCalls,
   unpin_user_page_range_dirty_lock: (c) => c.unpinRangeCalls,
   unpin_user_pages: (c) => c.unpinUserPagesCalls,
+  vfio_iommu_type1_attach_group: (c) => c.attachGroupCalls,
+  vfio_iommu_type1_detach_group: (c) => c.detachGroupCalls,
+  vfio_iommu_type1_register_device: (c) => c.registerDeviceCalls,
+  vfio_iommu_type1_unregister_device: (c) => c.unregisterDeviceCalls,
+  vfio_iommu_type1_release: (c) => c.releaseCalls,
+  vfio_pin_pages: (c) => c.externalPinCalls,
+  vfio_iommu_type1_pin_pages: (c) => c.type1PinPagesCalls,
+  vfio_unpin_pages: (c) => c.externalUnpinCalls,
+  vfio_iommu_type1_unpin_pages: (c) => c.type1UnpinPagesCalls,
+  vfio_unpin_page_external: (c) => c.unpinPageExternalCalls,
+  vfio_dma_rw: (c) => c.dmaRwCalls,
+  extpin_dma_unmap: (c) => c.dmaUnmapNotifications,
+  vfio_dma_populate_bitmap: (c) => c.populateBitmapCalls,
+  update_user_bitmap: (c) => c.updateUserBitmapCalls,
 };
 
 /**

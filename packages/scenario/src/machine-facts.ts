@@ -69,15 +69,27 @@ export function guestMemory(bytes: number): MemoryRange[] {
   return npage > low ? [...ranges, { pfn: 4 * GIB, npage: npage - low }] : ranges;
 }
 
+/**
+ * The devices of a guest: the firmware puts 64-bit BARs above all memory, the largest first.
+ *
+ * @param memory its memory
+ * @returns the BARs of each device
+ */
+function guestDevices(memory: readonly MemoryRange[]): Record<string, readonly BarFacts[]> {
+  const end = Math.max(4 * GIB, ...memory.map(({ pfn, npage }) => pfn + npage));
+  const above = Math.ceil(end / GIB) * GIB;
+  return {
+    edu: [{ bar: 0, pfn: 0xfeb00, npage: MIB }],
+    ivsh16: [{ bar: 2, pfn: above + GIB, npage: 16 * MIB }],
+    ivsh1g: [{ bar: 2, pfn: above, npage: GIB }],
+  };
+}
+
 /** The guest of the recordings: 7 GiB, a 48-bit VT-d, `edu` and two `ivshmem` devices. */
 export const DEFAULT_FACTS: MachineFacts = {
   memory: guestMemory(7 * 2 ** 30),
   awBits: 48,
-  devices: {
-    edu: [{ bar: 0, pfn: 0xfeb00, npage: MIB }],
-    ivsh16: [{ bar: 2, pfn: 0x280000, npage: 16 * MIB }],
-    ivsh1g: [{ bar: 2, pfn: 0x240000, npage: GIB }],
-  },
+  devices: guestDevices(guestMemory(7 * 2 ** 30)),
   zeroPfn: 1,
   hugeZeroPfn: 512,
   thp: THP_DEFAULTS,
@@ -99,10 +111,11 @@ export function factsOfRecording(recording: Recording, place: string): MachineFa
   const { guest } = recording;
   const start = recording.runs.find((run) => run.start_state)?.start_state;
   const zero = zeroPages(recording);
+  const memory = guestMemory(parseSize(recording.mem, `${place}: mem`));
   return {
-    memory: guestMemory(parseSize(recording.mem, `${place}: mem`)),
+    memory,
     awBits: recording.aw_bits,
-    devices: devicesOf(recording),
+    devices: devicesOf(recording, memory),
     zeroPfn: zero.small ?? DEFAULT_FACTS.zeroPfn,
     hugeZeroPfn: zero.huge ?? DEFAULT_FACTS.hugeZeroPfn,
     thp: {
@@ -150,9 +163,12 @@ export function shmemWord(text: string, place: string): ThpSettings['shmem'] {
   throw new InputError(place, SHMEM_WORDS.join(', '), `'${text}'`);
 }
 
-/** The default devices, with the bus addresses that the recording shows. */
-function devicesOf(recording: Recording): Record<string, readonly BarFacts[]> {
-  const devices = { ...DEFAULT_FACTS.devices };
+/** The devices, with the bus addresses that the recording shows. */
+function devicesOf(
+  recording: Recording,
+  memory: readonly MemoryRange[],
+): Record<string, readonly BarFacts[]> {
+  const devices = guestDevices(memory);
   for (const step of recording.runs.flatMap(({ steps }) => steps)) {
     const dev = /\bdev=(\w+)/.exec(step.line)?.[1];
     const bar = /\bbar=(\d)/.exec(step.line)?.[1];

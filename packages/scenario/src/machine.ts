@@ -4,6 +4,9 @@ import type { Operation } from './operation.ts';
 
 /** A machine with one process, which does the steps of a scenario. */
 export interface Machine {
+  /** What is left to see when an operation has ended in a BUG of the kernel. */
+  readonly died?: Observation | undefined;
+
   /**
    * Does one operation. What the kernel refuses is an observation with an errno, not a rejection.
    *

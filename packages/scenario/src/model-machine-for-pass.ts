@@ -3,22 +3,27 @@ import { pageNumber, type Vpn } from '@pinfold/base';
 import { MAX_PAGE_ORDER, type MemoryRange } from '@pinfold/mm';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import type { RecordedMachine, RecordedMachineOptions } from './conformance.ts';
+import { evaluate, parseExpression, type Regions } from './expression.ts';
 import { factsOfRecording } from './machine-facts.ts';
 import type { Machine } from './machine.ts';
 import { buddyAllocator, ModelMachine, type ModelMachineOptions } from './model-machine.ts';
 import type { LayoutExtent } from './observation.ts';
 import { RecordedFrames, type RecordedRegion } from './recorded-frames.ts';
 import type { RecordedPass, Recording } from './recording.ts';
+import { ScatteredFrames } from './scattered-frames.ts';
 import { walkPass } from './step-state.ts';
 import { ProbeLines, type Probes } from './trace/probe-lines.ts';
 import { ProbedMachine } from './trace/probed-machine.ts';
 
+const NO_REGIONS: Regions = new Map();
 /** Pages of the largest block of the buddy allocator. */
 const BLOCK = 2 ** MAX_PAGE_ORDER;
+/** Operations that show bytes of the memory. */
+const READS_BYTES: ReadonlySet<string> = new Set(['peek', 'dmarw']);
 
 /**
  * Makes a model machine for a pass of a recording. Where the pass shows layouts, pages get the
- * frames and orders that the kernel gave them; else frames come from a buddy allocator.
+ * frames and orders that the kernel gave them; else they get scattered ones.
  *
  * @param recording the recording: its kernel and its machine's facts
  * @param pass the pass
@@ -35,15 +40,20 @@ export function modelMachineForPass(
   const probes = options.trace ? recording.guest.probes : null;
   const kernel = kernelVersion(recording.kernel);
   const facts = factsOfRecording(recording, recording.scenario);
+  const keepsBytes = pass.steps.some(({ op }) => READS_BYTES.has(op));
   if (!pass.steps.some(({ layout }) => layout !== undefined)) {
-    return { machine: makeMachine({ kernel, facts }, probes), beforeStep: () => undefined };
+    const frames = new ScatteredFrames(buddyAllocator(facts));
+    return {
+      machine: makeMachine({ kernel, facts, keepsBytes, frames }, probes),
+      beforeStep: () => undefined,
+    };
   }
   const unseen = buddyAllocator(facts, {}, unseenMemory(facts.memory, pass));
   const layouts = layoutsOf(pass);
-  const frames = new RecordedFrames(filePages(layouts), unseen);
+  const frames = new RecordedFrames(filePages(layouts, mappedFiles(pass)), unseen);
   return {
     machine: makeMachine(
-      { kernel, facts, frames, childFrames: unseen, readsSmaps: showsSmaps(pass) },
+      { kernel, facts, keepsBytes, frames, childFrames: unseen, readsSmaps: showsSmaps(pass) },
       probes,
     ),
     beforeStep: (index) => {
@@ -59,23 +69,54 @@ function makeMachine(options: ModelMachineOptions, probes: Probes | null): Machi
   return new ProbedMachine(new ModelMachine({ ...options, tracer }), tracer);
 }
 
-/** The pages of files that any layout shows, where they were first seen. */
-function filePages(layouts: readonly (readonly RecordedRegion[])[]): RecordedRegion[] {
-  const regions = new Map<Vpn, Map<number, LayoutExtent>>();
+/** A region that maps a file. */
+interface MappedRegion {
+  readonly vpn: Vpn;
+  /** First page of the file that it maps. */
+  readonly pgoff: number;
+  /** The file: its path, or the region whose memfd it is. */
+  readonly file: string;
+}
+
+/** The regions of files and memfds. */
+function mappedFiles({ steps }: RecordedPass): MappedRegion[] {
+  const files = new Map<string, string>();
+  return steps.flatMap(({ op, line, va }) => {
+    if (op !== 'mmap' || va === undefined) return [];
+    const argument = (key: string): string => new RegExp(`\\b${key}=(\\S+)`).exec(line)?.[1] ?? '';
+    const [name, of] = [argument('name'), argument('of')];
+    const file = files.get(of) ?? (argument('path') || name);
+    files.set(name, file);
+    const pgoff = pageNumber(evaluate(parseExpression(argument('off') || '0', line), NO_REGIONS, line));
+    return [{ vpn: pageNumber(BigInt(va)), pgoff, file }];
+  });
+}
+
+/** The pages of files that any layout shows, where they were first seen, in every region of the file. */
+function filePages(
+  layouts: readonly (readonly RecordedRegion[])[],
+  mapped: readonly MappedRegion[],
+): RecordedRegion[] {
+  const places = new Map(mapped.map((region) => [region.vpn, region]));
+  const files = new Map<string, Map<number, LayoutExtent>>();
   for (const layout of new Set(layouts)) {
     for (const { vpn, extents } of layout) {
-      const pages = regions.get(vpn) ?? new Map<number, LayoutExtent>();
-      regions.set(vpn, pages);
+      const { file = String(vpn), pgoff = 0 } = places.get(vpn) ?? {};
+      const pages = files.get(file) ?? new Map<number, LayoutExtent>();
+      files.set(file, pages);
       for (const [off, pfn, n, order, flags] of extents.filter(isFilePage)) {
         for (let i = 0; i < n; i++) {
-          if (!pages.has(off + i)) pages.set(off + i, [off + i, pfn + i, 1, order, flags]);
+          const at = pgoff + off + i;
+          if (!pages.has(at)) pages.set(at, [at, pfn + i, 1, order, flags]);
         }
       }
     }
   }
-  return [...regions].map(([vpn, pages]) => ({
+  return mapped.map(({ vpn, pgoff, file }) => ({
     vpn,
-    extents: [...pages.values()].sort(([a], [b]) => a - b),
+    extents: [...(files.get(file)?.values() ?? [])]
+      .map(([at, ...page]): LayoutExtent => [at - pgoff, ...page])
+      .sort(([a], [b]) => a - b),
   }));
 }
 

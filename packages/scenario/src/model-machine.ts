@@ -7,7 +7,7 @@
 import {
   errnoName,
   Errno,
-  InputError,
+  KernelBug,
   KernelError,
   PMD_ORDER,
   PUD_ORDER,
@@ -21,10 +21,9 @@ import {
   MemMap,
   Memory,
   MmStruct,
-  PciBar,
+  PageContents,
   Task,
   walkSmaps,
-  zapRange,
   type BuddyOptions,
   type FrameSource,
   type MemoryRange,
@@ -35,15 +34,18 @@ import {
   VfioContainer,
   type DirtyResult,
   type InfoResult,
-  type IommuGroup,
   type KernelVersion,
   type Type1Rules,
 } from '@pinfold/vfio-type1';
+import { ExternalCalls } from './external-calls.ts';
+import { ExtpinDriver } from './extpin-driver.ts';
 import { failureOf, type Failure } from './failure.ts';
+import { GuestDevices } from './guest-devices.ts';
 import { GuestProcess } from './guest-process.ts';
 import { iommuTableOf, NO_TABLE } from './iommu-table.ts';
 import type { MachineView } from './invariants.ts';
 import { kernelCalls } from './kernel-calls.ts';
+import { messageFields } from './kernel-messages.ts';
 import { layoutOf } from './layout.ts';
 import { DEFAULT_FACTS, type MachineFacts } from './machine-facts.ts';
 import type { Machine } from './machine.ts';
@@ -71,6 +73,8 @@ export interface ModelMachineOptions {
   readonly childFrames?: FrameSource;
   /** Whether the process's smaps are read after each step, as in the trace passes of recordings. */
   readonly readsSmaps?: boolean;
+  /** Whether the bytes in memory are kept; without them all memory reads as zeros. Default: true. */
+  readonly keepsBytes?: boolean;
   /** Sees the calls of the machine. */
   readonly tracer?: Tracer;
   /** Replaces parts of the kernel's type1 rules, for example the pin algorithm. */
@@ -86,20 +90,13 @@ interface Done extends Partial<Observation> {
 const IOMMU_TYPES = { v1: 1, v2: 3, nesting: 6 } as const;
 /** Room that the program gives GET_INFO, in bytes. */
 const INFO_ARGSZ = 8192;
+/** What stands for an errno where the kernel has died. */
+const BUG = 'BUG';
 /** Operations that leave mappings and layout as they are. */
-const LAYOUT_STAYS = new Set(['unmap', 'info', 'memlock', 'dropcap', 'sysfs', 'dirty']);
-/** Bit of PCI_COMMAND that lets a device decode memory accesses. */
-const PCI_COMMAND_MEMORY = 2;
-
-/** A device of the machine, alone in its group. */
-interface Device {
-  readonly group: IommuGroup;
-  readonly bars: ReadonlyMap<number, PciBar>;
-  /** The container that its group has joined, null while the group is not open. */
-  container: VfioContainer | null;
-  open: boolean;
-}
-
+const LAYOUT_STAYS: ReadonlySet<string> = new Set([
+  ...(['unmap', 'info', 'memlock', 'dropcap', 'sysfs', 'dirty'] as const),
+  ...(['unpin', 'unpinlist', 'extmode'] as const),
+]);
 /** The model of one machine with one process. */
 export class ModelMachine implements Machine {
   readonly #options: ModelMachineOptions;
@@ -107,10 +104,11 @@ export class ModelMachine implements Machine {
   readonly #memory: Memory;
   readonly #process: GuestProcess;
   readonly #params: WritableParams;
-  readonly #devices: ReadonlyMap<string, Device>;
+  readonly #driver: ExtpinDriver;
+  readonly #devices: GuestDevices;
+  readonly #external: ExternalCalls;
   #container: VfioContainer | null = null;
-  /** Groups in the order in which they joined. */
-  #groups: Device[] = [];
+  #died: Observation | undefined;
   #layouts = new Map<string, readonly LayoutExtent[]>();
   #table = '';
 
@@ -133,40 +131,45 @@ export class ModelMachine implements Machine {
     this.#params = { ...facts.params };
     // The process is root until it drops its capability.
     this.#process = new GuestProcess(new Task(new MmStruct(this.#memory), facts.memlock, true));
-    const unit = intelVtd(facts.awBits);
-    this.#devices = new Map(
-      Object.entries(facts.devices).map(([name, bars]) => [
-        name,
-        {
-          group: { name, unit },
-          bars: new Map(bars.map(({ bar, pfn, npage }) => [bar, new PciBar(pfn, npage)])),
-          container: null,
-          open: false,
-        },
-      ]),
-    );
+    if (options.keepsBytes !== false) this.#memory.contents = new PageContents();
+    this.#driver = new ExtpinDriver();
+    this.#devices = new GuestDevices(facts.devices, intelVtd(facts.awBits), this.#driver);
+    const childFrames = options.childFrames ?? null;
+    this.#external = new ExternalCalls(this.#memory, this.#process, this.#devices, childFrames);
+  }
+
+  /** What is left to see when an operation has ended in a BUG of the kernel. */
+  get died(): Observation | undefined {
+    return this.#died;
   }
 
   perform(operation: Operation): Promise<Observation> {
     const { counters, vmstat } = this.#memory;
     const before = counters.snapshot();
     const { nrFollPinAcquired, nrFollPinReleased } = vmstat;
-    try {
-      const { code, ...shown } = this.#attempt(operation);
-      if (this.#options.readsSmaps) walkSmaps(this.#process.task.mm);
+    const show = ({ code, ...shown }: Done): Observation => {
       const pins = {
         acquired: vmstat.nrFollPinAcquired - nrFollPinAcquired,
         released: vmstat.nrFollPinReleased - nrFollPinReleased,
       };
-      return Promise.resolve({
+      return {
         op: operation.op,
         ret: code < 0 ? -1 : code,
         errno: code < 0 ? errnoName(code) : null,
         ...shown,
         ...this.#state(operation, counters.since(before)),
         pins,
-      });
+      };
+    };
+    try {
+      const done = this.#attempt(operation);
+      if (this.#options.readsSmaps) walkSmaps(this.#process.task.mm);
+      return Promise.resolve(show(done));
     } catch (error) {
+      if (error instanceof KernelBug) {
+        const failure = failureOf(error.at, { bug: error.message });
+        this.#died = { ...show({ code: 0, failure }), ret: -1, errno: BUG };
+      }
       return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
   }
@@ -183,14 +186,14 @@ export class ModelMachine implements Machine {
    * @returns memory, files and containers as they are now
    */
   inspect(): MachineView {
-    const joined = this.#groups.flatMap(({ container }) => container ?? []);
+    const joined = this.#devices.containers;
     const idle = this.#container && !joined.includes(this.#container) ? this.#container : null;
     return {
       ranges: this.#facts.memory,
       fragmented: (this.#options.buddy?.fragmentation ?? 0) > 0,
       memory: this.#memory,
       files: this.#process.files,
-      containers: [...new Set(joined), ...(idle ? [idle] : [])],
+      containers: [...joined, ...(idle ? [idle] : [])],
     };
   }
 
@@ -214,8 +217,27 @@ export class ModelMachine implements Machine {
       case 'delgroup':
       case 'close':
       case 'device':
+      case 'closedev':
+      case 'addext':
+      case 'delext':
+      case 'unset':
       case 'pcicmd':
         return this.#doVfio(operation);
+      case 'pin':
+        return this.#external.pin(operation);
+      case 'unpin':
+        return this.#external.unpin(operation);
+      case 'pinlist':
+      case 'unpinlist':
+        return this.#external.list(operation);
+      case 'dmarw':
+        return this.#external.dmaRw(operation);
+      case 'poke':
+      case 'peek':
+        return this.#external.bytes(operation);
+      case 'extmode':
+        this.#devices.emulated(operation.dev).ext.setMode(operation);
+        return { code: 0 };
       case 'mmap':
       case 'touch':
       case 'munmap':
@@ -253,6 +275,10 @@ export class ModelMachine implements Machine {
           | 'delgroup'
           | 'close'
           | 'device'
+          | 'closedev'
+          | 'addext'
+          | 'delext'
+          | 'unset'
           | 'pcicmd';
       }
     >,
@@ -260,7 +286,7 @@ export class ModelMachine implements Machine {
     switch (operation.op) {
       case 'open':
         this.#openContainer();
-        this.#join(this.#device(operation.dev));
+        this.#join(operation.dev);
         this.#needContainer().setIommu(IOMMU_TYPES[operation.type]);
         return { code: 0, ...this.#extensions(), ...this.#info() };
       case 'opencontainer':
@@ -270,18 +296,43 @@ export class ModelMachine implements Machine {
         this.#needContainer().setIommu(operation.type);
         return { code: 0 };
       case 'addgroup':
-        this.#join(this.#device(operation.dev));
+        this.#join(operation.dev);
         return { code: 0 };
       case 'delgroup':
-        this.#leave(this.#device(operation.dev));
+        this.#devices.leave(this.#devices.get(operation.dev));
         return { code: 0 };
       case 'close':
         this.#closeAll();
         return { code: 0 };
       case 'device':
-        return { code: this.#openDevice(this.#device(operation.dev)) };
-      case 'pcicmd':
-        return { code: this.#writeCommand(this.#device(operation.dev), operation.val) };
+        return { code: this.#devices.openFile(this.#devices.get(operation.dev)) };
+      case 'closedev':
+        return { code: this.#devices.closeFile(this.#devices.get(operation.dev)) };
+      case 'addext':
+        this.#join(operation.dev);
+        return { code: this.#devices.openFile(this.#devices.get(operation.dev)) };
+      case 'unset':
+        this.#devices.unset(this.#devices.get(operation.dev));
+        return { code: 0 };
+      case 'delext':
+        return this.#removeExternal(operation);
+      case 'pcicmd': {
+        const { mm } = this.#process.task;
+        const device = this.#devices.get(operation.dev);
+        return { code: this.#devices.writeCommand(device, operation.val, mm) };
+      }
+    }
+  }
+
+  /** The group's file is closed whether or not it could leave its container. */
+  #removeExternal({ dev, keepfd }: Extract<Operation, { op: 'delext' }>): Done {
+    const device = this.#devices.get(dev);
+    if (!keepfd) this.#devices.closeFile(device);
+    try {
+      this.#devices.unset(device);
+      return { code: 0 };
+    } finally {
+      this.#devices.closeGroup(device);
     }
   }
 
@@ -294,14 +345,14 @@ export class ModelMachine implements Machine {
     const process = this.#process;
     switch (operation.op) {
       case 'mmap': {
-        const { ret, region } = process.mmap(operation, (dev, bar) => this.#barOf(dev, bar));
+        const { ret, region } = process.mmap(operation, this.#devices);
         if (!region) return { code: ret };
         const place = {
           va: hex(BigInt(region.vpn) << 12n),
           size: hex(BigInt(region.npage) << 12n),
         };
         const bar =
-          operation.kind === 'bar' ? this.#barOf(operation.dev ?? '', operation.bar ?? 0) : 0;
+          operation.kind === 'bar' ? this.#devices.barOf(operation.dev ?? '', operation.bar ?? 0) : 0;
         const phys = typeof bar === 'number' ? {} : { bar_phys: hex(BigInt(bar.pfn) << 12n) };
         return { code: ret, ...place, ...phys };
       }
@@ -374,8 +425,17 @@ export class ModelMachine implements Machine {
       memlock: task.rlimitMemlock === Infinity ? null : task.rlimitMemlock,
       ...(layout ? { layout } : {}),
       ...(iommu ? { iommu } : {}),
+      ...this.#driverFields(),
+      ...messageFields(this.#memory.log.take()),
       calls: kernelCalls(counted),
     };
+  }
+
+  /** What the emulated devices hold, and what they were told. */
+  #driverFields(): Pick<Observation, 'held' | 'notify' | 'notify_total'> {
+    const { held } = this.#driver;
+    const { total, list } = this.#driver.takeNotifications();
+    return { ...(held && { held }), ...(total > 0 && { notify_total: total, notify: list }) };
   }
 
   #changedLayout(): Record<string, readonly LayoutExtent[]> | undefined {
@@ -390,9 +450,9 @@ export class ModelMachine implements Machine {
   }
 
   #changedTable(): IommuTable | undefined {
-    const first = this.#groups.at(0);
-    if (!first) return undefined;
-    const domain = first.container?.domainOf(first.group);
+    const { firstPci } = this.#devices;
+    if (!firstPci?.iommuGroup) return undefined;
+    const domain = firstPci.container?.domainOf(firstPci.iommuGroup);
     const table = domain ? iommuTableOf(domain) : NO_TABLE;
     const text = JSON.stringify(table);
     if (text === this.#table) return undefined;
@@ -427,71 +487,15 @@ export class ModelMachine implements Machine {
     throw new KernelError('ioctl', Errno.EBADF, 'ioctl', { container: 'not open' });
   }
 
-  #device(alias: string): Device {
-    const device = this.#devices.get(alias);
-    if (device) return device;
-    throw new InputError(
-      `dev=${alias}`,
-      `one of ${[...this.#devices.keys()].join(', ')}`,
-      'no such device',
-    );
-  }
-
-  /** Opens a group, which one process may do once at a time, and puts it into the container. */
-  #join(device: Device): void {
-    if (device.container) throw new KernelError('open', Errno.EBUSY, 'vfio_group_fops_open', {});
-    const container = this.#needContainer();
-    container.addGroup(device.group);
-    device.container = container;
-    this.#groups.push(device);
-  }
-
-  #leave(device: Device): void {
-    if (!device.container)
-      throw new KernelError('ioctl', Errno.EBADF, 'ioctl', { group: 'not open' });
-    this.#closeDevice(device);
-    device.container.removeGroup(device.group);
-    device.container = null;
-    this.#groups = this.#groups.filter((other) => other !== device);
+  #join(alias: string): void {
+    const { task } = this.#process;
+    this.#devices.join(this.#devices.get(alias), this.#needContainer(), task);
   }
 
   #closeAll(): void {
-    for (const device of [...this.#groups]) this.#leave(device);
+    this.#devices.closeAll();
     this.#container = null;
     this.#table = '';
-  }
-
-  /** VFIO_GROUP_GET_DEVICE_FD: the group must be in a container that has its IOMMU. */
-  #openDevice(device: Device): number {
-    if (!device.container) return -Errno.EBADF;
-    if (!device.container.domainOf(device.group)) return -Errno.EINVAL;
-    device.open = true;
-    for (const bar of device.bars.values()) bar.enabled = true;
-    return 0;
-  }
-
-  #closeDevice(device: Device): void {
-    device.open = false;
-  }
-
-  /** Taking memory decoding away unmaps the BARs; accesses and new maps then fail. */
-  #writeCommand(device: Device, value: number): number {
-    if (!device.open) return -Errno.EBADF;
-    const enabled = (value & PCI_COMMAND_MEMORY) !== 0;
-    const { mm } = this.#process.task;
-    for (const bar of device.bars.values()) {
-      bar.enabled = enabled;
-      for (const vma of enabled ? [] : [...mm.vmas]) {
-        if (vma.ops === bar) zapRange(mm, vma.start, vma.end);
-      }
-    }
-    return 0;
-  }
-
-  #barOf(alias: string, number: number): PciBar | number {
-    const device = this.#device(alias);
-    if (!device.open) return -Errno.EBADF;
-    return device.bars.get(number) ?? -Errno.EINVAL;
   }
 }
 

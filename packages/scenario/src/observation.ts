@@ -94,6 +94,33 @@ export interface DirtyBitmap {
   readonly set: number;
 }
 
+/** Pages that a call pinned: `[index, first frame, pages]`; null in place of a frame: no page. */
+export type PfnRun = readonly [index: number, pfn: number | null, count: number];
+
+/** Bytes that were read. */
+export interface ByteData {
+  /** Number of bytes. */
+  readonly len: number;
+  /** FNV-1a with 64 bits over all of them, hexadecimal. */
+  readonly fnv: string;
+  /** `[offset, byte, count]`, at most 64. */
+  readonly runs: readonly (readonly [number, number, number])[];
+}
+
+/** A dma_unmap call of an emulated device. */
+export interface DmaUnmapNotification {
+  /** Alias of the device. */
+  readonly dev: string;
+  /** The mapping that goes. */
+  readonly iova: string;
+  /** Its size. */
+  readonly size: string;
+  /** References in its range that the device held when the call came. */
+  readonly held: number;
+  /** References that it gave back. */
+  readonly released: number;
+}
+
 /** What one step shows. A field that does not apply is absent. */
 export interface Observation {
   /** The operation. */
@@ -140,6 +167,38 @@ export interface Observation {
   readonly bitmap?: DirtyBitmap;
   /** Bus address of a BAR. */
   readonly bar_phys?: string;
+  /** Alias of the emulated device. */
+  readonly dev?: string;
+  /** Pages argument. */
+  readonly npage?: number;
+  /** Access argument. */
+  readonly prot?: number;
+  /** Times that a call was made. */
+  readonly times?: number;
+  /** Length argument in bytes. */
+  readonly len?: number;
+  /** Whether a device writes: 1 or 0. */
+  readonly write?: number;
+  /** I/O virtual addresses of a list. */
+  readonly iovas?: readonly string[];
+  /** The page array after the call. */
+  readonly pfns?: readonly PfnRun[];
+  /** Result per element of a list: a number or the name of an error. */
+  readonly rets?: readonly (number | string)[];
+  /** Bytes that were read. */
+  readonly data?: ByteData;
+  /** References that every open emulated device holds, as it sees it. */
+  readonly held?: Readonly<Record<string, number>>;
+  /** The dma_unmap calls of the step, at most 256. */
+  readonly notify?: readonly DmaUnmapNotification[];
+  /** Number of all dma_unmap calls of the step. */
+  readonly notify_total?: number;
+  /** Warnings of the kernel. */
+  readonly warn?: number;
+  /** Messages of the kernel. */
+  readonly klog?: readonly string[];
+  /** Of the warnings, how many a place gives once per boot. Only a model knows. */
+  readonly warnedOnce?: readonly string[];
   /** Which check failed, and what it saw. Only a model knows. */
   readonly failure?: Failure;
 }

@@ -4,6 +4,7 @@
  *
  * @source recordings README, "Scenario language"
  */
+import type { ExternalOperation } from './external-operations.ts';
 
 /** IOMMU type of `open`: type1, type1 v2, or the nesting type. */
 export type IommuType = 'v1' | 'v2' | 'nesting';
@@ -68,6 +69,7 @@ export interface TouchOperation {
 
 /** One step of a scenario, ready to be done. */
 export type Operation =
+  | ExternalOperation
   | { readonly op: 'open'; readonly type: IommuType; readonly dev: string }
   | { readonly op: 'opencontainer' }
   | { readonly op: 'close' }

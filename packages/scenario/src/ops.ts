@@ -19,6 +19,7 @@ import {
   wordList,
 } from './argument-kinds.ts';
 import { needed, optional } from './argument.ts';
+import { externalEntries } from './external-ops.ts';
 import { notModelledEntries } from './not-modelled-ops.ts';
 import { op, plain, type Entry, type Op } from './op-entry.ts';
 
@@ -171,5 +172,5 @@ const entries: Readonly<Record<string, Entry>> = {
 
 /** All ops, by name. */
 export const ops: ReadonlyMap<string, Op> = new Map(
-  Object.entries({ ...entries, ...notModelledEntries }).map(([name, entry]) => [name, entry(name)]),
+  Object.entries({ ...entries, ...externalEntries, ...notModelledEntries }).map(([name, entry]) => [name, entry(name)]),
 );

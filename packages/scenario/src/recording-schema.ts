@@ -33,6 +33,28 @@ const bench = z.looseObject({
   ...{ map_ns: z.array(count), unmap_ns: z.array(count), map_errno: errno, unmap_errno: errno },
 });
 
+const notification = z.looseObject({
+  ...{ dev: z.string(), iova: hex, size: hex, held: count, released: count },
+});
+
+const bytes = z.looseObject({
+  ...{ len: count, fnv: z.string(), runs: z.array(z.tuple([count, count, count])) },
+});
+
+/** Fields of the steps of emulated devices. */
+const external = {
+  dev: z.string().exactOptional(),
+  ...{ npage: z.int().exactOptional(), prot: z.int().exactOptional() },
+  ...{ times: count.exactOptional(), len: count.exactOptional(), write: count.exactOptional() },
+  iovas: z.array(hex).exactOptional(),
+  pfns: z.array(z.tuple([count, count.nullable(), count])).exactOptional(),
+  rets: z.array(z.union([z.int(), z.string()])).exactOptional(),
+  data: bytes.exactOptional(),
+  held: z.record(z.string(), z.int()).exactOptional(),
+  ...{ notify: z.array(notification).exactOptional(), notify_total: count.exactOptional() },
+  ...{ warn: count.exactOptional(), klog: z.array(z.string()).exactOptional() },
+};
+
 const step = z.looseObject({
   ...{ op: z.string(), line: z.string(), ret: z.int(), errno, mm, pins, memlock },
   ...{ iova: hex.exactOptional(), va: hex.exactOptional(), size: hex.exactOptional() },
@@ -49,6 +71,7 @@ const step = z.looseObject({
   bitmap: z.looseObject({ runs: z.array(z.tuple([count, count])), set: count }).exactOptional(),
   region_info: z.looseObject({ flags: count, size: hex, offset: hex }).exactOptional(),
   bench: bench.exactOptional(),
+  ...external,
 });
 
 const pass = z.looseObject({
@@ -58,6 +81,7 @@ const pass = z.looseObject({
   steps: z.array(step),
   broken: z.string().exactOptional(),
   broken_tail: z.string().exactOptional(),
+  klog: z.array(z.string()).exactOptional(),
 });
 
 const probe = z.looseObject({ symbol: z.string(), args: z.boolean() });

@@ -118,6 +118,8 @@ export interface RecordedPass {
   readonly broken?: string;
   /** Only if the process died inside a step: the end of its output. */
   readonly broken_tail?: string;
+  /** Only if the kernel died: its messages of the whole pass. */
+  readonly klog?: readonly string[];
 }
 
 /** A recording. */

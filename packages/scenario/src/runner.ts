@@ -1,4 +1,5 @@
 /** Runs a scenario on a machine: step by step, with the regions that are mapped so far. */
+import { KernelBug } from '@pinfold/base';
 import type { Region, Regions } from './expression.ts';
 import type { Scenario, Step } from './language.ts';
 import type { Machine } from './machine.ts';
@@ -19,7 +20,7 @@ export interface DoneStep {
 
 /** A scenario that was run. */
 export interface ScenarioRun {
-  /** Its steps, all of them. */
+  /** Its steps: all of them, or those up to one in which the kernel has died (errno `BUG`). */
   readonly steps: readonly DoneStep[];
   /** Pins that are left when the process has ended, in pages. */
   readonly pinsLeft: number;
@@ -56,7 +57,31 @@ export class StepRunner {
    */
   async run(step: Step, index: number): Promise<DoneStep> {
     const operation = step.evaluate(this.#regions);
-    const observation = await this.#machine.perform(operation);
+    return this.#shown(step, index, operation, await this.#machine.perform(operation));
+  }
+
+  /**
+   * Does one step; one in which the kernel dies shows what is left to see.
+   *
+   * @param step the step
+   * @param index its number, from 0
+   * @returns what it asked for and showed; `isLast`: nothing can be done after it
+   * @throws {InputError} when an argument cannot be evaluated, or the machine cannot do it
+   * @throws {KernelBug} when the kernel dies and the machine shows nothing of it
+   */
+  async runToDeath(step: Step, index: number): Promise<{ done: DoneStep; isLast: boolean }> {
+    const operation = step.evaluate(this.#regions);
+    try {
+      const observation = await this.#machine.perform(operation);
+      return { done: this.#shown(step, index, operation, observation), isLast: false };
+    } catch (error) {
+      const observation = this.#machine.died;
+      if (!(error instanceof KernelBug) || !observation) throw error;
+      return { done: { index, step, operation, observation }, isLast: true };
+    }
+  }
+
+  #shown(step: Step, index: number, operation: Operation, observation: Observation): DoneStep {
     const { va, size } = observation;
     if (operation.op === 'mmap' && va !== undefined && size !== undefined) {
       this.#regions.set(operation.name, { va: BigInt(va), size: BigInt(size) });
@@ -82,9 +107,18 @@ export async function runScenario(
   const runner = new StepRunner(machine);
   const steps: DoneStep[] = [];
   for (const [index, step] of scenario.steps.entries()) {
-    const done = await runner.run(step, index);
+    const { done, isLast } = await runner.runToDeath(step, index);
     steps.push(done);
     options.onStep?.(done);
+    if (isLast) return { steps, pinsLeft: pinsOf(steps) };
   }
   return { steps, pinsLeft: await machine.exit() };
+}
+
+/** Pins that steps have taken and not dropped. */
+function pinsOf(steps: readonly DoneStep[]): number {
+  return steps.reduce(
+    (sum, { observation: { pins } }) => sum + pins.acquired - pins.released,
+    0,
+  );
 }

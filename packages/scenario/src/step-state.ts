@@ -5,6 +5,7 @@
  * @source recordings README, "Recording format"
  */
 import type { IommuTable, LayoutExtent, Observation } from './observation.ts';
+import { withWholeFolios } from './recorded-layout.ts';
 import type { RecordedPass, RecordedStep } from './recording.ts';
 
 /** The state after a step. */
@@ -45,5 +46,5 @@ export class StateTracker {
  */
 export function walkPass(pass: RecordedPass): StepState<RecordedStep>[] {
   const tracker = new StateTracker();
-  return pass.steps.map((step) => tracker.after(step));
+  return pass.steps.map((step) => tracker.after(withWholeFolios(step)));
 }

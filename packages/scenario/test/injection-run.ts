@@ -24,8 +24,8 @@ export interface InjectionResult {
   readonly findings: readonly string[];
 }
 
-/** Tries of a step that are made one by one; after them, every time some calls are passed over. */
-const ONE_BY_ONE = 24;
+/** Tries of a step that are made one by one unless told otherwise; then calls are passed over. */
+export const ONE_BY_ONE = 24;
 
 /** Injects faults into the steps of one scenario. */
 export class InjectionRun {
@@ -35,10 +35,15 @@ export class InjectionRun {
   readonly #regions = new Map<string, Region>();
   readonly #tries = new Map<string, number>();
   readonly #findings: string[] = [];
+  readonly #oneByOne: number;
   #where = '';
 
-  /** @param machine a machine that has done nothing yet */
-  constructor(machine: ModelMachine) {
+  /**
+   * @param machine a machine that has done nothing yet
+   * @param oneByOne tries of a step that are made one by one, before calls are passed over
+   */
+  constructor(machine: ModelMachine, oneByOne: number = ONE_BY_ONE) {
+    this.#oneByOne = oneByOne;
     this.#machine = machine;
     this.#audit = new InvariantAudit(machine);
     this.#faults = new Faults(machine);
@@ -111,8 +116,17 @@ export class InjectionRun {
       if (shown.ret < 0) this.#checkFailed(kind, fired, shown, before, operation);
       else await this.#undo(operation, before);
       if (!fired) return;
-      n = nextCall(kind, attempt, n);
+      n = this.#nextCall(kind, attempt, n);
     }
+  }
+
+  /**
+   * The call that fails next. Pages that were faulted in stay, so that the second frame is a new one
+   * each time.
+   */
+  #nextCall(kind: FaultKind, attempt: number, n: number): number {
+    if (attempt < this.#oneByOne) return kind === 'frame' ? 2 : n + 1;
+    return Math.ceil(n * 1.5);
   }
 
   #count(kind: FaultKind, { op }: Operation): void {
@@ -159,15 +173,6 @@ function kindsFor(operation: Operation): readonly FaultKind[] {
   const { op } = operation;
   if (op === 'map') return operation.flags & 4 ? [] : faultKinds;
   return op === 'fork' || op === 'touch' || op === 'madvise' ? ['frame'] : [];
-}
-
-/**
- * The call that fails next. Pages that were faulted in stay, so that the second frame is a new one
- * each time.
- */
-function nextCall(kind: FaultKind, attempt: number, n: number): number {
-  if (attempt < ONE_BY_ONE) return kind === 'frame' ? 2 : n + 1;
-  return Math.ceil(n * 1.5);
 }
 
 /** Mappings, what is left of the limit, and the leaves of every domain. */

@@ -7,15 +7,23 @@ import { RegionAddresses, recordedScenario, type Operation, type Region } from '
 import type { RecordedStep } from '../src/index.ts';
 import { manifest, read } from './files.ts';
 
-const FIELDS = ['iova', 'va', 'size', 'flags', 'argsz'] as const;
+const FIELDS = [
+  ...(['iova', 'va', 'size', 'flags', 'argsz'] as const),
+  ...(['dev', 'npage', 'prot', 'times', 'len', 'write', 'iovas'] as const),
+] as const;
 const kernels = [...new Set(manifest.recordings.map(({ file }) => file.split('/')[0]))];
 
 function shown(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(shown);
+  if (typeof value === 'boolean') return value ? 1 : 0;
   return typeof value === 'bigint' ? `0x${value.toString(16)}` : value;
 }
 
 /** The fields of a step that are arguments, as evaluated. */
 function evaluated(operation: Operation, addresses: RegionAddresses): Record<string, unknown> {
+  if (operation.op === 'pin' || operation.op === 'unpin') {
+    return { ...operation, npage: operation.n };
+  }
   if (operation.op !== 'mmap') return { ...operation };
   const { addr, size } = operation;
   return { va: addr ?? addresses.place(size), size };
@@ -38,7 +46,9 @@ describe.each(kernels)('%s', (kernel) => {
           const values = evaluated(operation, addresses);
           for (const name of FIELDS) {
             if (recorded[name] === undefined) continue;
-            expect(shown(values[name]), `${file}: ${recorded.line}: ${name}`).toBe(recorded[name]);
+            expect(shown(values[name]), `${file}: ${recorded.line}: ${name}`).toEqual(
+              recorded[name],
+            );
           }
           if (operation.op === 'mmap') regions.set(operation.name, regionOf(recorded));
           steps++;

@@ -6,63 +6,10 @@
  */
 import { byteAddress } from '@pinfold/base';
 import type { Failure } from '../failure.ts';
+import type { CheckExplanation } from './check-explanation.ts';
+import { Detail } from './detail.ts';
+import { externalChecks } from './external-checks.ts';
 import { hex, LiveMappings, nameOf } from './live-mappings.ts';
-
-/** The values of a failed check, read by name. */
-export class Detail {
-  readonly #detail: Failure['detail'];
-
-  /** @param detail the values */
-  constructor(detail: Failure['detail']) {
-    this.#detail = detail;
-  }
-
-  /**
-   * A value as text.
-   *
-   * @param name its name
-   * @returns the text; empty if the check did not see such a value
-   */
-  text(name: string): string {
-    return String(this.#detail[name] ?? '');
-  }
-
-  /**
-   * A value as a number.
-   *
-   * @param name its name
-   * @returns the number
-   */
-  number(name: string): number {
-    return Number(this.#detail[name] ?? NaN);
-  }
-
-  /**
-   * A page number, or a number of pages, in bytes.
-   *
-   * @param name its name
-   * @returns bytes in hex
-   */
-  bytes(name: string): string {
-    return hex(byteAddress(this.number(name)));
-  }
-}
-
-/** An explanation of one check. */
-export interface CheckExplanation {
-  /** Kernel function that gives the error. */
-  readonly at: string;
-  /** Names of values that only this check of the function reports. */
-  readonly sees: readonly string[];
-  /**
-   * Says what was tested and what was wrong.
-   *
-   * @param detail the values
-   * @param live the mappings before the step
-   * @returns sentences
-   */
-  readonly say: (detail: Detail, live: LiveMappings) => string;
-}
 
 /** An earlier mapping by the page of its first address. */
 function mapping(live: LiveMappings, detail: Detail): string {
@@ -318,6 +265,7 @@ export const checks: readonly CheckExplanation[] = [
   },
   { at: 'ioctl', sees: ['group'], say: () => 'The group is not open.' },
   { at: 'ioctl', sees: ['container'], say: () => 'No container is open.' },
+  ...externalChecks,
 ];
 
 function lastByte(lastPn: number): string {

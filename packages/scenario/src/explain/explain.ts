@@ -5,7 +5,8 @@ import type { Scenario } from '../language.ts';
 import type { Machine } from '../machine.ts';
 import { runScenario, type DoneStep, type ScenarioRun } from '../runner.ts';
 import { StateTracker, type StepState } from '../step-state.ts';
-import { checkOf, Detail } from './checks.ts';
+import { checkOf } from './checks.ts';
+import { Detail } from './detail.ts';
 import { findings } from './findings.ts';
 import { LiveMappings } from './live-mappings.ts';
 

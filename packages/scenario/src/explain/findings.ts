@@ -6,36 +6,10 @@
  */
 import { byteAddress, pageNumber, PMD_ORDER } from '@pinfold/base';
 import type { Operation } from '../operation.ts';
-import type { DoneStep } from '../runner.ts';
+import { endsAtTop, externalFindings, lostAtTop } from './external-findings.ts';
+import type { Finding, FindingContext } from './finding.ts';
 import type { StepState } from '../step-state.ts';
-import { hex, nameOf, type LiveMappings } from './live-mappings.ts';
-
-/** A step that succeeded, with what was there before it and is there after it. */
-export interface FindingContext {
-  /** The step. */
-  readonly done: DoneStep;
-  /** The mappings before it. */
-  readonly live: LiveMappings;
-  /** Layouts and IOMMU page table before it. */
-  readonly before: StepState;
-  /** Layouts and IOMMU page table after it. */
-  readonly state: StepState;
-  /** Where the regions lie, by name: first byte. */
-  readonly regions: ReadonlyMap<string, bigint>;
-}
-
-/** Looks at a step that succeeded. */
-export interface Finding {
-  /** What it looks for. */
-  readonly name: string;
-  /**
-   * Says what is remarkable.
-   *
-   * @param context the step
-   * @returns sentences, or null
-   */
-  readonly find: (context: FindingContext) => string | null;
-}
+import { hex, nameOf } from './live-mappings.ts';
 
 type MapOperation = Extract<Operation, { op: 'map' }>;
 
@@ -56,6 +30,8 @@ const unmappedNothing: Finding = {
     if (operation.op !== 'unmap' || observation.size_out !== '0x0') return null;
     if (operation.flags & UNMAP_VADDR) return null;
     const cut = live.at(operation.iova);
+    const lost = live.all.find((map) => endsAtTop(map));
+    if (lost) return lostAtTop(nameOf(lost));
     return cut && cut.iova < operation.iova && !live.v2
       ? `It returned success and size 0: the range begins inside ${nameOf(cut)}, and type1 v1 then removes nothing from there on.`
       : 'It returned success and size 0: no mapping lies in the range.';
@@ -135,11 +111,12 @@ function pagesIn(
   return pages;
 }
 
-/** Everything that is looked for. */
+/** Everything that is looked for, external pins apart. */
 export const findings: readonly Finding[] = [
   unmappedNothing,
   unmappedMore,
   lockedTwice,
   noSuperpages,
   faultedIn,
+  ...externalFindings,
 ];

@@ -16,12 +16,15 @@ export interface LiveMapping {
 const MAP_VADDR = 4;
 const UNMAP_ALL = 2;
 const UNMAP_VADDR = 4;
+const PAGE_BYTES = 4096n;
 
 /** Follows the steps of a scenario. */
 export class LiveMappings {
   #mappings: LiveMapping[] = [];
   /** Whether an unmap must not cut a mapping (type1 v2). */
   v2 = true;
+  /** Whether a device has pinned a page at an address that is no multiple of the page size. */
+  pinnedInsidePages = false;
 
   /** The mappings now, in address order. */
   get all(): readonly LiveMapping[] {
@@ -40,7 +43,13 @@ export class LiveMappings {
     // Without a type1 container there is no mapping.
     if (observation.avail === undefined) this.#mappings = [];
     if (operation.op === 'map') this.#map(step.line, operation);
-    if (operation.op === 'unmap' && (operation.flags & UNMAP_VADDR) === 0) this.#unmap(operation);
+    // Nothing went of what the kernel did not find.
+    const unmapped = operation.op === 'unmap' && observation.size_out !== '0x0';
+    if (unmapped && (operation.flags & UNMAP_VADDR) === 0) this.#unmap(operation);
+    const iovas = operation.op === 'pinlist' ? operation.iovas : [];
+    for (const iova of operation.op === 'pin' ? [operation.iova] : iovas) {
+      if (iova % PAGE_BYTES !== 0n) this.pinnedInsidePages = true;
+    }
   }
 
   /**

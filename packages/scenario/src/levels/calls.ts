@@ -1,10 +1,13 @@
 /** Level calls: how often the step called each kernel function. */
 import type { Difference } from '../differences.ts';
 import type { ComparedStep, Level } from './level.ts';
-import { notCompared, reasonAgainst } from './probes.ts';
+import { notCompared, reasonAgainst, withoutOwnMemory } from './probes.ts';
 
 function compare({ recording, recorded, model }: ComparedStep): Difference[] {
-  const kernel = recorded.shown.calls ?? {};
+  const { follows } = withoutOwnMemory(recorded.shown.trace ?? []);
+  const { calls: all = {} } = recorded.shown;
+  const kernel: Readonly<Record<string, number>> =
+    follows === 0 ? all : { ...all, follow_pfnmap_start: (all.follow_pfnmap_start ?? 0) - follows };
   const counted = model.shown.calls ?? {};
   const names = new Set([...Object.keys(kernel), ...Object.keys(counted)]);
   return [...names]

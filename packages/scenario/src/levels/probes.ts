@@ -5,6 +5,7 @@
  * @source recordings README, "What could not be observed"
  */
 import type { Recording } from '../recording.ts';
+import { MORE_LINES } from '../trace/probe-lines.ts';
 import type { Exclusion } from './level.ts';
 
 /** Functions that are probed and not compared. */
@@ -22,6 +23,35 @@ const NOT_COMPARED: Readonly<Record<string, string>> = {
 export function reasonAgainst(name: string, { guest }: Recording): string | undefined {
   if (Object.hasOwn(NOT_COMPARED, name)) return NOT_COMPARED[name];
   return guest.probes[name] ? undefined : 'no probe: not in this kernel, or inlined';
+}
+
+/** Where the kernel puts what a program has not placed itself, such as its vdso and vvar pages. */
+const OWN_MEMORY = 0x7000_0000_0000;
+const FOLLOW = 'follow_pfnmap_start';
+const FOLLOW_RETURN = `${FOLLOW}_ret`;
+
+/**
+ * Leaves out what the kernel does with the program's own pages: where fork looks pure pfn mappings up
+ * (6.12), those are the vvar pages of the child that an operation with `from=child` forks.
+ *
+ * @param trace the calls of a step
+ * @returns the lines that are left, and how many calls of `follow_pfnmap_start` are not
+ */
+export function withoutOwnMemory(trace: readonly string[]): {
+  readonly lines: readonly string[];
+  readonly follows: number;
+} {
+  let own = false;
+  let follows = 0;
+  const lines = trace.filter((line) => {
+    if (own && line.startsWith(FOLLOW_RETURN)) return (own = false);
+    own = line.startsWith(`${FOLLOW} addr=`) && Number(line.split('=')[1]) >= OWN_MEMORY;
+    if (own) follows++;
+    return !own;
+  });
+  // The child's end comes last, where lines may be left out.
+  const cut = trace.at(-1) === MORE_LINES;
+  return { lines, follows: cut ? 2 * follows : follows };
 }
 
 /**

@@ -1,6 +1,9 @@
 /**
  * Level state: what the step returned and what it left behind, the IOMMU page table apart.
  *
+ * The program reports 0 for `info` whatever the ioctl returns: what it read says whether it worked.
+ * Frames of pinned pages are compared where the pass shows layouts; elsewhere, only which are there.
+ *
  * Where the pass shows no layout and the kernel's algorithm pins some pages twice (6.12), only the
  * difference of pins taken and dropped is compared: how often that happens follows from the layout.
  *
@@ -12,6 +15,7 @@ import type { IommuInfo, LayoutExtent, Observation } from '../observation.ts';
 import type { Recording } from '../recording.ts';
 import { compareRegion } from './layout.ts';
 import type { ComparedStep, Level } from './level.ts';
+import { compareMessages, recordsMessages } from './messages.ts';
 
 type Extents = readonly LayoutExtent[];
 
@@ -19,19 +23,31 @@ type Extents = readonly LayoutExtent[];
 const compared = new WeakMap<Extents, { model: Extents; differences: Difference[] }>();
 
 /** The fields of a step that are compared as they are. */
-const FIELDS = ['ret', 'errno', 'size_out', 'avail', 'memlock', 'ext', 'bitmap'] as const;
+const FIELDS = [
+  ...(['size_out', 'avail', 'memlock', 'ext', 'bitmap'] as const),
+  ...(['rets', 'data', 'held', 'notify', 'notify_total'] as const),
+] as const;
 
 function compare({ recording, recorded, model, hasLayout }: ComparedStep): Difference[] {
   const [kernel, shown] = [recorded.shown, model.shown];
   const place = kernel.op === 'mmap' ? (['va', 'size'] as const) : [];
-  const fields = [...FIELDS, ...place].flatMap((name) => diff(name, kernel[name], shown[name]));
+  const result = kernel.op === 'info' ? [] : (['ret', 'errno'] as const);
+  const names = [...result, ...FIELDS, ...place];
   return [
-    ...fields,
+    ...names.flatMap((name) => diff(name, kernel[name], shown[name])),
+    ...diff('pfns', pfnsOf(kernel, hasLayout), pfnsOf(shown, hasLayout)),
+    ...(recordsMessages(recording) ? compareMessages(kernel, shown) : []),
     ...diff('mm.VmLck', kernel.mm.VmLck, shown.mm.VmLck),
     ...comparePins(kernel, shown, hasLayout || !repins(recording)),
     ...diff('info', withoutArgsz(kernel.info), withoutArgsz(shown.info)),
     ...(hasLayout ? compareLayouts(recorded.layout, model.layout) : []),
   ].slice(0, MAX_DIFFERENCES);
+}
+
+/** The page array; without frames, only which entries are NULL. */
+function pfnsOf({ pfns }: Observation, frames: boolean): unknown {
+  if (!pfns || frames) return pfns;
+  return pfns.flatMap(([, pfn, count]) => new Array<boolean>(count).fill(pfn !== null));
 }
 
 /** Whether the kernel's pin algorithm pins some pages twice, depending on the layout. */
@@ -76,7 +92,7 @@ const NONE: Extents = [];
 /** Level state. */
 export const state: Level = {
   name: 'state',
-  summary: 'result, VmLck, pins, capabilities, dirty bitmap, layout',
+  summary: 'result, VmLck, pins, capabilities, dirty bitmap, layout, external pins, warnings',
   needsLayout: false,
   applies: () => true,
   compare,

@@ -18,6 +18,10 @@ export class ProbedMachine implements Machine {
     this.#probes = probes;
   }
 
+  get died(): Observation | undefined {
+    return this.#machine.died;
+  }
+
   async perform(operation: Operation): Promise<Observation> {
     this.#probes.reset();
     const shown = await this.#machine.perform(operation);

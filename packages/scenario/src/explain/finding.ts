@@ -1,0 +1,31 @@
+/** What a finding is: something remarkable about a step that succeeded. */
+import type { DoneStep } from '../runner.ts';
+import type { StepState } from '../step-state.ts';
+import type { LiveMappings } from './live-mappings.ts';
+
+/** A step that succeeded, with what was there before it and is there after it. */
+export interface FindingContext {
+  /** The step. */
+  readonly done: DoneStep;
+  /** The mappings before it. */
+  readonly live: LiveMappings;
+  /** Layouts and IOMMU page table before it. */
+  readonly before: StepState;
+  /** Layouts and IOMMU page table after it. */
+  readonly state: StepState;
+  /** Where the regions lie, by name: first byte. */
+  readonly regions: ReadonlyMap<string, bigint>;
+}
+
+/** Looks at a step that succeeded. */
+export interface Finding {
+  /** What it looks for. */
+  readonly name: string;
+  /**
+   * Says what is remarkable.
+   *
+   * @param context the step
+   * @returns sentences, or null
+   */
+  readonly find: (context: FindingContext) => string | null;
+}
