@@ -1,5 +1,6 @@
 /** Reading the values of flags. Every fault names the flag, what it accepts and what was found. */
 import { InputError } from '@pinfold/base';
+import { Option } from 'commander';
 
 /**
  * Reads a comma-separated list; names that come twice count once.
@@ -43,4 +44,40 @@ export function forFlag<Value>(flag: string, text: string, read: (text: string) 
     if (error instanceof InputError) throw new InputError(flag, error.expected, `'${text}'`);
     throw error;
   }
+}
+
+/**
+ * An option whose reader gets the flag, for messages.
+ *
+ * @param flags the flag and the name of its value, such as `--size <size>`
+ * @param description what it is, for --help and for messages
+ * @param read reads the value
+ * @returns the option
+ */
+export function flag(
+  flags: string,
+  description: string,
+  read: (text: string, place: string) => unknown,
+): Option {
+  const option = new Option(flags, description);
+  return option.argParser((text) => read(text, option.long ?? flags));
+}
+
+/**
+ * Reads one of a few words.
+ *
+ * @param text the word as written
+ * @param place the flag, for the message
+ * @param words the words
+ * @returns the word
+ * @throws {InputError} when it is none of them
+ */
+export function oneOf<Word extends string>(
+  text: string,
+  place: string,
+  words: readonly Word[],
+): Word {
+  const word = words.find((candidate) => candidate === text);
+  if (word !== undefined) return word;
+  throw new InputError(place, `one of ${words.join(', ')}`, `'${text}'`);
 }

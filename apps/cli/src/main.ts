@@ -3,7 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addBench } from './commands/bench.ts';
+import { addCompare } from './commands/compare.ts';
 import { addExplain } from './commands/explain.ts';
+import { addList } from './commands/list.ts';
+import { addNewAlgorithm } from './commands/new-algorithm.ts';
 import { addRun } from './commands/run.ts';
 import { addVerify } from './commands/verify.ts';
 import { reportError } from './report-error.ts';
@@ -23,6 +26,9 @@ function pinfold(): Command {
   addExplain(program);
   addVerify(program);
   addBench(program);
+  addCompare(program);
+  addList(program);
+  addNewAlgorithm(program);
   return program;
 }
 

@@ -1,5 +1,6 @@
 /** Errors on stderr: one line for what a user wrote wrong, the stack for what nobody expected. */
-import { InputError } from '@pinfold/base';
+import { InputError, KernelBug } from '@pinfold/base';
+import { AlgorithmFault } from '@pinfold/vfio-type1';
 import { CommanderError } from 'commander';
 
 /** Exit code for what a user wrote wrong. */
@@ -16,9 +17,14 @@ export const EXIT_FAILURE = 1;
 export function reportError(error: unknown): number {
   // --help and --version end with such an "error".
   if (error instanceof CommanderError) return error.exitCode;
-  if (error instanceof InputError) {
+  if (error instanceof InputError || error instanceof AlgorithmFault) {
     process.stderr.write(`pinfold: ${onOneLine(error.message)}\n`);
     return EXIT_USAGE;
+  }
+  // A finding about an algorithm or a release.
+  if (error instanceof KernelBug) {
+    process.stderr.write(`pinfold: the kernel would crash: ${onOneLine(error.message)}\n`);
+    return EXIT_FAILURE;
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   process.stderr.write(`${text}\n`);

@@ -14,9 +14,16 @@ const STEP_WIDTH = 42;
 
 const CALLS_GROUP = 'calls';
 const IOMMU_GROUP = 'IOMMU';
+/** Emulated devices: references that they hold, and unmaps that they were told of. */
+const EXTERNAL_GROUP = 'emulated';
+/** Groups whose columns are left out where nothing is in them. */
+const OPTIONAL_GROUPS: readonly (string | undefined)[] = [CALLS_GROUP, EXTERNAL_GROUP];
 
 /** The kernel functions whose calls are shown, with their headings. */
 const CALLS: readonly (readonly [heading: string, counted: (name: string) => boolean])[] = [
+  ['vfio_\npin_\npages', (name) => name === 'vfio_pin_pages'],
+  ['vfio_\nunpin_\npages', (name) => name === 'vfio_unpin_pages'],
+  ['vfio_\ndma_rw', (name) => name === 'vfio_dma_rw'],
   ['pin_\npages', (name) => name === 'vfio_pin_pages_remote'],
   ['vaddr_\nget_\npfns', (name) => name === 'vaddr_get_pfns'],
   ['iommu_\nmap', (name) => name === 'iommu_map'],
@@ -33,6 +40,12 @@ const columns: readonly Column<RunRow>[] = [
   { group: 'pins', heading: '-', cell: ({ observation }) => figure(observation.pins.released) },
   { heading: 'VmLck\nkB', cell: ({ observation }) => formatCount(observation.mm.VmLck) },
   { heading: 'size\nout', cell: sizeOutCell },
+  { group: EXTERNAL_GROUP, heading: 'held', words: true, cell: heldCell },
+  {
+    group: EXTERNAL_GROUP,
+    heading: 'told',
+    cell: ({ observation }) => figure(observation.notify_total ?? 0),
+  },
   leafColumn('4K'),
   leafColumn('2M'),
   leafColumn('1G'),
@@ -48,19 +61,27 @@ const columns: readonly Column<RunRow>[] = [
  * The table of a run.
  *
  * @param rows its steps
- * @returns the table; columns of functions that nothing called are left out
+ * @returns the table; columns of functions that nothing called, and of emulated devices that do
+ *   nothing, are left out
  */
 export function runTable(rows: readonly RunRow[]): string {
   const used = columns.filter(
-    (column) => column.group !== CALLS_GROUP || rows.some((row) => column.cell(row) !== ''),
+    (column) => !OPTIONAL_GROUPS.includes(column.group) || rows.some((row) => column.cell(row)),
   );
   return tableText(used, rows);
 }
 
-/** What a step says and, if it failed, whose check refused it. */
+/** What a step says, whose check refused it, and what the kernel printed. */
 function stepCell({ step, observation }: RunRow): string {
-  const { failure } = observation;
-  return failure === undefined ? step.text : `${step.text}\nrefused by ${failure.at}`;
+  const { failure, klog = [] } = observation;
+  const refused = failure === undefined ? [] : [`refused by ${failure.at}`];
+  return [step.text, ...refused, ...klog].join('\n');
+}
+
+/** References that open emulated devices hold, those without any left out. */
+function heldCell({ observation: { held = {} } }: RunRow): string {
+  const holding = Object.entries(held).filter(([, refs]) => refs > 0);
+  return holding.map(([dev, refs]) => `${dev} ${formatCount(refs)}`).join(', ');
 }
 
 function resultCell({ observation: { ret, errno } }: RunRow): string {

@@ -9,7 +9,7 @@ const SIZES = 'a size like 4096, 512K, 16M, 16G, 1T or 8P (4 KiB pages)';
 const BACKINGS = 'one of thp, 4k, hugetlb-2m, hugetlb-1g';
 const KERNELS = `${kernelVersions.map(({ series }) => series).join(', ')} or a point release of these`;
 const REPEATS = 'a whole number from 1 to 10000';
-const FLAGS = '--size, --backing, --kernel, --layout, --repeat, --json, --help';
+const FLAGS = '--size, --backing, --kernel, --layout, --repeat, --format, --json, --help';
 
 describe('what a user wrote wrong', () => {
   it.concurrent.each<[string, string]>([
@@ -42,7 +42,7 @@ describe('what a user wrote wrong', () => {
     ['bench --json=yes', `--json=yes: expected one of ${FLAGS}, got an unknown option`],
     ['bench 16G', `bench: expected only ${FLAGS}, got '16G'`],
     ['--sise', '--sise: expected one of --version, --help, got an unknown option'],
-    ['benhc', "command: expected one of run, explain, verify, bench, got 'benhc'"],
+    ['benhc', "command: expected one of run, explain, verify, bench, compare, list, got 'benhc'"],
   ])('pinfold %s', async (line, message) => {
     const outcome = await pinfold(...line.split(' '));
     expect(outcome).toEqual({ code: 2, stdout: '', stderr: `pinfold: ${message}\n` });
@@ -79,7 +79,7 @@ describe('pinfold', () => {
     const { code, stdout, stderr } = await pinfold(...args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^Usage: pinfold /);
-    for (const name of ['run', 'verify', 'bench']) {
+    for (const name of ['run', 'explain', 'verify', 'bench', 'compare', 'list']) {
       expect(stdout).toMatch(new RegExp(`^ {2}${name} `, 'm'));
     }
   });

@@ -78,5 +78,5 @@ if (args[0] === '--one') {
   const cases = args.length > 0 ? args : CASES;
   const script = new URL(import.meta.url);
   const figures = cases.map((name) => JSON.parse(runScript(script, ['--one', name])) as Figures);
-  process.stdout.write(`${tableText(columns, figures)}\n`);
+  process.stdout.write(tableText(columns, figures));
 }

@@ -117,9 +117,9 @@ try {
   const pairs = measurePairs(twin, bytes, Number(values.repeat), Number(values.rounds));
   const title = `${formatSize(bytes)}, ${values.rounds} rounds of ${values.repeat} repetitions`;
   const text = values.json
-    ? JSON.stringify({ pairs }, null, 2)
+    ? `${JSON.stringify({ pairs }, null, 2)}\n`
     : `${title}\n\n${tableText(columns, pairs)}`;
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(text);
 } finally {
   rmSync(temp, { recursive: true });
 }

@@ -11,6 +11,8 @@ export interface Backing {
   readonly name: string;
   /** One line on what it is. */
   readonly summary: string;
+  /** Where it comes from: who has published times of it. */
+  readonly source: string;
   /** Kind of memory. */
   readonly kind: MemoryKind;
   /** Order of its folios: log2 of their size in 4 KiB pages. */
@@ -22,24 +24,28 @@ export const backings: readonly Backing[] = [
   {
     name: 'thp',
     summary: 'private anonymous memory with MADV_HUGEPAGE, in folios of 2 MiB',
+    source: 'MADV_HUGEPAGE of the unit test vfio-pci-mem-dma-map',
     kind: 'anon',
     order: PMD_ORDER,
   },
   {
     name: '4k',
     summary: 'private anonymous memory with MAP_POPULATE, in folios of 4 KiB',
+    source: 'MAP_POPULATE of the unit test vfio-pci-mem-dma-map',
     kind: 'anon',
     order: 0,
   },
   {
     name: 'hugetlb-2m',
     summary: 'hugetlb memory in pages of 2 MiB',
+    source: 'HUGETLBFS of the unit test vfio-pci-mem-dma-map, on pages of 2 MiB',
     kind: 'hugetlb',
     order: PMD_ORDER,
   },
   {
     name: 'hugetlb-1g',
     summary: 'hugetlb memory in pages of 1 GiB',
+    source: 'HUGETLBFS of the same test, on the 1 GiB pages that the review of June 2025 measured',
     kind: 'hugetlb',
     order: PUD_ORDER,
   },

@@ -36,7 +36,7 @@ function caseOf({ bytes, layoutTag }: BenchRow): Case {
   const n = bytes / 4096;
   const b = n / 512;
   const huge = n / (layoutTag === 'H1' ? 2 ** 18 : 512);
-  const c = { S4: n, T4: 1, H2: huge, H1: huge }[layoutTag];
+  const c = layoutTag === 'S4' ? n : layoutTag === 'T4' ? 1 : huge;
   return { n, b, c, r: layoutTag === 'S4' ? n : b, f: layoutTag.startsWith('H') ? huge : n };
 }
 

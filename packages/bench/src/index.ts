@@ -4,6 +4,7 @@
  */
 export { backing, backings, checkWholePages, type Backing } from './backings.ts';
 export {
+  layout,
   layoutName,
   layoutNames,
   layoutOf,
@@ -13,6 +14,13 @@ export {
   type LayoutTag,
   type Placement,
 } from './layouts.ts';
+export {
+  DEFAULT_LAYOUTS,
+  memoriesOf,
+  type Memory,
+  type MemoryChoice,
+  type MemoryPlaces,
+} from './memories.ts';
 export { checkFits, checkLargest, footprint } from './footprint.ts';
 export { MemDmaMap, type MemDmaMapOptions } from './workloads/mem-dma-map.ts';
 export {
@@ -25,14 +33,29 @@ export {
   type OpMeasurement,
   type Workload,
 } from './measure.ts';
+export type { BenchHost, MeasuredRow } from './rows.ts';
 export {
   benchMemDmaMap,
   checkSize,
-  type BenchHost,
   type BenchReport,
   type BenchRow,
   type BenchSpec,
 } from './bench.ts';
+export {
+  checkCompare,
+  compareAlgorithms,
+  DEFAULT_ALGORITHMS,
+  DEFAULT_BASE,
+  defaultAlgorithms,
+  type ComparedAlgorithm,
+  type CompareReport,
+  type CompareSpec,
+} from './compare.ts';
+export type { Change, CompareRow, OperationChange, SmallFolioChange } from './changes.ts';
+export { operations, totalOperations, type OperationName } from './operations.ts';
 export { publishedFigure, publishedFigures, type PublishedQuery } from './published/index.ts';
 export type { PublishedFigure, PublishedSource } from './published/published-figure.ts';
 export { reportJson, reportText } from './report.ts';
+export { compareText } from './compare-report.ts';
+export { markdownStyle, textStyle, type Note, type Style } from './style.ts';
+export { formatCount, tableText, type Column } from './table.ts';

@@ -3,7 +3,7 @@ import { FrameRun } from '@pinfold/mm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { backing } from './backings.ts';
-import { layoutName, layoutOf, layouts, type Layout } from './layouts.ts';
+import { layout, layoutName, layoutOf, layouts, type Layout } from './layouts.ts';
 
 const VPN = 2 ** 24;
 
@@ -54,25 +54,38 @@ describe.each([
   });
 });
 
-describe('layout T4', () => {
-  it('is one run, congruent to the virtual pages modulo 2 MiB but not modulo 1 GiB', () => {
+describe.each([
+  { tag: 'T4', order: 0, aligned: PMD_ORDER, notAligned: PUD_ORDER, max: 2 ** 30 },
+  { tag: 'H2-adjacent', order: PMD_ORDER, aligned: PMD_ORDER, notAligned: PUD_ORDER, max: 2 ** 21 },
+  { tag: 'H1-adjacent', order: PUD_ORDER, aligned: PUD_ORDER, notAligned: null, max: 2 ** 12 },
+] as const)('layout $tag', ({ tag, order, aligned, notAligned, max }) => {
+  it('is one run, congruent to the virtual pages as far as its leaves are large', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 2 ** 30 }), (npage) => {
-        const [run, ...others] = runsOf(layouts.T4, npage);
-        const { memory } = layouts.T4.place(VPN, npage);
+      fc.property(fc.integer({ min: 1, max }), (pages) => {
+        const npage = pages * pagesOf(order);
+        const [run, ...others] = runsOf(layouts[tag], npage);
+        const { memory } = layouts[tag].place(VPN, npage);
         expect(others).toEqual([]);
-        expect(run).toMatchObject({ npage, order: 0 });
-        expect((VPN - run.pfn) % pagesOf(PMD_ORDER)).toBe(0);
-        expect((VPN - run.pfn) % pagesOf(PUD_ORDER)).not.toBe(0);
+        expect(run).toMatchObject({ npage, order });
+        expect((VPN - run.pfn) % pagesOf(aligned)).toBe(0);
+        if (notAligned !== null) expect((VPN - run.pfn) % pagesOf(notAligned)).not.toBe(0);
         expect(run.pfn).toBeGreaterThanOrEqual(memory.pfn);
         expect(run.pfn + npage).toBeLessThanOrEqual(memory.pfn + memory.npage);
+        expect(layouts[tag]).toMatchObject({ order, leafOrder: aligned });
       }),
     );
   });
 });
 
-it('gives every layout its own tag', () => {
-  for (const [tag, layout] of Object.entries(layouts)) expect(layout.tag).toBe(tag);
+it('finds every layout by its tag', () => {
+  for (const [tag, known] of Object.entries(layouts)) {
+    expect(known.tag).toBe(tag);
+    expect(layout(tag)).toBe(known);
+    expect(known.source).toMatch(/\S/);
+  }
+  expect(() => layout('H3', '--layout')).toThrow(
+    new InputError('--layout', 'one of S4, T4, H2, H1, H2-adjacent, H1-adjacent', "'H3'"),
+  );
 });
 
 it.each([

@@ -3,7 +3,8 @@
  * pinning and unmapping find.
  *
  * The tags are those of the reference: T4 and S4 are the two extremes of 4 KiB pages, and real
- * memory lies between; H2 and H1 are huge pages of which no two are adjacent.
+ * memory lies between; H2 and H1 are huge pages of which no two are adjacent, and H2-adjacent and
+ * H1-adjacent those that all are. A layout is one entry of `layouts`.
  */
 import { InputError, pagesOf, PMD_ORDER, PUD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
 import { PAGES_PER_SECTION, type FrameRun, type FrameSource, type MemoryRange } from '@pinfold/mm';
@@ -16,7 +17,7 @@ export type LayoutName = 'contiguous' | 'scattered';
 export const layoutNames: readonly LayoutName[] = ['contiguous', 'scattered'];
 
 /** Tag of a layout in the reference. */
-export type LayoutTag = 'T4' | 'S4' | 'H2' | 'H1';
+export type LayoutTag = 'S4' | 'T4' | 'H2' | 'H1' | 'H2-adjacent' | 'H1-adjacent';
 
 /** Frames for a range of virtual pages, and the memory that they are taken from. */
 export interface Placement {
@@ -32,6 +33,10 @@ export interface Layout {
   readonly tag: LayoutTag;
   /** One line on what it is. */
   readonly summary: string;
+  /** Where it comes from: of which memory it is an extreme, and what was measured on such. */
+  readonly source: string;
+  /** Order of the folios that it lays out: a backing has to have the same. */
+  readonly order: number;
   /** Order of the leaves with which the IOMMU maps it. */
   readonly leafOrder: number;
   /**
@@ -47,31 +52,50 @@ export interface Layout {
 /** First frame of the machine's memory: 4 GiB, aligned to every leaf size. */
 const MEMORY_START: Pfn = 2 ** 20;
 
-/** All layouts by tag. */
+/** All layouts by tag, in the order in which reports show them. */
 export const layouts: Readonly<Record<LayoutTag, Layout>> = {
-  T4: {
-    tag: 'T4',
-    summary: 'one physical run, aligned to 2 MiB but not to 1 GiB',
-    leafOrder: PMD_ORDER,
-    place: oneRun,
-  },
   S4: {
     tag: 'S4',
     summary: 'no two neighbours adjacent',
-    leafOrder: 0,
+    source: 'reference strategies.md §0: the worst case of 4 KiB pages; no published time is of it',
+    ...{ order: 0, leafOrder: 0 },
     place: (vpn, npage) => swappedPairs(vpn, npage, 0),
+  },
+  T4: {
+    tag: 'T4',
+    summary: 'one physical run, aligned to 2 MiB but not to 1 GiB',
+    source:
+      'reference strategies.md §0: the best case of 4 KiB pages; published times of MAP_POPULATE need runs like this',
+    ...{ order: 0, leafOrder: PMD_ORDER },
+    place: (vpn, npage) => oneRun(vpn, npage, 0),
   },
   H2: {
     tag: 'H2',
     summary: 'no two neighbours adjacent',
-    leafOrder: PMD_ORDER,
+    source: 'reference strategies.md §0: the worst case of 2 MiB pages, THP or hugetlb',
+    ...{ order: PMD_ORDER, leafOrder: PMD_ORDER },
     place: (vpn, npage) => swappedPairs(vpn, npage, PMD_ORDER),
   },
   H1: {
     tag: 'H1',
     summary: 'no two neighbours adjacent',
-    leafOrder: PUD_ORDER,
+    source: 'reference strategies.md §0: the worst case of 1 GiB pages',
+    ...{ order: PUD_ORDER, leafOrder: PUD_ORDER },
     place: (vpn, npage) => swappedPairs(vpn, npage, PUD_ORDER),
+  },
+  'H2-adjacent': {
+    tag: 'H2-adjacent',
+    summary: 'one physical run, aligned to 2 MiB but not to 1 GiB',
+    source: 'reference strategies.md (b): the best case of 2 MiB pages, THP or hugetlb',
+    ...{ order: PMD_ORDER, leafOrder: PMD_ORDER },
+    place: (vpn, npage) => oneRun(vpn, npage, PMD_ORDER),
+  },
+  'H1-adjacent': {
+    tag: 'H1-adjacent',
+    summary: 'one physical run, aligned to 1 GiB',
+    source: 'reference strategies.md (b): the best case of 1 GiB pages',
+    ...{ order: PUD_ORDER, leafOrder: PUD_ORDER },
+    place: (vpn, npage) => oneRun(vpn, npage, PUD_ORDER),
   },
 };
 
@@ -89,7 +113,21 @@ export function layoutOf(backing: Backing, name: LayoutName): Layout {
 }
 
 /**
- * Reads the name of a layout.
+ * Looks a layout up.
+ *
+ * @param tag its tag
+ * @param place the flag or the place in a file, for the message
+ * @returns the layout
+ * @throws {InputError} when there is none of that tag
+ */
+export function layout(tag: string, place = 'layout'): Layout {
+  const found = Object.values(layouts).find((candidate) => candidate.tag === tag);
+  if (found) return found;
+  throw new InputError(place, `one of ${Object.keys(layouts).join(', ')}`, `'${tag}'`);
+}
+
+/**
+ * Reads the name of a layout of 4 KiB pages.
  *
  * @param text the name as written
  * @param place the flag or the place in a file, for the message
@@ -102,14 +140,17 @@ export function layoutName(text: string, place = 'layout'): LayoutName {
   throw new InputError(place, `one of ${layoutNames.join(', ')}`, `'${text}'`);
 }
 
-/** One physical run, congruent to the virtual pages modulo 2 MiB, but not modulo 1 GiB. */
-function oneRun(vpn: Vpn, npage: number): Placement {
-  const first = MEMORY_START + pagesOf(PMD_ORDER);
+/**
+ * One physical run of pages of one order, congruent to the virtual pages modulo that order and at
+ * least 2 MiB, but no more.
+ */
+function oneRun(vpn: Vpn, npage: number, order: number): Placement {
+  const first = MEMORY_START + pagesOf(Math.max(order, PMD_ORDER));
   const frames: FrameSource = {
     framesFor(at: Vpn, wanted: number, _order: number, out: FrameRun): void {
       out.pfn = first + (at - vpn);
       out.npage = wanted;
-      out.order = 0;
+      out.order = order;
     },
   };
   return { frames, memory: memoryUpTo(first + npage) };

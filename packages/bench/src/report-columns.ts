@@ -1,104 +1,91 @@
 /** The columns of a report's tables. */
-import type { CounterName } from '@pinfold/base';
-import { median } from 'simple-statistics';
-import type { BenchRow } from './bench.ts';
-import type { Op } from './measure.ts';
-import type { ReportLine } from './report.ts';
-import type { Column } from './table.ts';
+import { headings, type OperationName } from './operations.ts';
+import { medianRatio, type MeasuredRow } from './rows.ts';
+import { formatCount, type Column } from './table.ts';
 
-/** The counters in which kernels and backings differ most, with their headings. */
-const SHOWN: Readonly<Record<Op, readonly (readonly [CounterName, string])[]>> = {
-  map: [
-    ['gupSteps', 'GUP\nsteps'],
-    ['pfnCompares', 'pfn\ncompares'],
-    ['pageCompares', 'page\ncompares'],
-    ['vpfnLookups', 'vpfn\nlook-ups'],
-    ['iommuMapCalls', 'iommu_\nmap'],
-  ],
-  unmap: [
-    ['iovaToPhysCalls', 'iova_to_\nphys'],
-    ['iommuUnmapCalls', 'iommu_\nunmap'],
-    ['reservedTests', 'reserved\ntests'],
-    ['vpfnLookups', 'vpfn\nlook-ups'],
-    ['putCalls', 'folio\nputs'],
-  ],
-};
-
-/** Which row it is. */
-export const rowColumns: readonly Column<ReportLine>[] = [
-  { group: '', heading: 'backing', words: true, cell: ({ row }) => row.backing },
-  { group: '', heading: 'kernel', words: true, cell: ({ row }) => row.kernel },
-];
+/** A row and what the table says beside it. */
+export interface ReportLine<Row extends MeasuredRow = MeasuredRow> {
+  /** The row. */
+  readonly row: Row;
+  /** The row with which it is compared: that of the first kernel, or of the base algorithm. */
+  readonly first: Row;
+  /** Mark of the note on its published figure, such as `[1]`; empty without one. */
+  readonly mark: string;
+}
 
 /**
- * The operation counts that matter for an operation.
+ * Operation counts.
  *
- * @param op the operation
- * @returns the columns
+ * @param names the operations
+ * @returns a column for each
  */
-export function countColumns(op: Op): Column<ReportLine>[] {
-  return SHOWN[op].map(([name, heading]) => ({
+export function countColumns(names: readonly OperationName[]): Column<ReportLine>[] {
+  return names.map((name) => ({
     group: 'operations',
-    heading,
+    heading: headings(name).text,
+    short: headings(name).short,
     cell: ({ row }) => formatCount(row.counters[name]),
   }));
 }
 
 /**
- * Model time and published time: the latter only where there is some, ratios only between kernels.
+ * Model time and published time: the latter only where there is some, ratios only where something is
+ * compared.
  *
  * @param lines the table's lines, at least one
+ * @param versus name of what the lines are compared with
  * @returns the columns
  */
-export function timeColumns(lines: readonly ReportLine[]): Column<ReportLine>[] {
+export function timeColumns(lines: readonly ReportLine[], versus: string): Column<ReportLine>[] {
   const compared = lines.some(({ row, first }) => row !== first);
   const published = lines.some(({ row }) => row.published);
   const digits = lines.every(({ row }) => row.modelMs.min >= 1) ? 1 : 3;
   const columns: Column<ReportLine>[] = [
-    { group: MODEL, heading: 'min', cell: ({ row }) => row.modelMs.min.toFixed(digits) },
-    { group: MODEL, heading: 'median', cell: ({ row }) => row.modelMs.median.toFixed(digits) },
+    {
+      ...{ group: MODEL, heading: 'min', short: 'model min' },
+      cell: ({ row }) => row.modelMs.min.toFixed(digits),
+    },
+    {
+      ...{ group: MODEL, heading: 'median', short: 'model med' },
+      cell: ({ row }) => row.modelMs.median.toFixed(digits),
+    },
   ];
-  if (compared) columns.push(ratioColumn(MODEL, lines, ({ repetitionMs }) => repetitionMs));
+  if (compared)
+    columns.push(ratioColumn(MODEL, 'model /', versus, ({ repetitionMs }) => repetitionMs));
   if (!published) return columns;
   columns.push({
     group: PUBLISHED,
     heading: 'mean',
+    short: 'publ. s',
     cell: ({ row }) => row.published?.seconds.toFixed(3) ?? '',
   });
   if (compared) {
-    const seconds = ({ published }: BenchRow): number[] => (published ? [published.seconds] : []);
-    columns.push(ratioColumn(PUBLISHED, lines, seconds));
+    const seconds = ({ published }: MeasuredRow): number[] =>
+      published ? [published.seconds] : [];
+    columns.push(ratioColumn(PUBLISHED, 'publ. /', versus, seconds));
   }
-  columns.push({ group: PUBLISHED, heading: '', words: true, cell: ({ mark }) => mark });
+  columns.push({
+    ...{ group: PUBLISHED, heading: '', short: 'src', words: true },
+    cell: ({ mark }) => mark,
+  });
   return columns;
 }
 
 const MODEL = 'model time, ms';
 const PUBLISHED = 'published, s';
 
-/** Times divided by those of the first kernel, pair by pair; the median where there are several. */
+/** Times divided by those of the first line, pair by pair; the median where there are several. */
 function ratioColumn(
   group: string,
-  lines: readonly ReportLine[],
-  times: (row: BenchRow) => readonly number[],
+  short: string,
+  versus: string,
+  times: (row: MeasuredRow) => readonly number[],
 ): Column<ReportLine> {
   return {
     group,
-    heading: `/ ${lines[0].first.kernel}`,
-    cell: ({ row, first }) => {
-      const base = times(first);
-      const ratios = row === first ? [] : times(row).map((time, i) => time / base[i]);
-      return ratios.every(Number.isFinite) && ratios.length > 0 ? median(ratios).toFixed(2) : '';
-    },
+    heading: `/ ${versus}`,
+    short,
+    cell: ({ row, first }) =>
+      row === first ? '' : (medianRatio(times(row), times(first))?.toFixed(2) ?? ''),
   };
-}
-
-/**
- * A whole number with its thousands separated.
- *
- * @param n the number
- * @returns for example `4,194,304`
- */
-export function formatCount(n: number): string {
-  return n.toLocaleString('en-US');
 }

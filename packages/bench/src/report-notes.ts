@@ -1,61 +1,74 @@
-/** The notes below a report's tables: what the memory was, and what the times are. */
+/** The notes below a report's tables: what backings, layouts, times and sources are. */
 import { backing } from './backings.ts';
 import { layouts } from './layouts.ts';
+import { headings, operationWords, type OperationName } from './operations.ts';
 import type { PublishedFigure } from './published/published-figure.ts';
-import type { ReportLine } from './report.ts';
-
-/** A note: what it is on, and a sentence. */
-export interface Note {
-  /** Name or mark in the tables. */
-  readonly label: string;
-  /** The sentence. */
-  readonly text: string;
-}
+import type { ReportLine } from './report-columns.ts';
+import type { MeasuredRow } from './rows.ts';
+import type { Note, Style } from './style.ts';
 
 /**
- * All notes that a report needs.
+ * Marks of published figures: figures with the same origin share a mark and a note.
  *
- * @param lines its lines, at least one
- * @returns the notes in the order of the columns that they explain
+ * @param rows the report's rows
+ * @returns for every row with a figure, a mark such as `[1]`
  */
-export function notes(lines: readonly ReportLine[]): Note[] {
-  return [...memoryNotes(lines), ...timeNotes(lines), ...publishedNotes(lines)];
+export function marksOf(rows: readonly MeasuredRow[]): Map<MeasuredRow, string> {
+  const origins = [...new Set(rows.flatMap(({ published }) => published ?? []).map(originOf))];
+  const marks = new Map<MeasuredRow, string>();
+  for (const row of rows) {
+    if (row.published) marks.set(row, `[${origins.indexOf(originOf(row.published)) + 1}]`);
+  }
+  return marks;
 }
 
-/**
- * Where a published figure comes from: figures with the same origin share a note.
- *
- * @param figure the figure
- * @returns author, date and caveat
- */
-export function originOf({ source, caveat }: PublishedFigure): string {
+/** Where a published figure comes from: author, date and caveat. */
+function originOf({ source, caveat }: PublishedFigure): string {
   return `${source.author}, ${source.date}${caveat && `; ${caveat}`}`;
 }
 
-function memoryNotes(lines: readonly ReportLine[]): Note[] {
-  const tags = new Map(lines.map(({ row }) => [row.backing, row.layoutTag]));
-  return [...tags].map(([name, tag]) => ({
+/**
+ * What the backings are, and how they lie.
+ *
+ * @param lines the report's lines
+ * @returns a note per backing and layout
+ */
+export function memoryNotes(lines: readonly ReportLine[]): Note[] {
+  const memories = lines.map(({ row: { backing: name, layoutTag } }) => ({
     label: name,
-    text: `${backing(name).summary}; ${layouts[tag].summary} (${tag})`,
+    text: `${backing(name).summary}; ${layouts[layoutTag].summary} (${layoutTag})`,
   }));
+  return [...new Map(memories.map((note) => [note.text, note])).values()];
 }
 
-function timeNotes(lines: readonly ReportLine[]): Note[] {
-  const [{ row, first }] = lines;
+/**
+ * What model time and ratios are.
+ *
+ * @param lines the report's lines, at least one
+ * @param versus name of what the lines are compared with
+ * @returns the notes
+ */
+export function timeNotes(lines: readonly ReportLine[], versus: string): Note[] {
+  const [{ row }] = lines;
   const repetitions = `repetitions: ${row.repetitionMs.length}, all rows in turn`;
   const model = `of this model on this machine, not of a kernel; ${repetitions}`;
   const ratios =
-    `the time divided by that of ${first.kernel} (model: in the same repetition, median); ` +
+    `the time divided by that of ${versus} (model: in the same repetition, median); ` +
     'the model pays for no atomics';
   const compared = lines.some((line) => line.row !== line.first);
   return [
     { label: 'model time', text: model },
-    ...(compared ? [{ label: `/ ${first.kernel}`, text: ratios }] : []),
+    ...(compared ? [{ label: `/ ${versus}`, text: ratios }] : []),
   ];
 }
 
-/** One note per origin, with the kernels that were measured. */
-function publishedNotes(lines: readonly ReportLine[]): Note[] {
+/**
+ * Where published figures come from.
+ *
+ * @param lines the report's lines
+ * @returns a note per origin, with the kernels that were measured
+ */
+export function publishedNotes(lines: readonly ReportLine[]): Note[] {
   const figures = new Map<string, PublishedFigure[]>();
   for (const { row, mark } of lines) {
     if (row.published) figures.set(mark, [...(figures.get(mark) ?? []), row.published]);
@@ -64,4 +77,19 @@ function publishedNotes(lines: readonly ReportLine[]): Note[] {
     const kernels = [...new Set(ofMark.map(({ kernel }) => kernel))].join(', and ');
     return { label: mark, text: `published: ${kernels}; ${originOf(ofMark[0])}` };
   });
+}
+
+/**
+ * What short headings stand for.
+ *
+ * @param names the operations that have columns
+ * @param style how the report is written
+ * @returns a note; none where headings are not shortened
+ */
+export function headingNotes(names: readonly OperationName[], style: Style): Note[] {
+  if (!style.shortHeadings || names.length === 0) return [];
+  const words = [...new Set(names)].map(
+    (name) => `${headings(name).short}: ${operationWords(name)}`,
+  );
+  return [{ label: 'columns', text: words.join('; ') }];
 }

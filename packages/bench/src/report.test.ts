@@ -5,6 +5,7 @@ import type { LayoutTag } from './layouts.ts';
 import { ops } from './measure.ts';
 import { publishedFigure } from './published/index.ts';
 import { reportJson, reportText } from './report.ts';
+import { markdownStyle, textStyle } from './style.ts';
 
 const GIB16 = 16 * 2 ** 30;
 const TAGS: Readonly<Record<string, LayoutTag>> = {
@@ -68,14 +69,25 @@ describe('reportText', () => {
   });
 
   it.each([120, 80])('fits %d columns', (width) => {
-    const lines = reportText(full, width).split('\n');
+    const lines = reportText(full, textStyle(width)).split('\n');
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(width);
   });
 
   it('splits a table that is too wide into operations and times', () => {
     const tables = (text: string): number => text.match(/^backing/gm)?.length ?? 0;
-    expect(tables(reportText(full, 120))).toBe(2);
-    expect(tables(reportText(full, 80))).toBe(4);
+    expect(tables(reportText(full, textStyle(120)))).toBe(2);
+    expect(tables(reportText(full, textStyle(80)))).toBe(4);
+  });
+
+  it('is Markdown of 80 columns for a mail, and says what short headings stand for', () => {
+    const text = reportText(full, markdownStyle);
+    for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+    expect(text).toMatch(
+      /^### VFIO_IOMMU_MAP_DMA of 16G: 4,194,304 pages\n\n\| backing +\| kernel \|/,
+    );
+    expect(text).toMatch(/^\| hugetlb-1g \| 6\.18 +\|.*\| +0\.15 \| \[3\] \|$/m);
+    expect(text).toContain('vpfn: vpfn look-ups');
+    expect(reportText(full)).not.toContain('vpfn: vpfn look-ups');
   });
 
   it('labels published figures, each with its own source', () => {
@@ -119,7 +131,7 @@ describe('reportText', () => {
 
   it('has no trailing spaces, and ends in one line break', () => {
     for (const width of [200, 120, 80, 10]) {
-      const text = reportText(full, width);
+      const text = reportText(full, textStyle(width));
       expect(text).not.toMatch(/ $/m);
       expect(text).toMatch(/[^\n]\n$/);
     }

@@ -1,39 +1,34 @@
 /**
- * Reports: a run's rows as text for people or as JSON for programs. The text has a table for each
- * operation, with exact operation counts, model time and published time side by side.
+ * The report of `pinfold bench`: a run's rows for people or as JSON for programs. It has a table for
+ * each operation, with exact operation counts, model time and published time side by side.
  */
 import { formatSize, PAGE_SIZE } from '@pinfold/base';
 import type { BenchReport, BenchRow } from './bench.ts';
 import { ops, type Op } from './measure.ts';
-import { countColumns, formatCount, rowColumns, timeColumns } from './report-columns.ts';
-import { notes, originOf, type Note } from './report-notes.ts';
-import { tableText, type Column } from './table.ts';
+import { countColumns, timeColumns, type ReportLine } from './report-columns.ts';
+import { headingNotes, marksOf, memoryNotes, publishedNotes, timeNotes } from './report-notes.ts';
+import type { OperationName } from './operations.ts';
+import { textStyle, type Style } from './style.ts';
+import { formatCount, type Column } from './table.ts';
 
-/** A row and what the table says beside it. */
-export interface ReportLine {
-  /** The row. */
-  readonly row: BenchRow;
-  /** The row of the first kernel, with which it is compared. */
-  readonly first: BenchRow;
-  /** Mark of the note on its published figure, such as `[1]`; empty without one. */
-  readonly mark: string;
-}
-
-const IOCTL: Readonly<Record<Op, string>> = {
-  map: 'VFIO_IOMMU_MAP_DMA',
-  unmap: 'VFIO_IOMMU_UNMAP_DMA',
+/** The operations in which kernels and backings differ most. */
+const SHOWN: Readonly<Record<Op, readonly OperationName[]>> = {
+  map: ['gupSteps', 'pfnCompares', 'pageCompares', 'vpfnLookups', 'iommuMapCalls'],
+  unmap: ['iovaToPhysCalls', 'iommuUnmapCalls', 'reservedTests', 'vpfnLookups', 'putCalls'],
 };
 
-/** Narrower than this, notes are no longer wrapped to fit. */
-const MIN_WIDTH = 60;
+const KEYS: readonly Column<ReportLine<BenchRow>>[] = [
+  { heading: 'backing', words: true, cell: ({ row }) => row.backing },
+  { heading: 'kernel', words: true, cell: ({ row }) => row.kernel },
+];
 
 /**
  * A run as JSON.
  *
  * @param report the run
- * @returns JSON with one object per row, ending in a line break
+ * @returns JSON, ending in a line break
  */
-export function reportJson(report: BenchReport): string {
+export function reportJson(report: object): string {
   return `${JSON.stringify(report, null, 2)}\n`;
 }
 
@@ -41,47 +36,50 @@ export function reportJson(report: BenchReport): string {
  * A run as text.
  *
  * @param report the run, with at least one row
- * @param width columns of the terminal; a table that is wider is split in two
+ * @param style how to write it; default for a terminal
  * @returns lines, ending in a line break
  */
-export function reportText(report: BenchReport, width = 120): string {
+export function reportText(report: BenchReport, style: Style = textStyle()): string {
   const lines = reportLines(report);
-  const size = report.rows[0].bytes;
-  const mapped = `${formatSize(size)}: ${formatCount(size / PAGE_SIZE)} pages`;
-  const tables = ops.map((op) => {
-    const rows = lines.filter(({ row }) => row.op === op);
-    return `${IOCTL[op]} of ${mapped}\n\n${opTable(op, rows, width)}\n`;
+  const versus = report.rows[0].kernel;
+  const tables = ops.flatMap((op) => {
+    const ofOp = lines.filter(({ row }) => row.op === op);
+    const parts = [countColumns(SHOWN[op]), timeColumns(ofOp, versus)];
+    return [
+      style.heading(`${IOCTL[op]} of ${mappedSize(report.rows[0].bytes)}`),
+      style.tables(KEYS, parts, ofOp),
+    ];
   });
-  return `${[...tables, notesText(notes(lines), Math.max(width, MIN_WIDTH))].join('\n')}\n`;
+  const notes = [
+    ...memoryNotes(lines),
+    ...headingNotes([...SHOWN.map, ...SHOWN.unmap], style),
+    ...timeNotes(lines, versus),
+    ...publishedNotes(lines),
+  ];
+  return [...tables, style.notes(notes)].join('\n');
 }
 
-function reportLines({ rows }: BenchReport): ReportLine[] {
-  const published = rows.flatMap((row) => row.published ?? []);
-  const origins = [...new Set(published.map(originOf))];
+/** The ioctl of an operation. */
+export const IOCTL: Readonly<Record<Op, string>> = {
+  map: 'VFIO_IOMMU_MAP_DMA',
+  unmap: 'VFIO_IOMMU_UNMAP_DMA',
+};
+
+/**
+ * The size of a mapping in words.
+ *
+ * @param bytes the size
+ * @returns for example `64M: 16,384 pages`
+ */
+export function mappedSize(bytes: number): string {
+  return `${formatSize(bytes)}: ${formatCount(bytes / PAGE_SIZE)} pages`;
+}
+
+function reportLines({ rows }: BenchReport): ReportLine<BenchRow>[] {
+  const marks = marksOf(rows);
   return rows.map((row) => ({
     row,
     first: rows.find(({ op, backing }) => op === row.op && backing === row.backing) ?? row,
-    mark: row.published ? `[${origins.indexOf(originOf(row.published)) + 1}]` : '',
+    mark: marks.get(row) ?? '',
   }));
-}
-
-/** The rows of one operation; in two tables if one would be too wide. */
-function opTable(op: Op, lines: readonly ReportLine[], width: number): string {
-  const counts = countColumns(op);
-  const times = timeColumns(lines);
-  const whole = tableText([...rowColumns, ...counts, ...times], lines);
-  if (whole.split('\n').every((line) => line.length <= width)) return whole;
-  return [counts, times].map((part) => tableText([...rowColumns, ...part], lines)).join('\n\n');
-}
-
-function notesText(notes: readonly Note[], width: number): string {
-  const labelWidth = Math.max(...notes.map(({ label }) => label.length));
-  const columns: Column<Note>[] = [
-    { group: '', heading: '', words: true, cell: ({ label }) => label },
-    {
-      ...{ group: '', heading: '', words: true, width: width - labelWidth - 2 },
-      cell: ({ text }) => text,
-    },
-  ];
-  return tableText(columns, notes);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { tableText, type Column } from './table.ts';
+import { formatCount, tableMarkdown, tableText, type Column } from './table.ts';
 
 interface Fruit {
   readonly name: string;
@@ -25,6 +25,7 @@ describe('tableText', () => {
       'fruit       grams  per kg',
       'apple         180    2.50',
       'watermelon   5200    0.99',
+      '',
     ]);
   });
 
@@ -33,6 +34,25 @@ describe('tableText', () => {
       { group: '', heading: '', words: true, cell: () => '-' },
       { group: '', heading: '', words: true, width: 12, cell: (text) => text },
     ];
-    expect(tableText(words, ['one two three four'])).toBe('-  one two\n   three four');
+    expect(tableText(words, ['one two three four'])).toBe('-  one two\n   three four\n');
+  });
+});
+
+describe('tableMarkdown', () => {
+  it('pads cells, sets figures right, and puts the group before a heading that has no short one', () => {
+    const [name, weight, price] = columns;
+    const rows = [{ name: 'a|b', weight: 5200, price: 0.5 }];
+    expect(tableMarkdown([name, weight, { ...price, short: 'price' }], rows).split('\n')).toEqual([
+      '| fruit | measured grams | price |',
+      '| ----- | -------------: | ----: |',
+      '| a\\|b  |           5200 |  0.50 |',
+      '',
+    ]);
+  });
+});
+
+describe('formatCount', () => {
+  it('separates thousands', () => {
+    expect([0, 999, 1000, 4_194_304].map(formatCount)).toEqual(['0', '999', '1,000', '4,194,304']);
   });
 });

@@ -11,8 +11,14 @@ import {
   type ScenarioRun,
   type StepCalls,
 } from '@pinfold/scenario';
-import { kernelVersion } from '@pinfold/vfio-type1';
+import { kernelVersion, type PinAlgorithm } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
+import {
+  algorithmOption,
+  chosenAlgorithm,
+  fileOptions,
+  type AlgorithmFlags,
+} from '../algorithm-flags.ts';
 import { explanationText } from '../explanation-text.ts';
 import { callsText, recordedCalls, writePerfetto } from '../run-calls.ts';
 import { runTable } from '../run-table.ts';
@@ -24,7 +30,7 @@ import { throwUsageErrors } from '../usage-error.ts';
 const FORMAT = 'pinfold-run/1';
 
 /** The command's flags, read. */
-interface RunFlags {
+interface RunFlags extends AlgorithmFlags {
   readonly kernel: string;
   readonly seed: number;
   readonly json?: boolean;
@@ -50,6 +56,9 @@ export function addRun(program: Command): void {
     .argument('<file>', 'the scenario, or - for standard input')
     .addOption(kernelOption())
     .addOption(seedOption())
+    .addOption(algorithmOption());
+  for (const option of fileOptions()) command.addOption(option);
+  command
     .option('--json', 'print the steps as JSON, in the shape of the recordings')
     .option('--trace', 'show the calls of each step, as ftrace draws a function graph')
     .option('--perfetto <file>', 'write the calls to a file that ui.perfetto.dev opens')
@@ -59,6 +68,7 @@ export function addRun(program: Command): void {
         '  pinfold run slow-start.scn\n' +
         '  pinfold run --trace --perfetto slow-start.json slow-start.scn\n' +
         '  pinfold run --kernel 6.16 --json slow-start.scn\n' +
+        '  pinfold run --file my-algorithm.ts slow-start.scn\n' +
         "  printf 'open type=v2\\ninfo\\n' | pinfold run -",
     )
     .action(run);
@@ -68,15 +78,17 @@ export function addRun(program: Command): void {
 async function run(file: string, flags: RunFlags): Promise<void> {
   const { name, script } = readScenario(file);
   const scenario = parseScenario(script, name);
-  const { done, calls } = await runTraced(scenario, flags);
+  const algorithm = await chosenAlgorithm(flags);
+  const { done, calls } = await runTraced(scenario, flags, algorithm);
+  const heading = headingOf(scenario, flags, algorithm);
   if (flags.perfetto !== undefined) {
-    writePerfetto(flags.perfetto, headingOf(scenario, flags), done.steps, calls);
+    writePerfetto(flags.perfetto, heading, done.steps, calls);
   }
   const shown = flags.trace ? calls : [];
   process.stdout.write(
     flags.json
-      ? jsonText(scenario, script, done, shown, flags)
-      : text(scenario, done, flags) + callsText(done.steps, shown),
+      ? jsonText(scenario, script, done, shown, flags, algorithm)
+      : text(heading, done, flags) + callsText(done.steps, shown),
   );
 }
 
@@ -84,12 +96,14 @@ async function run(file: string, flags: RunFlags): Promise<void> {
 async function runTraced(
   scenario: Scenario,
   { kernel, seed, trace, perfetto }: RunFlags,
+  pinAlgorithm: PinAlgorithm | null,
 ): Promise<{ done: ScenarioRun; calls: readonly StepCalls[] }> {
   const tracer = trace || perfetto !== undefined ? new CallRecorder() : null;
   const machine = new ModelMachine({
     kernel: kernelVersion(kernel),
     buddy: { seed },
     ...(tracer && { tracer }),
+    ...(pinAlgorithm && { type1: { pinAlgorithm } }),
   });
   const calls: StepCalls[] = [];
   const take = (): void => {
@@ -100,17 +114,22 @@ async function runTraced(
   return { done, calls };
 }
 
-function headingOf({ title }: Scenario, { kernel }: RunFlags): string {
-  return `Linux ${kernel}${title && `: ${title}`}`;
+function headingOf(
+  { title }: Scenario,
+  { kernel }: RunFlags,
+  algorithm: PinAlgorithm | null,
+): string {
+  const name = algorithm ? ` with ${algorithm.name}` : '';
+  return `Linux ${kernel}${name}${title && `: ${title}`}`;
 }
 
-function text(scenario: Scenario, { steps, pinsLeft }: ScenarioRun, flags: RunFlags): string {
+function text(heading: string, { steps, pinsLeft }: ScenarioRun, flags: RunFlags): string {
   const tracker = new StateTracker();
   const rows = steps.map((done) => ({ ...done, table: tracker.after(done.observation).table }));
   const left = pinsLeft === 0 ? '' : `\n${formatCount(pinsLeft)} pages are still pinned\n`;
   const why = explainRun({ steps, pinsLeft }).filter(({ errno }) => errno !== null);
   const reasons = why.map((one) => `\n${explanationText(one, flags.kernel)}`).join('');
-  return `${headingOf(scenario, flags)}\n\n${runTable(rows)}${left}${reasons}`;
+  return `${heading}\n\n${runTable(rows)}${left}${reasons}`;
 }
 
 function jsonText(
@@ -119,12 +138,14 @@ function jsonText(
   { steps, pinsLeft }: ScenarioRun,
   calls: readonly StepCalls[],
   { kernel, seed }: RunFlags,
+  algorithm: PinAlgorithm | null,
 ): string {
   const run = {
     format: FORMAT,
     scenario: basename(file).replace(/\.scn$/, ''),
     title,
     kernel,
+    ...(algorithm && { algorithm: algorithm.name }),
     seed,
     script: script.replace(/\r?\n$/, '').split(/\r?\n/),
     steps: steps.map(({ step, observation: { op, ...shown } }, index) => ({

@@ -8,7 +8,12 @@
 import { byteAddress, ModelBug, PAGE_SIZE, type Counters } from '@pinfold/base';
 import { intelVtd } from '@pinfold/iommu';
 import { MemMap, Memory, mmapMemory, MmStruct, PAGES_PER_SECTION, Task } from '@pinfold/mm';
-import { VFIO_TYPE1v2_IOMMU, VfioContainer, type KernelVersion } from '@pinfold/vfio-type1';
+import {
+  VFIO_TYPE1v2_IOMMU,
+  VfioContainer,
+  type KernelVersion,
+  type PinAlgorithm,
+} from '@pinfold/vfio-type1';
 import type { Backing } from '../backings.ts';
 import type { Layout } from '../layouts.ts';
 
@@ -21,6 +26,8 @@ const IOVA = 2 ** 20;
 export interface MemDmaMapOptions {
   /** The kernel. */
   readonly kernel: KernelVersion;
+  /** The pin algorithm; default that of the kernel. */
+  readonly pinAlgorithm?: PinAlgorithm;
   /** What the memory is. */
   readonly backing: Backing;
   /** Where its frames lie. */
@@ -38,7 +45,7 @@ export class MemDmaMap {
 
   /** @param options what is mapped, and on which kernel */
   constructor(options: MemDmaMapOptions) {
-    const { kernel, backing, layout, bytes } = options;
+    const { kernel, pinAlgorithm = kernel.type1.pinAlgorithm, backing, layout, bytes } = options;
     const npage = bytes / PAGE_SIZE;
     const placement = layout.place(VADDR, npage);
     const memmap = new MemMap([placement.memory]);
@@ -53,7 +60,10 @@ export class MemDmaMap {
     const { kind, order } = backing;
     mmapMemory(mm, { vpn: VADDR, npage, kind, order, frames: placement.frames });
     this.#task = new Task(mm, Infinity);
-    this.#container = new VfioContainer({ kernel, memory: this.#memory });
+    this.#container = new VfioContainer({
+      ...{ kernel, memory: this.#memory },
+      type1: { pinAlgorithm },
+    });
     this.#container.addGroup({ name: 'device', unit: intelVtd() });
     this.#container.setIommu(VFIO_TYPE1v2_IOMMU);
   }

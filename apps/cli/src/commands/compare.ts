@@ -1,0 +1,124 @@
+/** `pinfold compare`: the ablation table of pin algorithms. */
+import {
+  checkCompare,
+  compareAlgorithms,
+  compareText,
+  DEFAULT_BASE,
+  DEFAULT_LAYOUTS,
+  defaultAlgorithms,
+  layout,
+  layouts,
+  memoriesOf,
+  type Backing,
+  type CompareSpec,
+  type Layout,
+} from '@pinfold/bench';
+import {
+  kernelVersion,
+  kernelVersions,
+  pinAlgorithm,
+  type PinAlgorithm,
+} from '@pinfold/vfio-type1';
+import type { Command, Option } from 'commander';
+import { flag, forFlag, list } from '../flags.ts';
+import {
+  backingsOption,
+  formatOptions,
+  measureAndPrint,
+  repeatOption,
+  sizeOption,
+  type FormatFlags,
+} from '../measuring.ts';
+import { throwUsageErrors } from '../usage-error.ts';
+
+/** The release for which the large-folio series was merged. */
+const DEFAULT_KERNEL = '6.18';
+
+/** Counts need one; scattered pages take the model seconds, and time is not the result here. */
+const DEFAULT_REPEAT = 3;
+
+/** The command's flags, read. */
+interface CompareFlags extends FormatFlags {
+  readonly algorithm: readonly PinAlgorithm[];
+  readonly base: PinAlgorithm;
+  readonly backing?: readonly Backing[];
+  readonly layout?: readonly Layout[];
+  readonly size: number;
+  readonly kernel: string;
+  readonly repeat: number;
+  readonly time: boolean;
+}
+
+/**
+ * Adds the command.
+ *
+ * @param program the program
+ */
+export function addCompare(program: Command): void {
+  const command = program
+    .command('compare')
+    .summary('pin algorithms beside each other: the ablation table of a patch series')
+    .description(
+      'Maps and unmaps the same memory with several pin algorithms, patch by patch, and shows in ' +
+        'which operations they differ, the time of the model, gain and loss against a base, and ' +
+        'what small folios pay. `pinfold list algorithms` says what there is.',
+    )
+    .addOption(algorithmsOption())
+    .addOption(baseOption())
+    .addOption(backingsOption(' (default: all that suit --layout)'))
+    .addOption(layoutsOption())
+    .addOption(sizeOption())
+    .addOption(kernelOption())
+    .addOption(repeatOption(DEFAULT_REPEAT))
+    .option('--no-time', 'leave out every time: what is left is the same on every machine');
+  for (const option of formatOptions()) command.addOption(option);
+  command.action(compare);
+  throwUsageErrors(command);
+}
+
+function algorithmsOption(): Option {
+  const defaults = defaultAlgorithms();
+  return flag('--algorithm <list>', 'a comma list of pin algorithms', (text, place) =>
+    list(text, (item) => forFlag(place, item, pinAlgorithm)),
+  ).default(defaults, defaults.map(({ name }) => name).join(','));
+}
+
+function baseOption(): Option {
+  const description = 'the pin algorithm that the others are compared with';
+  return flag('--base <name>', description, (text, place) =>
+    forFlag(place, text, pinAlgorithm),
+  ).default(pinAlgorithm(DEFAULT_BASE), DEFAULT_BASE);
+}
+
+function layoutsOption(): Option {
+  const description =
+    `how the memory lies: a comma list of ${Object.keys(layouts).join(',')} ` +
+    `(default: those of ${DEFAULT_LAYOUTS.join(',')} that suit --backing)`;
+  return flag('--layout <list>', description, (text, place) =>
+    list(text, (item) => layout(item, place)),
+  );
+}
+
+function kernelOption(): Option {
+  const series = kernelVersions.map((version) => version.series).join(', ');
+  const description = `whose rules hold, but for the algorithm: ${series} or a point release`;
+  return flag('--kernel <name>', description, (text, place) => {
+    forFlag(place, text, kernelVersion);
+    return text;
+  }).default(DEFAULT_KERNEL, DEFAULT_KERNEL);
+}
+
+function compare(flags: CompareFlags): void {
+  const { algorithm: algorithms, base, size: bytes, kernel, repeat } = flags;
+  const memories = memoriesOf(
+    { backings: flags.backing, layouts: flags.layout },
+    { backings: '--backing', layouts: '--layout' },
+  );
+  const spec: CompareSpec = { algorithms, base, memories, bytes, kernel, repeat };
+  checkCompare(spec, process.availableMemory(), '--size');
+  measureAndPrint(
+    flags,
+    (host) => compareAlgorithms(spec, host),
+    (report, style) => compareText(report, style, flags.time),
+  );
+}

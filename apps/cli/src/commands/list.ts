@@ -1,0 +1,79 @@
+/** `pinfold list`: what there is to choose from, read from the registries. */
+import { backings, layouts, textStyle } from '@pinfold/bench';
+import { kernelVersions, pinAlgorithms, type KernelVersion } from '@pinfold/vfio-type1';
+import { Argument, type Command } from 'commander';
+import { oneOf } from '../flags.ts';
+import { throwUsageErrors } from '../usage-error.ts';
+
+/** Something to choose. */
+interface Entry {
+  readonly name: string;
+  /** One line on what it is. */
+  readonly summary: string;
+  /** Where it comes from. */
+  readonly source: string;
+  /** What is known to be wrong with it. */
+  readonly defects?: readonly string[];
+}
+
+/** What can be listed. */
+const lists = {
+  algorithms: (): Entry[] =>
+    pinAlgorithms.map(({ name, summary, source, defects }) => ({ name, summary, source, defects })),
+  kernels: (): Entry[] =>
+    kernelVersions.map((kernel) => ({
+      ...{ name: kernel.series, summary: kernel.summary, source: sourceOf(kernel) },
+    })),
+  backings: (): Entry[] => backings.map(({ name, summary, source }) => ({ name, summary, source })),
+  layouts: (): Entry[] =>
+    Object.values(layouts).map(({ tag, summary, source, order }) => {
+      const suited = backings.filter((backing) => backing.order === order);
+      const names = suited.map(({ name }) => name).join(' or ');
+      return { name: tag, summary: `${names}: ${summary}`, source };
+    }),
+} satisfies Readonly<Record<string, () => Entry[]>>;
+
+type ListName = keyof typeof lists;
+
+const names = Object.keys(lists) as ListName[];
+
+/**
+ * Adds the command.
+ *
+ * @param program the program
+ */
+export function addList(program: Command): void {
+  const command = program
+    .command('list')
+    .summary('say what there is: pin algorithms, kernels, backings, layouts')
+    .description(
+      'Lists what the other commands let you choose from: what each is, and where it comes from.',
+    )
+    .addArgument(
+      new Argument('<what>', `one of ${names.join(', ')}`).argParser((text) =>
+        oneOf(text, 'list', names),
+      ),
+    )
+    .option('--json', 'print it as JSON')
+    .action((what: ListName, flags: { readonly json?: boolean }) => {
+      const entries = lists[what]();
+      process.stdout.write(
+        flags.json ? `${JSON.stringify({ [what]: entries }, null, 2)}\n` : entriesText(entries),
+      );
+    });
+  throwUsageErrors(command);
+}
+
+/** The sources of a release's three tables, each once. */
+function sourceOf({ type1, mm, iommu }: KernelVersion): string {
+  const parts = [type1, mm, iommu].flatMap(({ source }) => source.split('; '));
+  return [...new Set(parts)].join('; ');
+}
+
+function entriesText(entries: readonly Entry[]): string {
+  const notes = entries.map(({ name, summary, source, defects = [] }) => {
+    const wrong = defects.map((defect) => `\nknown to be wrong: ${defect}`).join('');
+    return { label: name, text: `${summary}\nfrom: ${source}${wrong}` };
+  });
+  return textStyle(process.stdout.columns).notes(notes);
+}

@@ -1,0 +1,108 @@
+/** What the commands that measure have in common: flags, progress and the report's format. */
+import { parseSize } from '@pinfold/base';
+import {
+  backing,
+  backings,
+  markdownStyle,
+  reportJson,
+  textStyle,
+  type BenchHost,
+  type Style,
+} from '@pinfold/bench';
+import { Option } from 'commander';
+import { count, flag, list, oneOf } from './flags.ts';
+import { StatusLine } from './status-line.ts';
+
+const MAX_REPEAT = 10_000;
+
+const formats = ['text', 'markdown'] as const;
+
+/** The flags that decide how a report is written. */
+export interface FormatFlags {
+  /** For people: for a terminal, or for a mail. */
+  readonly format: (typeof formats)[number];
+  /** For programs. */
+  readonly json?: boolean;
+}
+
+/**
+ * `--size`: size of the mapping.
+ *
+ * @returns the option; default that of the published test
+ */
+export function sizeOption(): Option {
+  const option = flag('--size <size>', 'size of the mapping, such as 512M, 16G or 1T', parseSize);
+  return option.default(16 * 2 ** 30, '16G');
+}
+
+/**
+ * `--backing`: what the memory is.
+ *
+ * @param remark what --help says of it besides
+ * @returns the option, without a default
+ */
+export function backingsOption(remark = ''): Option {
+  const names = backings.map(({ name }) => name).join(',');
+  const description = `what the memory is: a comma list of ${names}${remark}`;
+  return flag('--backing <list>', description, (text, place) =>
+    list(text, (item) => backing(item, place)),
+  );
+}
+
+/**
+ * `--repeat`: repetitions.
+ *
+ * @param repeat the default
+ * @returns the option
+ */
+export function repeatOption(repeat: number): Option {
+  const description = `repetitions of map and unmap, 1 to ${MAX_REPEAT}`;
+  const option = flag('--repeat <n>', description, (text, place) => count(text, place, MAX_REPEAT));
+  return option.default(repeat);
+}
+
+/**
+ * `--format` and `--json`: how the report is written.
+ *
+ * @returns the options
+ */
+export function formatOptions(): Option[] {
+  const format = flag(
+    '--format <name>',
+    `how to print it: ${formats.join(' or ')}`,
+    (text, place) => oneOf(text, place, formats),
+  );
+  return [
+    format.default(formats[0], formats[0]),
+    new Option('--json', 'print all counters and times as JSON'),
+  ];
+}
+
+/**
+ * Runs a measurement with its progress on stderr, and prints its report.
+ *
+ * @param flags how to print it
+ * @param run the measurement
+ * @param text writes the report for people
+ */
+export function measureAndPrint<Report extends object>(
+  flags: FormatFlags,
+  run: (host: BenchHost) => Report,
+  text: (report: Report, style: Style) => string,
+): void {
+  const report = withProgress(run);
+  const style = flags.format === 'markdown' ? markdownStyle : textStyle(process.stdout.columns);
+  process.stdout.write(flags.json ? reportJson(report) : text(report, style));
+}
+
+function withProgress<Report>(run: (host: BenchHost) => Report): Report {
+  const status = new StatusLine(process.stderr);
+  try {
+    return run({
+      clock: () => performance.now(),
+      onProgress: (step) => status.show(step),
+    });
+  } finally {
+    status.clear();
+  }
+}

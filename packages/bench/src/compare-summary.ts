@@ -1,0 +1,112 @@
+/**
+ * The end of a comparison's report: gain and loss of every algorithm against the base, and the
+ * answer to what reviewers ask first, whether small folios lose.
+ */
+import { loses, type CompareRow, type SmallFolioChange } from './changes.ts';
+import type { CompareReport } from './compare.ts';
+import { layouts } from './layouts.ts';
+import { ops } from './measure.ts';
+import { isSmall, memoryName } from './memories.ts';
+import { operationWords } from './operations.ts';
+import type { Style } from './style.ts';
+import type { Column } from './table.ts';
+
+/** One algorithm on one memory. */
+interface SummaryLine {
+  readonly algorithm: string;
+  readonly rows: readonly CompareRow[];
+}
+
+/**
+ * Gain and loss against the base, and what small folios pay.
+ *
+ * @param report the comparison
+ * @param style how to write it
+ * @param times whether to show the change of model time
+ * @returns the parts of the section; none if only the base was run
+ */
+export function summary(report: CompareReport, style: Style, times: boolean): string[] {
+  const lines = report.rows
+    .filter(({ op, change }) => op === ops[0] && change)
+    .map((row): SummaryLine => {
+      const { algorithm } = row;
+      const both = report.rows.filter(
+        (other) => other.algorithm === algorithm && memoryName(other) === memoryName(row),
+      );
+      return { algorithm, rows: both };
+    });
+  if (lines.length === 0) return [];
+  const verdict = report.smallFolios.length > 0 ? [verdictColumn] : [];
+  return [
+    style.heading(`Change against ${report.base}`),
+    style.tables(
+      summaryKeys,
+      [[...changeColumns('operations'), ...verdict], times ? changeColumns('modelTime') : []],
+      lines,
+    ),
+    ...smallFolioParagraphs(report).map((text) => style.paragraph(text)),
+  ];
+}
+
+const summaryKeys: readonly Column<SummaryLine>[] = [
+  { heading: 'memory', words: true, cell: ({ rows }) => memoryName(rows[0]) },
+  { heading: 'algorithm', words: true, cell: ({ algorithm }) => algorithm },
+];
+
+const verdictColumn: Column<SummaryLine> = {
+  ...{ heading: 'small\nfolios', short: 'small folios', words: true },
+  cell: smallFolioVerdict,
+};
+
+const CHANGES = {
+  operations: { text: 'operations', short: 'ops' },
+  modelTime: { text: 'model time', short: 'model' },
+} as const;
+
+function changeColumns(kind: keyof typeof CHANGES): Column<SummaryLine>[] {
+  return ops.map((op) => ({
+    ...{ group: CHANGES[kind].text, heading: op, short: `${CHANGES[kind].short} ${op}` },
+    cell: ({ rows }) => formatChange(rows.find((row) => row.op === op)?.change?.[kind] ?? null),
+  }));
+}
+
+/** Whether small folios lose, by exact counts: which call makes more operations than before. */
+function smallFolioVerdict({ rows }: SummaryLine): string {
+  if (!isSmall({ layout: layouts[rows[0].layoutTag] })) return '';
+  const losing = rows.filter(({ change }) => loses(change));
+  return losing.length === 0 ? 'no loss' : `lose: ${losing.map(({ op }) => op).join(', ')}`;
+}
+
+/** A relative change such as `-25.0%`. */
+function formatChange(change: number | null): string {
+  if (change === null) return '';
+  const percent = (100 * change).toFixed(1);
+  return `${Number(percent) > 0 ? '+' : ''}${Number(percent) === 0 ? '0.0' : percent}%`;
+}
+
+/** In words: where small folios pay more than with the base, and for what. */
+function smallFolioParagraphs({ smallFolios, base }: CompareReport): string[] {
+  if (smallFolios.length === 0) return [];
+  const losing = smallFolios.filter((one) => one.loses);
+  if (losing.length === 0) {
+    const tags = [...new Set(smallFolios.map(({ layoutTag }) => layoutTag))].join(' and ');
+    return [`Small folios do not lose: in ${tags}, none makes more operations than ${base}.`];
+  }
+  const algorithms = new Map<string, string[]>();
+  for (const { algorithm, layoutTag, op, change, more, fewer } of losing) {
+    const where = `in ${layoutTag} on ${op}: ${formatChange(change.operations)} operations`;
+    const what = `${where}. More per page: ${perPage(more)}; less: ${perPage(fewer)}`;
+    algorithms.set(what, [...(algorithms.get(what) ?? []), algorithm]);
+  }
+  return [...algorithms].map(
+    ([what, names]) => `Small folios lose ${what}. So with ${names.join(', ')}.`,
+  );
+}
+
+/** Operations with their number per page; what is below a hundredth of one is not worth a word. */
+function perPage(changes: SmallFolioChange['more']): string {
+  const words = changes
+    .filter((change) => Math.abs(change.perPage) >= 0.005)
+    .map(({ name, perPage: n }) => `${operationWords(name)} ${n > 0 ? '+' : ''}${n.toFixed(2)}`);
+  return words.join(', ') || 'next to nothing';
+}

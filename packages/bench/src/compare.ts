@@ -1,0 +1,170 @@
+/**
+ * `pinfold compare`: pin algorithms beside each other, on the same memory and under the rules of the
+ * same kernel. The algorithms of one memory take turns; the memories come one after the other, so
+ * that only the machines of one exist at once.
+ */
+import { formatSize } from '@pinfold/base';
+import {
+  kernelVersion,
+  kernelVersions,
+  pinAlgorithm,
+  type PinAlgorithm,
+} from '@pinfold/vfio-type1';
+import { checkWholePages } from './backings.ts';
+import { changeOf, smallFolioChanges, type CompareRow, type SmallFolioChange } from './changes.ts';
+import { checkFits, checkLargest, footprint } from './footprint.ts';
+import { ops, type Op } from './measure.ts';
+import type { Memory } from './memories.ts';
+import { operations, totalOperations, type OperationName } from './operations.ts';
+import { measureCases, measuredRow, type BenchHost, type MeasuredRow } from './rows.ts';
+
+/** The algorithm that others are compared with unless another is asked for: that of 6.16. */
+export const DEFAULT_BASE = 'batched';
+
+/** The large-folio series, patch by patch: what is compared unless others are asked for. */
+export const DEFAULT_ALGORITHMS: readonly string[] = [
+  DEFAULT_BASE,
+  'series-1-compare',
+  'series-1-2',
+  'series-1-3',
+  'series-1-4',
+];
+
+/** What to compare. */
+export interface CompareSpec {
+  /** The algorithms, with or without the base; each once. */
+  readonly algorithms: readonly PinAlgorithm[];
+  /** The algorithm that the others are compared with. */
+  readonly base: PinAlgorithm;
+  /** The memories. */
+  readonly memories: readonly Memory[];
+  /** Size of the mapping: a whole number of pages of every backing. */
+  readonly bytes: number;
+  /** The kernel whose rules hold for all, except its pin algorithm: a series or a point release. */
+  readonly kernel: string;
+  /** Repetitions of map and unmap, at least 1. */
+  readonly repeat: number;
+}
+
+/** An algorithm of a comparison. */
+export interface ComparedAlgorithm {
+  /** Its name. */
+  readonly name: string;
+  /** One line on what it is. */
+  readonly summary: string;
+  /** Where it comes from. */
+  readonly source: string;
+  /** What is known to be wrong with it. */
+  readonly defects: readonly string[];
+}
+
+/** The result of a comparison. */
+export interface CompareReport {
+  /** The kernel, as it was asked for. */
+  readonly kernel: string;
+  /** Size of the mapping in bytes. */
+  readonly bytes: number;
+  /** Name of the algorithm that the others are compared with. */
+  readonly base: string;
+  /** The algorithms, the base first unless it was asked for at another place. */
+  readonly algorithms: readonly ComparedAlgorithm[];
+  /** The counters of which `operations` is the sum, by call. */
+  readonly operations: Readonly<Record<Op, readonly OperationName[]>>;
+  /** One row per memory, call and algorithm. */
+  readonly rows: readonly CompareRow[];
+  /** For 4 KiB folios: what each algorithm does more, and less, than the base. */
+  readonly smallFolios: readonly SmallFolioChange[];
+}
+
+/**
+ * The algorithms that are compared unless others are asked for.
+ *
+ * @returns the {@link DEFAULT_ALGORITHMS}
+ */
+export function defaultAlgorithms(): PinAlgorithm[] {
+  return DEFAULT_ALGORITHMS.map((name) => pinAlgorithm(name));
+}
+
+/**
+ * Checks what can be known to fail before anything is allocated. What an algorithm itself remembers
+ * of a mapping, such as a scatter list, is not in the estimate.
+ *
+ * @param spec what to compare
+ * @param availableBytes memory that the model may take, in bytes; Infinity for any
+ * @param place the flag or the place in a file that states the size, for messages
+ * @throws {InputError} when the size is no whole number of a backing's pages, or the model would
+ *   need more memory
+ */
+export function checkCompare(spec: CompareSpec, availableBytes: number, place = 'size'): void {
+  const { bytes, memories } = spec;
+  const machines = algorithmsOf(spec).length;
+  for (const { backing, layout } of memories) {
+    checkWholePages(bytes, backing, place);
+    const needed = machines * footprint(bytes, backing, layout);
+    checkFits(needed, availableBytes, `${formatSize(bytes)} of ${backing.name}`, place);
+    checkLargest(bytes, backing, place);
+  }
+}
+
+/**
+ * Compares pin algorithms by the unit test `vfio-pci-mem-dma-map`.
+ *
+ * @param spec what to compare
+ * @param host clock and progress
+ * @returns one row per memory, call and algorithm, and what small folios pay
+ * @throws {InputError} when the kernel is not modelled, or the size does not suit
+ */
+export function compareAlgorithms(spec: CompareSpec, host: BenchHost): CompareReport {
+  checkCompare(spec, Infinity);
+  const algorithms = algorithmsOf(spec);
+  const rows = spec.memories.flatMap((memory) => rowsOf(spec, algorithms, memory, host));
+  return {
+    ...{ kernel: spec.kernel, bytes: spec.bytes, base: spec.base.name },
+    algorithms: algorithms.map(({ name, summary, source, defects }) => ({
+      ...{ name, summary, source, defects },
+    })),
+    ...{ operations, rows, smallFolios: smallFolioChanges(rows, spec.base.name) },
+  };
+}
+
+/** The algorithms of a comparison, the base among them. */
+function algorithmsOf({ algorithms, base }: CompareSpec): readonly PinAlgorithm[] {
+  return algorithms.includes(base) ? algorithms : [base, ...algorithms];
+}
+
+/** The rows of one memory: by call and algorithm. */
+function rowsOf(
+  spec: CompareSpec,
+  algorithms: readonly PinAlgorithm[],
+  memory: Memory,
+  host: BenchHost,
+): CompareRow[] {
+  const kernel = kernelVersion(spec.kernel);
+  const cases = algorithms.map((pinAlgorithm) => ({
+    name: `${memory.layout.tag}, ${pinAlgorithm.name}`,
+    options: { kernel, pinAlgorithm, ...memory, bytes: spec.bytes },
+  }));
+  const measurements = measureCases(cases, spec.repeat, host);
+  const row = (op: Op, algorithm: PinAlgorithm): MeasuredRow => {
+    const i = algorithms.indexOf(algorithm);
+    return measuredRow(cases[i].options, measurements[i], op, seriesWith(algorithm));
+  };
+  return ops.flatMap((op) => {
+    const base = row(op, spec.base);
+    return algorithms.map((algorithm) => {
+      const measured = row(op, algorithm);
+      return {
+        ...{ algorithm: algorithm.name, ...measured },
+        operations: totalOperations(op, measured.counters),
+        change: algorithm === spec.base ? null : changeOf(measured, base),
+      };
+    });
+  });
+}
+
+/** The release series that have an algorithm: published figures of theirs are the algorithm's. */
+function seriesWith(algorithm: PinAlgorithm): string[] {
+  return kernelVersions
+    .filter(({ type1 }) => type1.pinAlgorithm === algorithm)
+    .map(({ series }) => series);
+}

@@ -1,0 +1,103 @@
+/** Cases and rows: what every report has in common, whatever it compares. */
+import type { CounterValues } from '@pinfold/base';
+import { median } from 'simple-statistics';
+import type { LayoutTag } from './layouts.ts';
+import { measure, type Clock, type Measurement, type Op, type OpMeasurement } from './measure.ts';
+import { publishedFigure } from './published/index.ts';
+import type { PublishedFigure } from './published/published-figure.ts';
+import { MemDmaMap, type MemDmaMapOptions } from './workloads/mem-dma-map.ts';
+
+/** What a run needs from outside. */
+export interface BenchHost {
+  /** The clock of the model time. */
+  readonly clock: Clock;
+  /** Called before every step with a few words on what it is. */
+  readonly onProgress?: (step: string) => void;
+}
+
+/** Something to be measured. */
+export interface BenchCase {
+  /** What it is called among the others: a kernel or an algorithm. */
+  readonly name: string;
+  /** What is mapped, and how. */
+  readonly options: MemDmaMapOptions;
+}
+
+/** One call of one case. */
+export interface MeasuredRow {
+  /** Name of the backing. */
+  readonly backing: string;
+  /** The layout that the row has: {@link LayoutTag}. */
+  readonly layoutTag: LayoutTag;
+  /** The call. */
+  readonly op: Op;
+  /** Size of the mapping in bytes. */
+  readonly bytes: number;
+  /** Time that the model took, in milliseconds: never that of a kernel. */
+  readonly modelMs: OpMeasurement['modelMs'];
+  /** Milliseconds of every repetition; the first ones of all rows were made in turn, and so on. */
+  readonly repetitionMs: readonly number[];
+  /**
+   * All counters, of one operation. Every repetition counts the same; only `dirtyLocks`,
+   * `iommuTableAllocs` and `iommuTableFrees` may be larger in the first one, when pages are clean
+   * and page tables absent. These are those of the last repetition.
+   */
+  readonly counters: CounterValues;
+  /** Seconds that a real kernel took, if published for this size and memory. */
+  readonly published: PublishedFigure | null;
+}
+
+/**
+ * Measures cases side by side: all machines exist at once, and take turns.
+ *
+ * @param cases the cases
+ * @param repeat repetitions of map and unmap, at least 1
+ * @param host clock and progress
+ * @returns what was measured, in the order of the cases
+ */
+export function measureCases(
+  cases: readonly BenchCase[],
+  repeat: number,
+  { clock, onProgress }: BenchHost,
+): Measurement[] {
+  const workloads = cases.map(({ name, options }) => {
+    onProgress?.(`${options.backing.name}, ${name}: populating memory`);
+    return new MemDmaMap(options);
+  });
+  const onRound = (round: number): void => onProgress?.(`repetition ${round + 1} of ${repeat}`);
+  return measure(workloads, { repeat, clock, onRound });
+}
+
+/**
+ * The row of one call.
+ *
+ * @param options what was mapped
+ * @param measurement what was measured of it
+ * @param op the call
+ * @param series release series whose published figures it may stand beside, first the best
+ * @returns the row
+ */
+export function measuredRow(
+  { backing: { name: backing }, layout: { tag: layoutTag }, bytes }: MemDmaMapOptions,
+  measurement: Measurement,
+  op: Op,
+  series: readonly string[],
+): MeasuredRow {
+  const figures = series.flatMap(
+    (one) => publishedFigure({ series: one, backing, layout: layoutTag, bytes, op }) ?? [],
+  );
+  return { backing, layoutTag, op, bytes, ...measurement[op], published: figures[0] ?? null };
+}
+
+/**
+ * How long one row took compared with another: repetition by repetition, because the machine's speed
+ * drifts; of these the median.
+ *
+ * @param times times of the row
+ * @param base times of the other, made in the same turns
+ * @returns the ratio; null without times, or where one of them is 0
+ */
+export function medianRatio(times: readonly number[], base: readonly number[]): number | null {
+  const ratios = times.map((time, i) => time / base[i]);
+  return ratios.length > 0 && ratios.every(Number.isFinite) ? median(ratios) : null;
+}
