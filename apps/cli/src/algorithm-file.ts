@@ -119,7 +119,7 @@ function checkSyntax({ name, text }: SourceFile): string {
 
 /** The code with blanks in place of its types, so that all places stay. */
 function withoutTypes(text: string): string {
-  const { emitWarning } = process;
+  const emitWarning = process.emitWarning.bind(process);
   // It warns on stderr that it may change some day.
   process.emitWarning = () => undefined;
   try {

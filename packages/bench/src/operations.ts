@@ -2,7 +2,7 @@
  * Which counters are operations that reports show and compare, with the headings of their columns.
  * A counter that is a part of another, or that always equals another, is not among them.
  */
-import type { CounterName, CounterValues } from '@pinfold/base';
+import type { CounterValues } from '@pinfold/base';
 import { sum } from 'simple-statistics';
 import type { Op } from './measure.ts';
 
@@ -40,7 +40,7 @@ const HEADINGS = {
   unpinCalls: { text: 'unpin\ncalls', short: 'unpins' },
   putCalls: { text: 'folio\nputs', short: 'puts' },
   putAtomics: { text: 'put\natomics', short: 'put atm' },
-} as const satisfies Partial<Record<CounterName, Headings>>;
+} as const;
 
 /** A counter that reports show as an operation. */
 export type OperationName = keyof typeof HEADINGS;

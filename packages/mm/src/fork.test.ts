@@ -110,6 +110,19 @@ describe('the child of a fork', () => {
     expect(framesAt(fork(mm), BASE, 4)).toEqual(framesAt(mm, BASE, 4));
   });
 
+  test.each([
+    ['before', 0, 1],
+    ['behind', 1, 0],
+  ])('gets the entries of an area that was joined to one with pages, %s it', (_, own, other) => {
+    const { mm } = bootFaulting(NO_THP);
+    map(mm, BASE + own, 1, anonymousMemory);
+    touchPage(mm, BASE + own, true);
+    map(mm, BASE + other, 1, anonymousMemory);
+    touchPage(mm, BASE + other, false);
+    expect([...mm.vmas]).toHaveLength(1);
+    expect(framesAt(fork(mm), BASE + other, 1)).toEqual([1]);
+  });
+
   test('has the huge zero page', () => {
     const { mm } = bootFaulting();
     map(mm, BASE, 512, anonymousMemory);

@@ -59,6 +59,7 @@ export { HugetlbMemory } from './hugetlb.ts';
 export { addHugetlbPins, pageHuge, subHugetlbPins } from './hugetlb-pins.ts';
 export { MappedFile, type FileKind } from './page-cache.ts';
 export { PciBar } from './pci-bar.ts';
+export { placeAnonymous } from './place-anonymous.ts';
 export { migrateForLongterm } from './migrate.ts';
 export { BuddyAllocator, MAX_PAGE_ORDER, type BuddyOptions, type ZoneName } from './page-alloc.ts';
 export { walkSmaps } from './smaps.ts';

@@ -163,6 +163,24 @@ export class MappedFile implements VmOperations {
   }
 
   /**
+   * Puts a folio at given frames into the cache, as if the file had been read there.
+   *
+   * @param memory the machine's memory
+   * @param pgoff page of the file that its first page holds
+   * @param pfn its first frame, aligned to the order
+   * @param order its order
+   * @throws {InputError} when the frames are no free memory
+   * @throws {ModelBug} for a file of hugetlbfs, whose pages come from a pool
+   */
+  place(memory: Memory, pgoff: number, pfn: Pfn, order: number): void {
+    if (this.kind === 'hugetlbfs') throw new ModelBug('a huge page comes from its pool');
+    const npage = pagesOf(order);
+    memory.memmap.allocFolio(pfn, order, CACHE_FLAGS[this.kind]);
+    this.#folios.set(pfn, { pgoff, npage });
+    for (let i = 0; i < npage; i++) this.#cache.set(pgoff + i, pfn + i);
+  }
+
+  /**
    * The file goes: its cache lets go of the folios, and of reservations that were not used.
    *
    * @param memory the machine's memory

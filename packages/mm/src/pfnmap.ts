@@ -28,12 +28,7 @@ export interface FollowPfnmap {
  * @returns the entry; or -EINVAL if the VMA is no VM_IO or VM_PFNMAP, or the page is not present
  * @source mm/memory.c follow_pfnmap_start, 6.16
  */
-export function followPfnmap(
-  mm: MmStruct,
-  vma: Vma,
-  vpn: Vpn,
-  offset = 0,
-): FollowPfnmap | number {
+export function followPfnmap(mm: MmStruct, vma: Vma, vpn: Vpn, offset = 0): FollowPfnmap | number {
   const { tracer } = mm.memory.counters;
   mm.memory.counters.add(Slot.pfnmapFollows, 1);
   tracer?.enter('follow_pfnmap_start', vpn, offset);

@@ -9,6 +9,7 @@ import {
   type Expression,
   type Regions,
 } from './expression.ts';
+import type { FrameExtent } from './placed-frames.ts';
 
 /** A value that was read; what it is may depend on where regions lie. */
 export interface ReadValue<Value> {
@@ -73,7 +74,10 @@ export const flag: ArgumentKind<boolean> = {
 /** Access that a device wants: letters of r (1) and w (2), or any signed number. */
 export const access: ArgumentKind<number> = {
   read: (written, place) => {
-    if (!/^[rw]+$/.test(written)) return signed.read(written, place);
+    if (/^-?\d/.test(written)) return signed.read(written, place);
+    if (!/^[rw]+$/.test(written)) {
+      throw new InputError(place, 'letters of r and w, or a number', `'${written}'`);
+    }
     return constant((written.includes('r') ? 1 : 0) | (written.includes('w') ? 2 : 0));
   },
 };
@@ -107,6 +111,26 @@ function listOf<Value>(kind: ArgumentKind<Value>): ArgumentKind<readonly Value[]
       };
     },
   };
+}
+
+/** A comma list of frames, `PFN[xN][:ORDER]`: N pages, 1 unless told, of folios of an order. */
+export const extents: ArgumentKind<readonly FrameExtent[]> = {
+  read: (written, place) => constant(written.split(',').map((item) => readExtent(item, place))),
+};
+
+/** No frame has a larger number. */
+const MAX_PFN = 2 ** 40;
+/** Order of the largest folio: 1 GiB. */
+const MAX_ORDER = 18;
+
+function readExtent(item: string, place: string): FrameExtent {
+  const [, pfn, npage = '1', order = '0'] =
+    /^(0x[0-9a-f]+|[0-9]+)(?:x([0-9]{1,7}))?(?::([0-9]{1,2}))?$/i.exec(item) ?? [];
+  const extent = { pfn: Number(pfn), npage: Number(npage), order: Number(order) };
+  if (pfn !== undefined && extent.pfn + extent.npage <= MAX_PFN && extent.npage > 0) {
+    if (extent.order <= MAX_ORDER) return extent;
+  }
+  throw new InputError(place, 'frames as PFN[xN][:ORDER]', `'${item}'`);
 }
 
 /** Any text without spaces, at least one character. */

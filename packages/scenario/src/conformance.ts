@@ -171,8 +171,7 @@ class PassVerification {
       if ('op' in shown) {
         this.#notified += shown.notify_total ?? 0;
         this.#compare(index, recorded, tracker.after(shown));
-      }
-      else this.#addStopped(index, recorded, (stop = shown));
+      } else this.#addStopped(index, recorded, (stop = shown));
     }
     await this.#end(recordedMachine, runner, stop);
     return this.#results;
@@ -215,17 +214,11 @@ class PassVerification {
     const broke =
       this.#pass.broken === undefined ? undefined : { skipped: 'the recorded process died' };
     const ended = stop ?? broke ?? (await attempt(() => recordedMachine.machine.exit()));
-    const result =
-      typeof ended === 'number' ? comparePinsLeft(this.#pass, ended) : outcome(ended);
+    const result = typeof ended === 'number' ? comparePinsLeft(this.#pass, ended) : outcome(ended);
     this.#add(index, END_OF_PROCESS, 'state', result);
   }
 
-  #add(
-    step: number,
-    line: string,
-    level: string,
-    result: Outcome,
-  ): void {
+  #add(step: number, line: string, level: string, result: Outcome): void {
     this.#results.push({ step, line, level, ...result });
   }
 }

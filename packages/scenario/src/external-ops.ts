@@ -39,10 +39,13 @@ export const externalEntries: Readonly<Record<string, Entry>> = {
   })),
   unset: op(dev, ({ dev = DEV }) => ({ op: 'unset', dev })),
   closedev: op({ dev: needed(text) }, (values) => ({ op: 'closedev', ...values })),
-  pin: op(
-    { ...pages, prot: optional(access), ...call, null: optional(flag) },
-    (values) => ({ op: 'pin', ...call1, prot: RW, null: false, ...values }),
-  ),
+  pin: op({ ...pages, prot: optional(access), ...call, null: optional(flag) }, (values) => ({
+    op: 'pin',
+    ...call1,
+    prot: RW,
+    null: false,
+    ...values,
+  })),
   unpin: op({ ...pages, ...call }, (values) => ({ op: 'unpin', ...call1, ...values })),
   pinlist: op({ iovas: needed(addresses), ...dev, prot: optional(access) }, (values) => ({
     ...{ op: 'pinlist', dev: DEV, prot: RW, ...values },

@@ -3,7 +3,15 @@
  *
  * @source recordings README, "Scenario language"
  */
-import { Errno, InputError, mulberry32, PAGE_SIZE, pageNumber, shuffle, type Vpn } from '@pinfold/base';
+import {
+  Errno,
+  InputError,
+  mulberry32,
+  PAGE_SIZE,
+  pageNumber,
+  shuffle,
+  type Vpn,
+} from '@pinfold/base';
 import {
   adviseCollapse,
   adviseDontneed,
@@ -30,6 +38,7 @@ import {
 } from '@pinfold/mm';
 import { RegionAddresses } from './addresses.ts';
 import type { MmapOperation, TouchOperation } from './operation.ts';
+import { PlacedMemory } from './placed-memory.ts';
 import { SysfsBar } from './sysfs-bar.ts';
 
 /** A named region of memory. */
@@ -88,6 +97,7 @@ export class GuestProcess {
   readonly #files = new Map<string, MappedFile>();
   readonly #memfds: MappedFile[] = [];
   readonly #children: MmStruct[] = [];
+  #placed: PlacedMemory | null = null;
 
   /** @param task the process */
   constructor(task: Task) {
@@ -126,6 +136,10 @@ export class GuestProcess {
     if (ret !== 0) return { ret, region: null };
     const region = { vpn, npage, file: ops instanceof MappedFile ? ops : null };
     this.regions.set(operation.name, region);
+    if (operation.frames !== undefined || operation.copies !== undefined) {
+      this.#placed ??= new PlacedMemory(this.task.mm);
+      this.#placed.populate(operation, region, call.pgoff);
+    }
     return { ret: this.#afterMmap(operation, region), region };
   }
 
@@ -279,9 +293,13 @@ export class GuestProcess {
     }
     const resource = kind === 'file' ? bars.resourceAt(operation.path ?? '') : undefined;
     if (resource) return npage <= resource.npage ? new SysfsBar(resource) : -Errno.EINVAL;
-    if (kind === 'anon') return flags.includes('shared') ? this.#memfd(npage, 0) : anonymousMemory;
+    if (kind === 'anon') {
+      return flags.includes('shared') ? this.#sharedAnonymous(npage, 0) : anonymousMemory;
+    }
     if (kind === 'huge2m' || kind === 'huge1g') {
-      return flags.includes('shared') ? this.#memfd(npage, order) : new HugetlbMemory(order);
+      return flags.includes('shared')
+        ? this.#sharedAnonymous(npage, order)
+        : new HugetlbMemory(order);
     }
     const length = pageNumber((operation.fsize ?? operation.size) + (operation.off ?? 0n) + 4095n);
     const file =
@@ -298,6 +316,13 @@ export class GuestProcess {
   #memfd(npage: number, order: number): MappedFile {
     const file = new MappedFile(order > 0 ? 'hugetlbfs' : 'shmem', npage, order);
     this.#memfds.push(file);
+    return file;
+  }
+
+  /** Shared anonymous memory: a file that nobody holds, which goes with its last mapping. */
+  #sharedAnonymous(npage: number, order: number): MappedFile {
+    const file = this.#memfd(npage, order);
+    file.held = false;
     return file;
   }
 

@@ -391,7 +391,8 @@ export class InvariantAudit {
       ({ start, last }) => start <= iovaPn && iovaPn + npage - 1 <= last,
     );
     // Addresses matter to an IOMMU only.
-    if (!usable && seen.iommuMapped) this.#fail('a mapping lies in usable addresses', `at ${iovaPn}+${npage}`);
+    if (!usable && seen.iommuMapped)
+      this.#fail('a mapping lies in usable addresses', `at ${iovaPn}+${npage}`);
     this.#checkOwner(seen, remapped);
   }
 
@@ -487,7 +488,8 @@ export class InvariantAudit {
     if (known?.iommuMapped === dma.iommuMapped) return known;
     const seen = readDma(dma);
     this.#seen.set(dma, seen);
-    if (seen.iommuMapped && !isWhole(seen)) this.#fail('all pages of a new mapping are there', `at ${dma.iovaPn}`);
+    if (seen.iommuMapped && !isWhole(seen))
+      this.#fail('all pages of a new mapping are there', `at ${dma.iovaPn}`);
     return seen;
   }
 }

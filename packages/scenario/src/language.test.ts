@@ -66,19 +66,36 @@ describe('operations', () => {
         ...{ from: 'kthread', null: false, forget: true },
       },
     ],
-    ['pin iova=0 prot=w null=1', { op: 'pin', iova: 0n, n: 1, prot: 2, times: 1, null: true }],
-    ['pin iova=0 prot=0', { op: 'pin', prot: 0, from: 'process' }],
-    ['unpin iova=4K n=2P', { op: 'unpin', dev: 'ext0', iova: 4096n, n: 8192, times: 1 }],
-    ['pinlist iovas=4K,A', { op: 'pinlist', iovas: [4096n, 0x10_0000_0000n], prot: 3 }],
-    ['unpinlist iovas=1 dev=ext1', { op: 'unpinlist', iovas: [1n], dev: 'ext1' }],
+    [
+      'pin iova=0 dev=ext1 prot=w null=1',
+      {
+        ...{ op: 'pin', dev: 'ext1', iova: 0n, n: 1, prot: 2, times: 1 },
+        ...{ from: 'process', null: true, forget: false },
+      },
+    ],
+    [
+      'unpin iova=4K n=2P',
+      {
+        ...{ op: 'unpin', dev: 'ext0', iova: 4096n, n: 8192, times: 1 },
+        ...{ from: 'process', forget: false },
+      },
+    ],
+    [
+      'pinlist iovas=4K,A prot=0',
+      { op: 'pinlist', dev: 'ext0', iovas: [4096n, 0x10_0000_0000n], prot: 0 },
+    ],
+    ['unpinlist iovas=1 dev=ext1', { op: 'unpinlist', dev: 'ext1', iovas: [1n] }],
     [
       'dmarw iova=4K len=16 write=1 from=child',
-      { op: 'dmarw', iova: 4096n, len: 16, write: true, byte: 0x41, from: 'child', null: false },
+      {
+        ...{ op: 'dmarw', dev: 'ext0', iova: 4096n, len: 16, write: true, byte: 0x41 },
+        ...{ from: 'child', null: false },
+      },
     ],
     ['extmode keep=1', { op: 'extmode', dev: 'ext0', unmap: 'all', k: 0, keep: true }],
-    ['extmode unmap=skip k=3', { op: 'extmode', unmap: 'skip', k: 3, keep: false }],
+    ['extmode unmap=skip k=3', { op: 'extmode', dev: 'ext0', unmap: 'skip', k: 3, keep: false }],
     ['poke va=A size=4K byte=7', { op: 'poke', va: 0x10_0000_0000n, size: 4096n, byte: 7 }],
-    ['peek va=A size=16', { op: 'peek', size: 16n }],
+    ['peek va=A size=16', { op: 'peek', va: 0x10_0000_0000n, size: 16n }],
     ['pcicmd dev=ivsh16 val=6', { op: 'pcicmd', dev: 'ivsh16', val: 6 }],
     [
       'mmap name=B kind=anon size=2M',
@@ -193,7 +210,7 @@ describe('what is wrong', () => {
     ],
     ['pin iova=0 n=2147483648', ': n', 'a value from 0 to 0x7fffffff, got'],
     ['pin iova=0 n=-2147483649', ': n', 'a value from 0 to 0x80000000, got'],
-    ['pin iova=0 prot=x', ': prot', `${TERM}, got`],
+    ['pin iova=0 prot=x', ': prot', "letters of r and w, or a number, got 'x'"],
     ['dmarw iova=0 len=1 write=2', ': write', "one of 0, 1, got '2'"],
     ['map iova=0 va=0 size=1 flags=x', ': flags', "rw, r, w, vaddr or a number, got 'x'"],
     ['map iova=0 va=0 size=1 flags=', ': flags', "rw, r, w, vaddr or a number, got ''"],
@@ -256,17 +273,17 @@ describe('what is wrong', () => {
 });
 
 describe('an op that is not modelled', () => {
-  it.each([
-    'bench va=A iova=4G size=4M reps=15 warm=2',
-    'ioas_map whatever=1',
-  ])('is read, and refused when it is to be done: %s', (line) => {
-    const step = parseScenario(`${A}\n${line}`, 'x.scn').steps[1];
-    const op = line.split(' ')[0];
-    expect(step).toMatchObject({ op, modelled: false });
-    expect(() => step.evaluate(new Map())).toThrow(
-      new InputError('x.scn:2', 'an op that is modelled', `${op}, which is not modelled yet`),
-    );
-  });
+  it.each(['bench va=A iova=4G size=4M reps=15 warm=2', 'ioas_map whatever=1'])(
+    'is read, and refused when it is to be done: %s',
+    (line) => {
+      const step = parseScenario(`${A}\n${line}`, 'x.scn').steps[1];
+      const op = line.split(' ')[0];
+      expect(step).toMatchObject({ op, modelled: false });
+      expect(() => step.evaluate(new Map())).toThrow(
+        new InputError('x.scn:2', 'an op that is modelled', `${op}, which is not modelled yet`),
+      );
+    },
+  );
 
   it('has its own arguments', () => {
     expect(() => parseScenario('bench va=0 iova=0', 'x.scn')).toThrow(

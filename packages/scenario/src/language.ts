@@ -4,6 +4,7 @@
  * @source recordings README, "Scenario language"
  */
 import { InputError } from '@pinfold/base';
+import { readMachineLine, type MachineLine } from './machine-line.ts';
 import type { ReadOp } from './op-entry.ts';
 import { ops } from './ops.ts';
 import type { Operation } from './operation.ts';
@@ -40,6 +41,13 @@ export interface Scenario {
   readonly title: string;
   /** Whether layouts and page tables are of interest: false with `#nolayout`. */
   readonly layout: boolean;
+  /** What its `machine` line says of the machine; pinfold's own. */
+  readonly machine: MachineLine;
+  /**
+   * What its `audit` line asks for: whether the steps keep every rule is looked at after each, and
+   * they are compared with another pin algorithm; null without the line. Pinfold's own.
+   */
+  readonly audit: { readonly against: string } | null;
   /** Its steps. */
   readonly steps: readonly Step[];
 }
@@ -57,6 +65,8 @@ export function parseScenario(script: string | readonly string[], file: string):
   const mapped = mmapLines(lines);
   const steps: Step[] = [];
   let title: string | undefined;
+  let machine: MachineLine | undefined;
+  let audit: Scenario['audit'] = null;
   lines.forEach((line, index) => {
     const place = `${file}:${index + 1}`;
     const [op = '', ...words] = wordsOf(line);
@@ -64,6 +74,15 @@ export function parseScenario(script: string | readonly string[], file: string):
     if (op === 'title') {
       if (title !== undefined) throw new InputError(place, 'one title', 'a second');
       title = words.join(' ');
+      return;
+    }
+    if (op === 'machine') {
+      if (machine) throw new InputError(place, 'one machine', 'a second');
+      machine = readMachineLine(words, place);
+      return;
+    }
+    if (op === 'audit') {
+      audit = readAudit(words, place);
       return;
     }
     const step = parseStep(op, words, index + 1, place);
@@ -76,7 +95,14 @@ export function parseScenario(script: string | readonly string[], file: string):
     steps.push(step);
   });
   const layout = !lines.some((line) => line.includes('#nolayout'));
-  return { file, title: title ?? '', layout, steps };
+  return { file, title: title ?? '', layout, machine: machine ?? {}, audit, steps };
+}
+
+/** The algorithm that an `audit` line names. */
+function readAudit(words: readonly string[], place: string): { readonly against: string } {
+  const [, against] = /^against=(\S+)$/.exec(words.join(' ')) ?? [];
+  if (against !== undefined) return { against };
+  throw new InputError(place, 'audit against=ALGORITHM', `'${words.join(' ')}'`);
 }
 
 /** The words of a line up to a comment, which begins with a `#` at the start of a word. */

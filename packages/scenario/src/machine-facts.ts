@@ -5,7 +5,13 @@
  * @source recordings README, "The guest"
  */
 import { InputError, pageNumber, parseSize, type Pfn } from '@pinfold/base';
-import { THP_DEFAULTS, type MemoryRange, type ThpEnabled, type ThpSettings } from '@pinfold/mm';
+import {
+  THP_DEFAULTS,
+  type MemoryModel,
+  type MemoryRange,
+  type ThpEnabled,
+  type ThpSettings,
+} from '@pinfold/mm';
 import { DEFAULT_MODULE_PARAMS, type ModuleParams } from '@pinfold/vfio-type1';
 import type { Recording } from './recording.ts';
 
@@ -31,6 +37,8 @@ export interface HugepageCounts {
 export interface MachineFacts {
   /** Physical memory. */
   readonly memory: readonly MemoryRange[];
+  /** How the kernel finds a `struct page`; default: in one virtual array. */
+  readonly memoryModel?: MemoryModel;
   /** Input address width of the IOMMU in bits. */
   readonly awBits: number;
   /** BARs of each device by its alias; every device is alone in its group. */

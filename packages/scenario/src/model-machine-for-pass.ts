@@ -87,7 +87,9 @@ function mappedFiles({ steps }: RecordedPass): MappedRegion[] {
     const [name, of] = [argument('name'), argument('of')];
     const file = files.get(of) ?? (argument('path') || name);
     files.set(name, file);
-    const pgoff = pageNumber(evaluate(parseExpression(argument('off') || '0', line), NO_REGIONS, line));
+    const pgoff = pageNumber(
+      evaluate(parseExpression(argument('off') || '0', line), NO_REGIONS, line),
+    );
     return [{ vpn: pageNumber(BigInt(va)), pgoff, file }];
   });
 }

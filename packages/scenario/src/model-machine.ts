@@ -57,6 +57,7 @@ import type {
   Observation,
 } from './observation.ts';
 import type { Operation } from './operation.ts';
+import { armFault, type StepFault } from './step-faults.ts';
 import { writeSysfs, type WritableParams } from './sysfs.ts';
 
 /** What a {@link ModelMachine} is made of. */
@@ -82,7 +83,7 @@ export interface ModelMachineOptions {
 }
 
 /** What an operation returned, before the state after it is read. */
-interface Done extends Partial<Observation> {
+export interface Done extends Partial<Observation> {
   /** 0, or a negative errno. */
   readonly code: number;
 }
@@ -111,6 +112,8 @@ export class ModelMachine implements Machine {
   #died: Observation | undefined;
   #layouts = new Map<string, readonly LayoutExtent[]>();
   #table = '';
+  /** What fails in the next step. */
+  #fault: StepFault | null = null;
 
   /**
    * @param options kernel, facts and frames
@@ -120,7 +123,8 @@ export class ModelMachine implements Machine {
     const facts: MachineFacts = { ...DEFAULT_FACTS, ...options.facts };
     this.#options = options;
     this.#facts = facts;
-    this.#memory = new Memory(new MemMap(facts.memory), options.kernel.mm);
+    const memmap = new MemMap(facts.memory, facts.memoryModel);
+    this.#memory = new Memory(memmap, options.kernel.mm);
     this.#memory.frames = options.frames ?? buddyAllocator(facts, options.buddy);
     this.#memory.tracer = options.tracer ?? null;
     this.#memory.zeroPfn = facts.zeroPfn;
@@ -175,9 +179,32 @@ export class ModelMachine implements Machine {
   }
 
   exit(): Promise<number> {
+    return Promise.resolve(this.end());
+  }
+
+  /**
+   * Does one operation without looking at what it has led to.
+   *
+   * @param operation the operation
+   * @returns what it returned, and what a call of it showed by itself
+   * @throws {InputError} when the machine cannot do it at all
+   * @throws {KernelBug} when the kernel dies of it
+   */
+  apply(operation: Operation): Done {
+    const done = this.#attempt(operation);
+    this.#driver.takeNotifications();
+    return done;
+  }
+
+  /**
+   * Ends the process, as {@link exit} does.
+   *
+   * @returns pins that are left in the machine, in pages
+   */
+  end(): number {
     this.#closeAll();
     this.#process.exit();
-    return Promise.resolve(this.#memory.vmstat.pinsHeld);
+    return this.#memory.vmstat.pinsHeld;
   }
 
   /**
@@ -199,12 +226,16 @@ export class ModelMachine implements Machine {
 
   /** What a VFIO call throws is what the kernel returns. */
   #attempt(operation: Operation): Done {
+    const undo = this.#fault && armFault(this.#fault, this.#memory, this.inspect().containers);
+    this.#fault = null;
     try {
       return this.#do(operation);
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       const shown = operation.op === 'open' ? this.#extensions() : {};
       return { code: -error.errno, failure: failureOf(error.at, error.detail), ...shown };
+    } finally {
+      undo?.();
     }
   }
 
@@ -260,6 +291,9 @@ export class ModelMachine implements Machine {
         return { code: this.#process.fork(this.#options.childFrames ?? null) };
       case 'reap':
         return { code: this.#process.reap() };
+      case 'fail':
+        this.#fault = { what: operation.what, n: operation.n };
+        return { code: 0 };
     }
   }
 
@@ -352,7 +386,9 @@ export class ModelMachine implements Machine {
           size: hex(BigInt(region.npage) << 12n),
         };
         const bar =
-          operation.kind === 'bar' ? this.#devices.barOf(operation.dev ?? '', operation.bar ?? 0) : 0;
+          operation.kind === 'bar'
+            ? this.#devices.barOf(operation.dev ?? '', operation.bar ?? 0)
+            : 0;
         const phys = typeof bar === 'number' ? {} : { bar_phys: hex(BigInt(bar.pfn) << 12n) };
         return { code: ret, ...place, ...phys };
       }

@@ -5,6 +5,8 @@
  * @source recordings README, "Scenario language"
  */
 import type { ExternalOperation } from './external-operations.ts';
+import type { FrameExtent } from './placed-frames.ts';
+import type { StepFault } from './step-faults.ts';
 
 /** IOMMU type of `open`: type1, type1 v2, or the nesting type. */
 export type IommuType = 'v1' | 'v2' | 'nesting';
@@ -45,6 +47,16 @@ export interface MmapOperation {
   readonly dev?: string;
   /** Number of the BAR. */
   readonly bar?: number;
+  /** Frames of its pages, or of the file's: the memory is there then. Pinfold's own. */
+  readonly frames?: readonly FrameExtent[];
+  /** Frame of a copy of its first page; copies of the others follow. Pinfold's own. */
+  readonly copies?: number;
+}
+
+/** `fail`: a call of the next step fails. Pinfold's own. */
+export interface FailOperation extends StepFault {
+  /** The operation. */
+  readonly op: 'fail';
 }
 
 /** `touch`: one access per stride. */
@@ -80,6 +92,7 @@ export type Operation =
   | { readonly op: 'setiommu'; readonly type: number }
   | { readonly op: 'addgroup' | 'delgroup' | 'device'; readonly dev: string }
   | { readonly op: 'pcicmd'; readonly dev: string; readonly val: number }
+  | FailOperation
   | MmapOperation
   | TouchOperation
   | { readonly op: 'munmap' | 'mlock' | 'munlock'; readonly va: bigint; readonly size: bigint }

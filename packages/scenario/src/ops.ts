@@ -7,6 +7,7 @@
 import { InputError } from '@pinfold/base';
 import {
   bytes,
+  extents,
   flagBits,
   newRegion,
   number,
@@ -22,6 +23,7 @@ import { needed, optional } from './argument.ts';
 import { externalEntries } from './external-ops.ts';
 import { notModelledEntries } from './not-modelled-ops.ts';
 import { op, plain, type Entry, type Op } from './op-entry.ts';
+import { FAULT_KINDS } from './step-faults.ts';
 
 /** Size of struct vfio_iommu_type1_dma_map. */
 const MAP_ARGSZ = 32;
@@ -69,6 +71,7 @@ const mmap = op(
     ...{ addr: optional(bytes), prot: optional(prot), flags: optional(wordList(...mmapFlags)) },
     ...{ advise: optional(word('huge', 'nohuge')), of: optional(region), path: optional(text) },
     ...{ fsize: optional(bytes), off: optional(bytes), dev: optional(text), bar: optional(number) },
+    ...{ frames: optional(extents), copies: optional(number) },
   },
   (values) => ({ op: 'mmap', prot: 'rw', flags: [], ...values }),
   (written, place) => {
@@ -164,6 +167,9 @@ const entries: Readonly<Record<string, Entry>> = {
       argsz: argsz ?? (flags & DIRTY_GET_BITMAP ? DIRTY_ARGSZ.get : DIRTY_ARGSZ.plain),
     }),
   ),
+  fail: op({ what: needed(word(...FAULT_KINDS)), n: optional(number) }, ({ n = 1, what }) => ({
+    ...{ op: 'fail', what, n },
+  })),
   info: plain('info'),
   memlock: op({ bytes: needed(bytes) }, (values) => ({ op: 'memlock', ...values })),
   dropcap: plain('dropcap'),
@@ -172,5 +178,8 @@ const entries: Readonly<Record<string, Entry>> = {
 
 /** All ops, by name. */
 export const ops: ReadonlyMap<string, Op> = new Map(
-  Object.entries({ ...entries, ...externalEntries, ...notModelledEntries }).map(([name, entry]) => [name, entry(name)]),
+  Object.entries({ ...entries, ...externalEntries, ...notModelledEntries }).map(([name, entry]) => [
+    name,
+    entry(name),
+  ]),
 );

@@ -117,8 +117,5 @@ export async function runScenario(
 
 /** Pins that steps have taken and not dropped. */
 function pinsOf(steps: readonly DoneStep[]): number {
-  return steps.reduce(
-    (sum, { observation: { pins } }) => sum + pins.acquired - pins.released,
-    0,
-  );
+  return steps.reduce((sum, { observation: { pins } }) => sum + pins.acquired - pins.released, 0);
 }

@@ -34,7 +34,8 @@ it('hands every page out once, hardly any next to the one before', () => {
 
 it('hands out all there are, and then none', () => {
   const pfns = take(new ScatteredFrames(inOrder(10)), 12);
-  expect([...pfns].sort((a, b) => a - b)).toEqual([-1, -1, ...Array(10).keys().map((i) => 100 + i)]);
+  const all = Array.from({ length: 10 }, (_, i) => 100 + i);
+  expect([...pfns].sort((a, b) => a - b)).toEqual([-1, -1, ...all]);
 });
 
 it('leaves large folios as they come', () => {

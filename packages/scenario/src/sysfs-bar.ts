@@ -4,7 +4,15 @@
  *
  * @source drivers/pci/mmap.c pci_mmap_resource_range, mm/memory.c remap_pfn_range, 6.16
  */
-import { PTE, VM, VM_FAULT, type MmStruct, type PciBar, type Vma, type VmOperations } from '@pinfold/mm';
+import {
+  PTE,
+  VM,
+  VM_FAULT,
+  type MmStruct,
+  type PciBar,
+  type Vma,
+  type VmOperations,
+} from '@pinfold/mm';
 
 /** Aliases of the devices by their PCI addresses. */
 const ALIASES: Readonly<Record<string, string>> = {

@@ -1,4 +1,5 @@
 /** `pinfold compare`: the ablation table of pin algorithms. */
+import { InputError } from '@pinfold/base';
 import {
   checkCompare,
   compareAlgorithms,
@@ -20,6 +21,7 @@ import {
   type PinAlgorithm,
 } from '@pinfold/vfio-type1';
 import type { Command, Option } from 'commander';
+import { chosenAlgorithm, fileOptions } from '../algorithm-flags.ts';
 import { flag, forFlag, list } from '../flags.ts';
 import {
   backingsOption,
@@ -40,6 +42,8 @@ const DEFAULT_REPEAT = 3;
 /** The command's flags, read. */
 interface CompareFlags extends FormatFlags {
   readonly algorithm: readonly PinAlgorithm[];
+  readonly file?: string;
+  readonly patience: number;
   readonly base: PinAlgorithm;
   readonly backing?: readonly Backing[];
   readonly layout?: readonly Layout[];
@@ -71,7 +75,7 @@ export function addCompare(program: Command): void {
     .addOption(kernelOption())
     .addOption(repeatOption(DEFAULT_REPEAT))
     .option('--no-time', 'leave out every time: what is left is the same on every machine');
-  for (const option of formatOptions()) command.addOption(option);
+  for (const option of [...fileOptions(), ...formatOptions()]) command.addOption(option);
   command.action(compare);
   throwUsageErrors(command);
 }
@@ -108,8 +112,22 @@ function kernelOption(): Option {
   }).default(DEFAULT_KERNEL, DEFAULT_KERNEL);
 }
 
-function compare(flags: CompareFlags): void {
-  const { algorithm: algorithms, base, size: bytes, kernel, repeat } = flags;
+/** Those of the flags, and a file's. */
+async function algorithmsOf({
+  algorithm: algorithms,
+  file,
+  patience,
+}: CompareFlags): Promise<readonly PinAlgorithm[]> {
+  const own = await chosenAlgorithm({ ...(file !== undefined && { file }), patience });
+  if (!own) return algorithms;
+  const taken = algorithms.find(({ name }) => name === own.name);
+  if (taken) throw new InputError('--file', 'an algorithm of another name', `'${own.name}' again`);
+  return [...algorithms, own];
+}
+
+async function compare(flags: CompareFlags): Promise<void> {
+  const { base, size: bytes, kernel, repeat } = flags;
+  const algorithms = await algorithmsOf(flags);
   const memories = memoriesOf(
     { backings: flags.backing, layouts: flags.layout },
     { backings: '--backing', layouts: '--layout' },

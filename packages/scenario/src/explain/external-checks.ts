@@ -150,7 +150,8 @@ export const externalChecks: readonly CheckExplanation[] = [
   {
     at: 'vfio_group_use_container',
     sees: ['device'],
-    say: () => 'The container has no IOMMU type yet (VFIO_SET_IOMMU), so that no device can be opened.',
+    say: () =>
+      'The container has no IOMMU type yet (VFIO_SET_IOMMU), so that no device can be opened.',
   },
   {
     at: 'vfio_iommu_replay',

@@ -17,7 +17,8 @@ const WARNINGS: Readonly<Record<string, string>> = {
     'a device still has pages of a mapping pinned that goes: nobody will ever give them back, and their charge stays',
   vfio_iommu_type1_unpin_pages:
     'pages are given back where no mapping lies (or the container is type1 v1): nothing from there on is done',
-  vfio_device_container_unpin_pages: 'pages are given back in a number that cannot be: nothing is done',
+  vfio_device_container_unpin_pages:
+    'pages are given back in a number that cannot be: nothing is done',
   vfio_unpin_pages: 'the device is not open: nothing is given back',
 };
 

@@ -14,7 +14,8 @@ function compare(kernel: Messages, model: Messages): string[] {
 
 const OLD =
   'WARNING: CPU: 0 PID: 9 at drivers/vfio/vfio_main.c:1594 vfio_pin_pages+0x69/0xb0 [vfio]';
-const NEW = 'WARNING: drivers/vfio/vfio_main.c:1701 at vfio_pin_pages+0x83/0x90 [vfio], CPU#0: exe/7';
+const NEW =
+  'WARNING: drivers/vfio/vfio_main.c:1701 at vfio_pin_pages+0x83/0x90 [vfio], CPU#0: exe/7';
 const RIP = 'RIP: 0010:vfio_pin_pages+0x69/0xb0 [vfio]';
 const WARNING = 'WARNING: vfio_pin_pages';
 const LIMIT = 'vfio_pin_page_external: RLIMIT_MEMLOCK (98304) exceeded';
@@ -52,12 +53,7 @@ describe('messages that differ', () => {
       { warn: 1, klog: ['WARNING: vfio_dma_rw'] },
       ['klog'],
     ],
-    [
-      'another limit',
-      { klog: [TASK_LIMIT] },
-      { klog: [LIMIT.replace('98304', '4096')] },
-      ['klog'],
-    ],
+    ['another limit', { klog: [TASK_LIMIT] }, { klog: [LIMIT.replace('98304', '4096')] }, ['klog']],
     [
       'two where one is given once',
       { warn: 2, klog: [OLD, OLD] },

@@ -52,7 +52,7 @@ function pfnsOf({ pfns }: Observation, frames: boolean): unknown {
 
 /** Whether the kernel's pin algorithm pins some pages twice, depending on the layout. */
 function repins({ kernel }: Recording): boolean {
-  return kernelVersion(kernel).type1.pinAlgorithm.repins === true;
+  return kernelVersion(kernel).type1.pinAlgorithm.repins;
 }
 
 function comparePins(kernel: Observation, model: Observation, exact: boolean): Difference[] {

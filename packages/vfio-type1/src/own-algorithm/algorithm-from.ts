@@ -28,7 +28,7 @@ import { Guard, type StepName } from './guard.ts';
 import { KernelCalls } from './kernel-calls.ts';
 import type { OwnAlgorithm, OwnChunk, OwnRun } from './own-algorithm.ts';
 import { parseOwnAlgorithm } from './parse-own-algorithm.ts';
-import { placeInStack, placeOfField, type AlgorithmFile } from './places.ts';
+import { isOfKernel, placeInStack, placeOfField, type AlgorithmFile } from './places.ts';
 import { BatchView, DmaView, RequestView } from './views.ts';
 
 /** What {@link algorithmFrom} can be told besides. */
@@ -252,6 +252,7 @@ class OwnSteps {
     const stack = error instanceof Error ? error.stack : undefined;
     const place = placeInStack(this.#file, stack);
     if (error instanceof Misuse) return new AlgorithmFault(place, error.message);
+    if (!(error instanceof RangeError) && isOfKernel(this.#file, stack)) return error;
     const what = error instanceof Error ? `${error.name}: ${error.message}` : shown(error);
     const at = place === this.#file.place ? placeOfField(this.#file, step) : place;
     return new AlgorithmFault(at, `${step} throws ${what}`);

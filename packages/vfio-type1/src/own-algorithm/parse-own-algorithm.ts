@@ -47,7 +47,7 @@ export function parseOwnAlgorithm(
     if (!good) throw new InputError(placeOf(key), `${key}: ${expected}`, shown(value));
   }
   if (!('name' in own)) throw new InputError(place, `name: ${FIELDS.name[1]}`, 'none');
-  if (!STEPS.some((step) => (own as OwnAlgorithm)[step]))
+  if (!STEPS.some((step) => (own as Readonly<Record<string, unknown>>)[step] !== undefined))
     throw new InputError(place, `at least one of ${STEPS.join(', ')}`, 'none of them');
   return own as OwnAlgorithm;
 }

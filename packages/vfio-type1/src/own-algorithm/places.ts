@@ -30,6 +30,19 @@ export function placeInStack({ place, url }: AlgorithmFile, stack: string | unde
 }
 
 /**
+ * Whether an error comes from inside a call of the kernel: then it is no mistake of the file's.
+ *
+ * @param file the file
+ * @param stack a stack as V8 writes it
+ * @returns true if a method of KernelCalls lies above the file's code
+ * @source reference type1.md §5 and §6
+ */
+export function isOfKernel({ url }: AlgorithmFile, stack = ''): boolean {
+  const [above] = url === undefined ? [stack] : stack.split(`${url}:`);
+  return above.includes(' at KernelCalls.');
+}
+
+/**
  * The place of a field of an object in the file's text: the first line that begins like one.
  *
  * @param file the file

@@ -1,0 +1,320 @@
+/**
+ * What every pin algorithm has to keep, looked at after each step: what devices reach, what is
+ * pinned, what is charged. Unlike the invariants of the model, it costs what a scenario's own pages
+ * cost, and it says what went wrong in the words of a reviewer.
+ */
+import { pagesOf, PMD_ORDER, type IovaPn, type Pfn } from '@pinfold/base';
+import { PG, PTE, VM, type Memory, type MmStruct } from '@pinfold/mm';
+import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
+import type { Inspectable } from '../invariants.ts';
+import { FolioTally } from './folio-tally.ts';
+import { OVERCHARGE } from './known-quirks.ts';
+import { violation, type CheckViolation } from './violation.ts';
+
+/** A mapping as it was when it was made: what the process had there. */
+export interface SeenDma {
+  /** Per page: its frame, or -1 where the process had nothing. */
+  readonly frames: Float64Array;
+  /** Per page: 1 if it is memory that has to be pinned, 0 for a device's. */
+  readonly ram: Uint8Array;
+  /** Pages that have to be pinned. */
+  readonly pinned: number;
+}
+
+/** What the kernel warns of when a driver calls it wrongly, which no algorithm can help. */
+const DRIVER_FAULTS: ReadonlySet<string> = new Set([
+  ...(['vfio_pin_pages', 'vfio_unpin_pages', 'vfio_dma_rw'] as const),
+  ...(['vfio_device_container_unpin_pages', 'vfio_iommu_type1_unpin_pages'] as const),
+]);
+
+/** Audits one machine, step by step. */
+export class AlgorithmAudit {
+  readonly #machine: Inspectable;
+  readonly #memory: Memory;
+  readonly #tally: FolioTally;
+  readonly #seen = new Map<VfioDma, SeenDma>();
+  /** Charges that a kernel with exact look-ups makes again: per mapping, and per process. */
+  readonly #overcharge = new WeakMap<VfioDma, number>();
+  readonly #overcharged = new WeakMap<MmStruct, number>();
+  #found: CheckViolation | null = null;
+
+  /** @param machine a machine that has done nothing yet */
+  constructor(machine: Inspectable) {
+    this.#machine = machine;
+    this.#memory = machine.inspect().memory;
+    this.#tally = new FolioTally(this.#memory.memmap);
+  }
+
+  /**
+   * What a mapping was when it was made.
+   *
+   * @param dma the mapping
+   * @returns that, or undefined for one that is not finished, or that no IOMMU maps
+   */
+  seen(dma: VfioDma): SeenDma | undefined {
+    return this.#seen.get(dma);
+  }
+
+  /**
+   * Takes note of something that was seen inside a step; the first such thing counts.
+   *
+   * @param found the violation
+   */
+  note(found: CheckViolation): void {
+    this.#found ??= found;
+  }
+
+  /**
+   * Looks at everything after a step.
+   *
+   * @returns the most telling of what does not hold; null if all is well
+   */
+  check(): CheckViolation | null {
+    const iommus = this.#iommus();
+    const dmas = iommus.flatMap(({ dmaList }) => [...dmaList]);
+    this.#forget(dmas);
+    const found =
+      this.#reach(iommus) ??
+      this.#found ??
+      this.#pins(dmas) ??
+      this.#charges(dmas) ??
+      this.#warnings();
+    this.#found = null;
+    return found;
+  }
+
+  /**
+   * Looks at a machine whose process has ended.
+   *
+   * @returns what is left; null if nothing is
+   */
+  checkEnd(): CheckViolation | null {
+    const { vmstat, memmap } = this.#memory;
+    if (this.#found) return this.#found;
+    if (vmstat.pinsHeld !== 0) return violation('end', `${vmstat.pinsHeld} pins are left`);
+    for (const { pfn, order, refcount } of memmap.foliosInUse()) {
+      return violation('end', `folio ${hex(pfn)}:${order} is left with ${refcount} references`);
+    }
+    return this.#warnings();
+  }
+
+  #iommus(): VfioIommu[] {
+    const { containers } = this.#machine.inspect();
+    return containers.filter((one) => one.tryGetInfo().info).map(({ iommu }) => iommu);
+  }
+
+  /** Mappings that are gone, or that an IOMMU maps no longer, are looked at anew when they come. */
+  #forget(dmas: readonly VfioDma[]): void {
+    for (const dma of this.#seen.keys()) {
+      if (!dma.iommuMapped || !dmas.includes(dma)) this.#seen.delete(dma);
+    }
+    for (const dma of dmas) {
+      if (!dma.iommuMapped || this.#seen.has(dma)) continue;
+      this.#seen.set(dma, readDma(dma));
+      this.#expectOvercharge(dma);
+    }
+  }
+
+  /** Devices' pins inside pages, which a look-up at the page's address misses. */
+  #expectOvercharge(dma: VfioDma): void {
+    const pages = new Set<IovaPn>();
+    for (const { iovaPn, offset } of dma.pfnList) if (offset !== 0) pages.add(iovaPn);
+    let nodes = 0;
+    for (const { offset } of dma.pfnList) if (offset !== 0) nodes++;
+    if (nodes === 0) return;
+    this.#overcharge.set(dma, nodes);
+    this.#overcharged.set(dma.mm, nodes + (this.#overcharged.get(dma.mm) ?? 0));
+  }
+
+  #reach(iommus: readonly VfioIommu[]): CheckViolation | null {
+    for (const iommu of iommus) {
+      for (const { domain } of iommu.domainList) {
+        const found = this.#reachOf(iommu, domain.leaves());
+        if (found) return found;
+      }
+    }
+    return null;
+  }
+
+  /** Leaves and mappings, both in address order. */
+  #reachOf(
+    { dmaList }: VfioIommu,
+    leaves: Iterable<{ iovaPn: IovaPn; pfn: Pfn; order: number }>,
+  ): CheckViolation | null {
+    let dma = dmaList.first();
+    let done = 0;
+    for (const { iovaPn, pfn, order } of leaves) {
+      const npage = pagesOf(order);
+      while (dma && iovaPn >= dma.iovaPn + dma.npage) {
+        if (done < dma.npage) return missing(dma, done);
+        dma = dmaList.next(dma);
+        done = 0;
+      }
+      if (!dma || iovaPn < dma.iovaPn || iovaPn + npage > dma.iovaPn + dma.npage) {
+        const what = `the device reaches ${frameText(pfn)} at iova ${iovaText(iovaPn)}, where nothing is mapped`;
+        return violation('reach', what);
+      }
+      const { frames } = this.#seen.get(dma) ?? { frames: NOTHING };
+      const at = iovaPn - dma.iovaPn;
+      if (at > done) return missing(dma, done);
+      for (let i = 0; i < npage; i++) {
+        if (frames[at + i] !== pfn + i) return wrongPage(dma, at + i, pfn + i, frames[at + i]);
+      }
+      done = at + npage;
+    }
+    while (dma) {
+      if (done < dma.npage) return missing(dma, done);
+      dma = dmaList.next(dma);
+      done = 0;
+    }
+    return null;
+  }
+
+  /** Every folio's references and pins. */
+  #pins(dmas: readonly VfioDma[]): CheckViolation | null {
+    const tally = this.#tally;
+    const { files } = this.#machine.inspect();
+    tally.begin();
+    for (const mm of this.#memory.addressSpaces) {
+      for (const { start, end } of mm.vmas) {
+        mm.pageTable.forEachLeaf(start, end, (_vpn, pfn, _level, bits) => {
+          if (!(bits & PTE.special)) tally.addMapping(pfn);
+        });
+      }
+    }
+    for (const file of files) for (const pfn of file.cachedFolios) tally.addMapping(pfn);
+    for (const dma of dmas) {
+      const { frames, ram } = this.#seen.get(dma) ?? { frames: NOTHING, ram: NO_BYTES };
+      for (let i = 0; i < frames.length; i++) if (ram[i] === 1) tally.addPin(frames[i]);
+      for (const { pfn } of dma.pfnList) tally.addPin(pfn);
+    }
+    const wrong = tally.firstWrong();
+    if (wrong) {
+      const owner = ownerOf(dmas, this.#seen, wrong.pfn, wrong.order);
+      return violation(wrong.pins === 0 ? 'folio' : 'pins', tally.describe(wrong, owner));
+    }
+    const { pinsHeld } = this.#memory.vmstat;
+    const left = pinsHeld - tally.pins;
+    if (left === 0) return null;
+    const what = left > 0 ? `${left} pins too many are held` : `${-left} pins too few are held`;
+    return violation('pins', `${what}: no mapping and no device has them`);
+  }
+
+  #charges(dmas: readonly VfioDma[]): CheckViolation | null {
+    for (const dma of dmas) {
+      const expected = this.#seen.get(dma)?.pinned ?? chargeOfNodes(this.#memory, dma);
+      const more = dma.lockedVm - expected;
+      if (more === 0) continue;
+      const known = more > 0 && more <= (this.#overcharge.get(dma) ?? 0) ? OVERCHARGE : null;
+      return violation(
+        'charge',
+        `the mapping at iova ${iovaText(dma.iovaPn)} is charged ${tooMany(more)}`,
+        known,
+      );
+    }
+    for (const mm of this.#memory.addressSpaces) {
+      let pages = 0;
+      for (const dma of dmas) if (dma.mm === mm) pages += dma.lockedVm;
+      for (const { flags, start, end } of mm.vmas) if (flags & VM.LOCKED) pages += end - start;
+      const more = mm.lockedVm - pages;
+      if (more === 0) continue;
+      const known = more > 0 && more <= (this.#overcharged.get(mm) ?? 0) ? OVERCHARGE : null;
+      return violation(
+        'charge',
+        `the process is charged ${tooMany(more)}, which no mapping has`,
+        known,
+      );
+    }
+    return null;
+  }
+
+  #warnings(): CheckViolation | null {
+    for (const [at, what] of this.#memory.warnings) {
+      if (!DRIVER_FAULTS.has(at)) return violation('warning', `${at}: ${what}`);
+    }
+    return null;
+  }
+}
+
+const NOTHING = new Float64Array(0);
+const NO_BYTES = new Uint8Array(0);
+
+/** What the process's page table maps in the range of a mapping. */
+function readDma({ mm, vaddr, npage }: VfioDma): SeenDma {
+  const frames = new Float64Array(npage).fill(-1);
+  const ram = new Uint8Array(npage);
+  let pinned = 0;
+  for (const vma of mm.vmas.overlapping(vaddr, vaddr + npage)) {
+    const isRam = (vma.flags & VM.PFNMAP) === 0;
+    const [start, end] = [Math.max(vaddr, vma.start), Math.min(vaddr + npage, vma.end)];
+    mm.pageTable.forEachLeaf(start, end, (vpn, pfn, level) => {
+      const from = Math.max(start, vpn);
+      const to = Math.min(vpn + pagesOf(PMD_ORDER * level), end);
+      for (let at = from; at < to; at++) frames[at - vaddr] = pfn + (at - vpn);
+      if (!isRam) return;
+      ram.fill(1, from - vaddr, to - vaddr);
+      pinned += to - from;
+    });
+  }
+  return { frames, ram, pinned };
+}
+
+/** Without an IOMMU, each node is charged a page, unless its page is reserved. */
+function chargeOfNodes({ memmap }: Memory, { pfnList }: VfioDma): number {
+  let pages = 0;
+  for (const { pfn } of pfnList) {
+    if (memmap.pfnValid(pfn) && !(memmap.flags[memmap.entryOf(pfn)] & PG.reserved)) pages++;
+  }
+  return pages;
+}
+
+function missing(dma: VfioDma, at: number): CheckViolation {
+  return violation(
+    'reach',
+    `the device cannot reach iova ${iovaText(dma.iovaPn + at)}, which is mapped`,
+  );
+}
+
+function wrongPage(dma: VfioDma, at: number, pfn: Pfn, expected: Pfn | undefined): CheckViolation {
+  const where = `at iova ${iovaText(dma.iovaPn + at)} (page ${at} of the mapping)`;
+  const right =
+    expected === undefined || expected < 0 ? 'nothing is there' : `${frameText(expected)} is there`;
+  return violation('reach', `the device reaches ${frameText(pfn)} ${where}, where ${right}`);
+}
+
+/** Whose pins a folio has, in words. */
+function ownerOf(
+  dmas: readonly VfioDma[],
+  seen: ReadonlyMap<VfioDma, SeenDma>,
+  pfn: Pfn,
+  order: number,
+): string {
+  for (const dma of dmas) {
+    const at = seen
+      .get(dma)
+      ?.frames.findIndex((frame) => frame >= pfn && frame < pfn + pagesOf(order));
+    if (at !== undefined && at >= 0)
+      return `page ${at} of the mapping at iova ${iovaText(dma.iovaPn)}`;
+    for (const node of dma.pfnList) {
+      if (node.pfn >= pfn && node.pfn < pfn + pagesOf(order))
+        return `a device’s page at iova ${iovaText(node.iovaPn)}`;
+    }
+  }
+  return 'no mapping';
+}
+
+function tooMany(more: number): string {
+  return `${Math.abs(more)} ${Math.abs(more) === 1 ? 'page' : 'pages'} too ${more > 0 ? 'many' : 'few'}`;
+}
+
+function frameText(pfn: Pfn): string {
+  return `frame ${hex(pfn)}`;
+}
+
+function iovaText(iovaPn: IovaPn): string {
+  return `0x${(BigInt(iovaPn) << 12n).toString(16)}`;
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}

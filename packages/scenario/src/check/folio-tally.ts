@@ -1,0 +1,109 @@
+/** Counting anew what references and pins folios ought to have. */
+import { GUP_PIN_COUNTING_BIAS, type MemMap } from '@pinfold/mm';
+import type { Pfn } from '@pinfold/base';
+
+/** A folio whose counts are wrong. */
+export interface WrongFolio {
+  /** Its first frame. */
+  readonly pfn: Pfn;
+  readonly order: number;
+  /** Pins too many; below 0: too few. */
+  readonly pins: number;
+  /** References besides pins too many; below 0: too few. */
+  readonly refs: number;
+}
+
+/** Counts per folio; only those that were ever counted are looked at. */
+export class FolioTally {
+  readonly #memmap: MemMap;
+  /** Folios that were ever counted: one frame of each. */
+  readonly #folios = new Set<Pfn>();
+  #mappings = new Int32Array(0);
+  #pins = new Int32Array(0);
+  #touched: number[] = [];
+  /** Pins that were counted. */
+  pins = 0;
+
+  /** @param memmap the machine's memory map */
+  constructor(memmap: MemMap) {
+    this.#memmap = memmap;
+  }
+
+  /** Begins to count. */
+  begin(): void {
+    this.pins = 0;
+    const { length } = this.#memmap.refcount;
+    if (this.#mappings.length < length) {
+      this.#mappings = new Int32Array(length);
+      this.#pins = new Int32Array(length);
+    } else {
+      for (const entry of this.#touched) this.#mappings[entry] = this.#pins[entry] = 0;
+    }
+    this.#touched = [];
+  }
+
+  /**
+   * Counts a reference of a page table or a page cache.
+   *
+   * @param pfn a frame of the folio
+   */
+  addMapping(pfn: Pfn): void {
+    this.#mappings[this.#entryOf(pfn)]++;
+  }
+
+  /**
+   * Counts a pin.
+   *
+   * @param pfn the frame that is pinned
+   */
+  addPin(pfn: Pfn): void {
+    this.pins++;
+    this.#pins[this.#entryOf(pfn)]++;
+  }
+
+  /**
+   * Compares with the counts that the folios have.
+   *
+   * @returns the first folio, of those ever counted, whose counts differ
+   */
+  firstWrong(): WrongFolio | null {
+    const { refcount, pincount, order } = this.#memmap;
+    for (const pfn of this.#folios) {
+      const entry = this.#memmap.headEntryOf(pfn);
+      const large = order[entry] > 0;
+      const pins = this.#pins[entry];
+      const refs = this.#mappings[entry] + pins * (large ? 1 : GUP_PIN_COUNTING_BIAS);
+      if (refcount[entry] === refs && pincount[entry] === (large ? pins : 0)) continue;
+      const more = refcount[entry] - refs;
+      const pinsMore = large ? pincount[entry] - pins : Math.round(more / GUP_PIN_COUNTING_BIAS);
+      const rest = more - pinsMore * (large ? 1 : GUP_PIN_COUNTING_BIAS);
+      const head = pfn - (pfn % 2 ** order[entry]);
+      return { pfn: head, order: order[entry], pins: pinsMore, refs: rest };
+    }
+    return null;
+  }
+
+  /**
+   * Says what is wrong.
+   *
+   * @param wrong the folio
+   * @param owner whose it is
+   * @returns one line
+   */
+  describe({ pfn, order, pins, refs }: WrongFolio, owner: string): string {
+    const folio = `folio 0x${pfn.toString(16)} of order ${order} (${owner})`;
+    if (pins > 0) return `${folio} has ${pins} leaked ${pins === 1 ? 'pin' : 'pins'}`;
+    if (pins < 0)
+      return `${folio} lacks ${-pins} ${pins === -1 ? 'pin' : 'pins'}, dropped twice or never taken`;
+    return `${folio} has ${Math.abs(refs)} references too ${refs > 0 ? 'many' : 'few'}`;
+  }
+
+  #entryOf(pfn: Pfn): number {
+    const entry = this.#memmap.headEntryOf(pfn);
+    if (this.#mappings[entry] === 0 && this.#pins[entry] === 0) {
+      this.#touched.push(entry);
+      this.#folios.add(pfn);
+    }
+    return entry;
+  }
+}

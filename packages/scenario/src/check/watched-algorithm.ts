@@ -1,0 +1,70 @@
+/** A pin algorithm whose steps are looked at from outside, as a reviewer would. */
+import type { PhysRun } from '@pinfold/iommu';
+import type { PinAlgorithm, VfioDma, VfioIommu } from '@pinfold/vfio-type1';
+import type { AlgorithmAudit } from './audit.ts';
+import { violation } from './violation.ts';
+
+/** Where a watched algorithm tells what it sees. */
+export interface Watcher {
+  /** The audit of the machine that runs it. */
+  audit: AlgorithmAudit | null;
+}
+
+/**
+ * Watches an algorithm: what an unmap takes for contiguous, and what is unpinned before its time.
+ *
+ * @param algorithm the algorithm
+ * @param watcher told of what is wrong
+ * @returns the algorithm, watched
+ */
+export function watched(algorithm: PinAlgorithm, watcher: Watcher): PinAlgorithm {
+  return {
+    ...algorithm,
+    nextUnmapRun(iommu, dma, iovaPn, npage, run) {
+      const { vmstat } = iommu.memory;
+      const before = vmstat.nrFollPinReleased;
+      algorithm.nextUnmapRun(iommu, dma, iovaPn, npage, run);
+      const early = vmstat.nrFollPinReleased - before;
+      if (early > 0) tellEarly(watcher, early, 'before it is unmapped');
+      checkRun(watcher, dma, iovaPn, npage, run);
+    },
+    unpinRegion(iommu, dma, iovaPn, pfn, npage, doAccounting) {
+      const { vmstat } = iommu.memory;
+      const before = vmstat.nrFollPinReleased;
+      const ret = algorithm.unpinRegion(iommu, dma, iovaPn, pfn, npage, doAccounting);
+      const early = vmstat.nrFollPinReleased - before - npage;
+      if (early > 0) tellEarly(watcher, early, 'behind the region that was flushed');
+      return ret;
+    },
+  };
+}
+
+function tellEarly({ audit }: Watcher, pages: number, when: string): void {
+  audit?.note(violation('order', `${pages} pages are unpinned ${when}`));
+}
+
+/** A run must be what was mapped, unless the algorithm has a list of its own to unpin from. */
+function checkRun(
+  { audit }: Watcher,
+  dma: VfioDma,
+  iovaPn: VfioIommu['dmaAvail'],
+  npage: number,
+  run: PhysRun,
+): void {
+  if (run.pfn === 0 || dma.pinState !== null) return;
+  const at = iovaPn - dma.iovaPn;
+  const where = `iova 0x${(BigInt(iovaPn) << 12n).toString(16)}`;
+  if (run.npage > npage) {
+    const what = `the unmap of ${run.npage} pages at ${where} goes ${run.npage - npage} pages beyond the mapping`;
+    audit?.note(violation('scan', what));
+    return;
+  }
+  const frames = audit?.seen(dma)?.frames;
+  if (frames === undefined) return;
+  for (let i = 0; i < run.npage; i++) {
+    if (frames[at + i] === run.pfn + i) continue;
+    const what = `the unmap at ${where} takes ${run.npage} pages for contiguous, but page ${i} is frame 0x${frames[at + i].toString(16)}, not 0x${(run.pfn + i).toString(16)}`;
+    audit?.note(violation('scan', what));
+    return;
+  }
+}

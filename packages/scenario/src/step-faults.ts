@@ -1,0 +1,100 @@
+/**
+ * Faults on demand: of the next step, the n-th frame that is asked for, the n-th look-up of GUP or
+ * the n-th call of the IOMMU driver fails.
+ */
+import { Errno } from '@pinfold/base';
+import type { VfioContainer } from '@pinfold/vfio-type1';
+import { VM, type Memory, type MmStruct, type Vma } from '@pinfold/mm';
+
+/** What can fail: a frame that is asked for, GUP of a page, the IOMMU driver's map of some pages. */
+export const FAULT_KINDS = ['frame', 'gup', 'map'] as const;
+
+/** Kind of a fault. */
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+/** A fault: which call of its kind fails, from 1. */
+export interface StepFault {
+  /** What fails. */
+  readonly what: FaultKind;
+  /** Which call of the step. */
+  readonly n: number;
+}
+
+/** Takes a fault's wrapping away. */
+type Undo = () => void;
+
+/**
+ * Lets one call fail until it is undone.
+ *
+ * @param fault which call
+ * @param memory the machine's memory
+ * @param containers the open containers
+ * @returns takes the fault away, whether it has happened or not
+ */
+export function armFault(
+  fault: StepFault,
+  memory: Memory,
+  containers: readonly VfioContainer[],
+): Undo {
+  let left = fault.n;
+  const fires = (): boolean => --left === 0;
+  if (fault.what === 'frame') return failFrame(memory, fires);
+  if (fault.what === 'gup') {
+    return together([...memory.addressSpaces].map((mm) => failGup(mm, fires)));
+  }
+  const domains = containers.flatMap((one) =>
+    one.tryGetInfo().info ? one.iommu.domainList.map(({ domain }) => domain) : [],
+  );
+  return together(domains.map(({ table }) => failMap(table, fires)));
+}
+
+function together(undos: readonly Undo[]): Undo {
+  return () => {
+    for (const undo of undos) undo();
+  };
+}
+
+function failFrame(memory: Memory, fires: () => boolean): Undo {
+  const { frames } = memory;
+  if (frames === null) return () => undefined;
+  memory.frames = {
+    framesFor: (vpn, npage, order, out, pageFlags) => {
+      if (fires()) out.pfn = -1;
+      else frames.framesFor(vpn, npage, order, out, pageFlags);
+    },
+    framesFreed: (pfn, order, pageFlags) => frames.framesFreed?.(pfn, order, pageFlags),
+  };
+  return () => {
+    memory.frames = frames;
+  };
+}
+
+/** Every GUP call begins with a look at the VMA of its first page: once there is none. */
+function failGup({ vmas }: MmStruct, fires: () => boolean): Undo {
+  const lookup = vmas.lookup.bind(vmas);
+  vmas.lookup = (vpn): Vma | null => {
+    const vma = lookup(vpn);
+    return !vma?.ops || vma.flags & VM.PFNMAP || !fires() ? vma : null;
+  };
+  return () => {
+    Reflect.deleteProperty(vmas, 'lookup');
+  };
+}
+
+/** The call that fails has mapped half of its pages. */
+function failMap(
+  table: VfioContainer['iommu']['domainList'][number]['domain']['table'],
+  fires: () => boolean,
+): Undo {
+  const mapPages = table.mapPages.bind(table);
+  table.mapPages = (iovaPn, pfn, order, count, prot): number => {
+    if (!fires()) return mapPages(iovaPn, pfn, order, count, prot);
+    const half = Math.floor(count / 2);
+    if (half > 0) mapPages(iovaPn, pfn, order, half, prot);
+    else Object.assign(table, { mapped: 0 });
+    return -Errno.ENOMEM;
+  };
+  return () => {
+    Reflect.deleteProperty(table, 'mapPages');
+  };
+}
