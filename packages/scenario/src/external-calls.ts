@@ -204,8 +204,7 @@ export class ExternalCalls {
   /** Makes a call as the process, as a kernel thread (no task), or in a child that then ends. */
   #by<Value>(from: Caller, call: (current: Task | null) => Value): Value {
     if (from === 'kthread') return call(null);
-    if (from === 'process') return call(this.#process.task);
-    return this.#process.inChild(this.#childFrames, call);
+    return this.#process.by(from, this.#childFrames, call);
   }
 
   #runsOf(pages: readonly Page[]): PfnRun[] {

@@ -264,6 +264,22 @@ export class GuestProcess {
     return value;
   }
 
+  /**
+   * Lets the process, or a child that then ends, do one thing.
+   *
+   * @param who the process or the child
+   * @param frames where the child's copies lie
+   * @param act what it does
+   * @returns what that gives
+   */
+  by<Value>(
+    who: 'process' | 'child',
+    frames: FrameSource | null,
+    act: (task: Task) => Value,
+  ): Value {
+    return who === 'process' ? act(this.task) : this.inChild(frames, act);
+  }
+
   /** Ends the process: its memory is given back, and its memfds go. */
   exit(): void {
     while (this.#children.length > 0) this.reap();

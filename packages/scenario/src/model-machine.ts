@@ -32,8 +32,7 @@ import {
   VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
   VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
   VfioContainer,
-  type DirtyResult,
-  type InfoResult,
+  type IoctlResult,
   type KernelVersion,
   type Type1Rules,
 } from '@pinfold/vfio-type1';
@@ -42,6 +41,7 @@ import { ExtpinDriver } from './extpin-driver.ts';
 import { failureOf, type Failure } from './failure.ts';
 import { GuestDevices } from './guest-devices.ts';
 import { GuestProcess } from './guest-process.ts';
+import { asBitmap, asInfo, vfioBitmap } from './ioctl-fields.ts';
 import { iommuTableOf, NO_TABLE } from './iommu-table.ts';
 import type { MachineView } from './invariants.ts';
 import { kernelCalls } from './kernel-calls.ts';
@@ -49,13 +49,7 @@ import { messageFields } from './kernel-messages.ts';
 import { layoutOf } from './layout.ts';
 import { DEFAULT_FACTS, type MachineFacts } from './machine-facts.ts';
 import type { Machine } from './machine.ts';
-import type {
-  DirtyBitmap,
-  IommuInfo,
-  IommuTable,
-  LayoutExtent,
-  Observation,
-} from './observation.ts';
+import type { IommuTable, LayoutExtent, Observation } from './observation.ts';
 import type { Operation } from './operation.ts';
 import { armFault, type StepFault } from './step-faults.ts';
 import { writeSysfs, type WritableParams } from './sysfs.ts';
@@ -404,8 +398,8 @@ export class ModelMachine implements Machine {
   }
 
   #doDirty(operation: Extract<Operation, { op: 'dirty' }>): Done {
-    const { flags, argsz, iova, size, pgsize, bmsize } = operation;
-    const range = { iova, size, bitmap: { pgsize, size: bmsize } };
+    const { flags, argsz, iova, size, pgsize, bmsize, bmmem } = operation;
+    const range = { iova, size, bitmap: vfioBitmap(pgsize, bmsize, bmmem) };
     const done = this.#needContainer().tryDirtyPages({ flags, argsz, range });
     const wanted = (flags & VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP) !== 0;
     const shown = wanted ? { bitmap: asBitmap(done, size / pgsize) } : {};
@@ -422,15 +416,16 @@ export class ModelMachine implements Machine {
     const shown = { iova: hex(iova), size: hex(size), flags, argsz };
     if (op === 'map') {
       const vaddr = operation.va;
-      const done = container.tryMapDma(this.#process.task, { iova, vaddr, size, flags, argsz });
+      const map = (task: Task): IoctlResult =>
+        container.tryMapDma(task, { iova, vaddr, size, flags, argsz });
+      const done = this.#process.by(operation.from, this.#options.childFrames ?? null, map);
       return { code: done.ret, ...shown, va: hex(vaddr), ...failure(done) };
     }
-    const { pgsize, bmsize } = operation;
-    const bitmap =
-      bmsize === undefined ? {} : { bitmap: { pgsize: pgsize ?? 4096n, size: bmsize } };
+    const { pgsize = 4096n, bmsize, bmmem } = operation;
+    const bitmap = bmsize === undefined ? {} : { bitmap: vfioBitmap(pgsize, bmsize, bmmem) };
     const done = container.tryUnmapDma({ iova, size, flags, argsz, ...bitmap });
     const wanted = (flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) !== 0;
-    const dirty = wanted ? { bitmap: asBitmap(done, size / (pgsize ?? 4096n)) } : {};
+    const dirty = wanted ? { bitmap: asBitmap(done, size / pgsize) } : {};
     return { code: done.ret, ...shown, size_out: hex(done.size), ...dirty, ...failure(done) };
   }
 
@@ -563,34 +558,6 @@ function failure(done: { ret: number; at: string; detail: Readonly<Record<string
   failure?: Failure;
 } {
   return done.ret < 0 ? { failure: failureOf(done.at, done.detail) } : {};
-}
-
-/**
- * The program's bitmap: cleared before the call, shown after a failed one too, and of its last word
- * only what stands for pages of the range.
- */
-function asBitmap({ bitmap }: Pick<DirtyResult, 'bitmap'>, pages: bigint): DirtyBitmap {
-  if (!bitmap) return { runs: [], set: 0 };
-  bitmap.clear(Number(pages), bitmap.bits);
-  return { runs: [...bitmap.runs()], set: bitmap.set };
-}
-
-function asInfo({ info }: InfoResult): { info?: IommuInfo } {
-  if (!info) return {};
-  const caps = info.caps.map((cap) => {
-    const { id, version, name } = cap;
-    const header = { id, version, name };
-    if (cap.name === 'migration') {
-      const sizes = {
-        pgsize_bitmap: hex(cap.pgsizeBitmap),
-        max_dirty_bitmap_size: hex(cap.maxDirtyBitmapSize),
-      };
-      return { ...header, flags: cap.flags, ...sizes };
-    }
-    if (cap.name === 'dma_avail') return { ...header, avail: cap.avail };
-    return { ...header, ranges: cap.ranges.map(({ start, end }) => [hex(start), hex(end)]) };
-  });
-  return { info: { argsz: info.argsz, flags: info.flags, pgsizes: hex(info.iovaPgsizes), caps } };
 }
 
 function sameLayout(

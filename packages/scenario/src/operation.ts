@@ -107,6 +107,8 @@ export type Operation =
       readonly flags: number;
       /** Bytes of the structure. */
       readonly argsz: number;
+      /** Who calls: the process, or a child that ends right after. Pinfold's own. */
+      readonly from: 'process' | 'child';
     }
   | {
       readonly op: 'unmap';
@@ -120,6 +122,8 @@ export type Operation =
       readonly pgsize?: bigint;
       /** Size of the bitmap in bytes. */
       readonly bmsize?: bigint;
+      /** Bytes of memory that there are for the bitmap, if not all. Pinfold's own. */
+      readonly bmmem?: bigint;
     }
   | {
       readonly op: 'dirty';
@@ -129,6 +133,8 @@ export type Operation =
       readonly size: bigint;
       readonly pgsize: bigint;
       readonly bmsize: bigint;
+      /** Bytes of memory that there are for the bitmap, if not all. Pinfold's own. */
+      readonly bmmem?: bigint;
       readonly argsz: number;
     }
   | { readonly op: 'memlock'; readonly bytes: bigint }

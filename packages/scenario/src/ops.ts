@@ -43,7 +43,11 @@ function bitmapBytes(size: bigint, pgsize: bigint): bigint {
 
 const range = { va: needed(bytes), size: needed(bytes) };
 const device = { dev: needed(text) };
-const bitmap = { pgsize: optional(positiveBytes), bmsize: optional(bytes) };
+const bitmap = {
+  pgsize: optional(positiveBytes),
+  bmsize: optional(bytes),
+  bmmem: optional(bytes),
+};
 
 const mmapKinds = [
   'anon',
@@ -138,8 +142,9 @@ const entries: Readonly<Record<string, Entry>> = {
     {
       ...{ iova: needed(bytes), va: needed(bytes), size: needed(bytes) },
       ...{ flags: optional(flagBits({ rw: 3, r: 1, w: 2, vaddr: 4 })), argsz: optional(number) },
+      from: optional(word('child')),
     },
-    (values) => ({ op: 'map', flags: 3, argsz: MAP_ARGSZ, ...values }),
+    (values) => ({ op: 'map', flags: 3, argsz: MAP_ARGSZ, from: 'process', ...values }),
   ),
   unmap: op(
     {
@@ -161,8 +166,8 @@ const entries: Readonly<Record<string, Entry>> = {
       what: needed(flagBits({ start: 1, stop: 2, get: 4 })),
       ...{ iova: optional(bytes), size: optional(bytes), ...bitmap, argsz: optional(number) },
     },
-    ({ what: flags, iova = 0n, size = 0n, pgsize = PAGE, bmsize, argsz }) => ({
-      ...{ op: 'dirty', flags, iova, size, pgsize },
+    ({ what: flags, iova = 0n, size = 0n, pgsize = PAGE, bmsize, bmmem, argsz }) => ({
+      ...{ op: 'dirty', flags, iova, size, pgsize, ...(bmmem !== undefined && { bmmem }) },
       bmsize: bmsize ?? bitmapBytes(size, pgsize),
       argsz: argsz ?? (flags & DIRTY_GET_BITMAP ? DIRTY_ARGSZ.get : DIRTY_ARGSZ.plain),
     }),

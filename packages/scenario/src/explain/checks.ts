@@ -106,7 +106,7 @@ export const checks: readonly CheckExplanation[] = [
     at: 'vfio_change_dma_owner',
     sees: ['lockedVmPages'],
     say: (d) =>
-      `The mapping's ${d.text('lockedVmPages')} pages do not fit into the ${PAGE_LIMIT} of the process that takes it over.`,
+      `The mapping's ${d.text('lockedVmPages')} pages do not fit into the ${PAGE_LIMIT} of the process that takes it over: a limit of ${d.text('limitPages')} pages, ${d.text('chargedPages')} of them taken.`,
   },
   {
     at: 'vfio_iommu_iova_dma_valid',

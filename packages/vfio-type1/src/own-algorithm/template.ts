@@ -1,6 +1,6 @@
 /**
  * A template for algorithms of one's own, as text: made from test/own-algorithm-template.ts, which
- * is checked and tested. `vitest -u test/own-algorithm.test.ts` writes it anew.
+ * is checked and tested. `vitest run test/own-algorithm.test.ts -u` writes it.
  */
 
 /**
