@@ -249,6 +249,7 @@ export class InvariantAudit {
     const [mappings, pins] = [this.#mappings, this.#pins];
     const inUse = new Map<ZoneName, number>();
     const hugeInUse = new Map<number, number>();
+    const hugePinnedOnly = new Map<number, number>();
     for (let section = 0; section < sectionBase.length; section++) {
       const base = sectionBase[section];
       const stride = sectionStride[section];
@@ -257,12 +258,14 @@ export class InvariantAudit {
         if ((refcount[entry] | mappings[entry] | pins[entry]) === 0) continue;
         const pfn = section * PAGES_PER_SECTION + ((entry - base) << stride);
         this.#checkFolio(memory, pfn, entry);
-        if (flags[entry] & PG.hugetlb) add(hugeInUse, order[entry], 1);
-        else add(inUse, zoneOf(ranges, pfn), pagesOf(order[entry]));
+        if (flags[entry] & PG.hugetlb) {
+          add(hugeInUse, order[entry], 1);
+          if (mappings[entry] === 0) add(hugePinnedOnly, order[entry], 1);
+        } else add(inUse, zoneOf(ranges, pfn), pagesOf(order[entry]));
       }
     }
     this.#checkFree(memory, inUse, fragmented);
-    this.#checkHugePools(memory, hugeInUse);
+    this.#checkHugePools(memory, hugeInUse, hugePinnedOnly);
   }
 
   #checkFolio({ memmap }: Memory, pfn: Pfn, entry: number): void {
@@ -343,7 +346,12 @@ export class InvariantAudit {
     }
   }
 
-  #checkHugePools(memory: Memory, inUse: ReadonlyMap<number, number>): void {
+  /** A page whose mapping dropped it is reserved again, and becomes free when its last pin goes. */
+  #checkHugePools(
+    memory: Memory,
+    inUse: ReadonlyMap<number, number>,
+    pinnedOnly: ReadonlyMap<number, number>,
+  ): void {
     for (const [order, all] of this.#hugePagesAtFirst) {
       const pool = memory.hugetlbPool(order);
       if (!pool) continue;
@@ -352,9 +360,10 @@ export class InvariantAudit {
         const what = `${freeHugePages} free, ${inUse.get(order) ?? 0} in use, of ${all}`;
         this.#fail('a huge page is free or in use', what);
       }
-      if (resvHugePages < 0 || resvHugePages > freeHugePages) {
-        const what = `${resvHugePages} reserved, ${freeHugePages} free, order ${order}`;
-        this.#fail('reserved huge pages are free', what);
+      const comingFree = freeHugePages + (pinnedOnly.get(order) ?? 0);
+      if (resvHugePages < 0 || resvHugePages > comingFree) {
+        const what = `${resvHugePages} reserved, ${comingFree} free or coming free, order ${order}`;
+        this.#fail('reserved huge pages are free, or pinned only', what);
       }
     }
   }

@@ -4,7 +4,7 @@ import { parseScenario } from './language.ts';
 import { ops } from './ops.ts';
 
 const A = 'mmap name=A kind=anon size=4M';
-const MAP = 'map iova= va= size= [flags=] [argsz=]';
+const MAP = 'map iova= va= size= [flags=] [argsz=] [from=]';
 const TERM =
   'a number, decimal or 0x..., with or without K, M, G, T or P (4 KiB pages), or a region such as A, A.end or A.len';
 
@@ -46,7 +46,9 @@ describe('a scenario', () => {
   });
 
   it('may be empty', () => {
-    expect(parseScenario('', 'x')).toEqual({ file: 'x', title: '', layout: true, steps: [] });
+    expect(parseScenario('', 'x')).toEqual({
+      ...{ file: 'x', title: '', layout: true, machine: {}, audit: null, steps: [] },
+    });
   });
 });
 
@@ -137,12 +139,16 @@ describe('operations', () => {
     ],
     [
       'map iova=1M va=A size=1P',
-      { op: 'map', iova: 1n << 20n, va: 0x10_0000_0000n, size: 4096n, flags: 3, argsz: 32 },
+      {
+        ...{ op: 'map', iova: 1n << 20n, va: 0x10_0000_0000n, size: 4096n, flags: 3, argsz: 32 },
+        from: 'process',
+      },
     ],
     [
       'map iova=0 va=1 size=2 flags=0x80000003 argsz=24',
-      { op: 'map', iova: 0n, va: 1n, size: 2n, flags: 0x80000003, argsz: 24 },
+      { op: 'map', iova: 0n, va: 1n, size: 2n, flags: 0x80000003, argsz: 24, from: 'process' },
     ],
+    ['map iova=0 va=0 size=0 from=child', expect.objectContaining({ from: 'child' }) as object],
     ['map iova=0 va=0 size=0 flags=vaddr', expect.objectContaining({ flags: 4 }) as object],
     ['unmap iova=0 size=1', { op: 'unmap', iova: 0n, size: 1n, flags: 0, argsz: 24 }],
     [

@@ -13,7 +13,6 @@ import {
   type Operation,
   type Region,
 } from '../src/index.ts';
-import { modelled } from './sequences-run.ts';
 import { faultKinds, Faults, type FaultKind } from './injection-faults.ts';
 
 /** What an injection into a scenario did. */
@@ -69,7 +68,7 @@ export class InjectionRun {
     }
     this.#where = `${name}: the end`;
     await this.#machine.exit();
-    for (const { invariant, what } of modelled(this.#audit.checkEnd())) {
+    for (const { invariant, what } of this.#audit.checkEnd()) {
       this.#find(`${invariant}: ${what}`);
     }
     return this.#result();
@@ -100,7 +99,7 @@ export class InjectionRun {
   }
 
   #checkInvariants(operation: Operation): void {
-    const [broken] = modelled(this.#audit.check(operation));
+    const [broken] = this.#audit.check(operation);
     if (broken) this.#find(`${broken.invariant}: ${broken.what}`);
   }
 
