@@ -41,6 +41,10 @@ const tasks = {
     { command: ['turbo', 'run', 'build', '--output-logs=errors-only'] },
     { command: ['node', 'tooling/check-pack.mjs'] },
   ],
+  'test:packages': [
+    { command: ['turbo', 'run', 'build', '--output-logs=errors-only'] },
+    { command: ['node', 'tooling/test-packages.mjs'] },
+  ],
   'examples:update': [{ command: ['node', 'tooling/examples.mjs', '--update'] }],
   changeset: [{ command: ['changeset'] }],
   'release:dry-run': [
