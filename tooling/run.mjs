@@ -47,6 +47,7 @@ const tasks = {
   ],
   'examples:update': [{ command: ['node', 'tooling/examples.mjs', '--update'] }],
   changeset: [{ command: ['changeset'] }],
+  'release:version': [{ command: ['changeset', 'version'] }],
   'release:dry-run': [
     { command: ['turbo', 'run', 'build', '--output-logs=errors-only'] },
     { command: ['changeset', 'status', '--verbose'] },
