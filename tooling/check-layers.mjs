@@ -8,7 +8,14 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
-/** @typedef {{ name: string, browser: boolean, mayImport: string[] }} Layer */
+/**
+ * @typedef {object} Layer
+ * @property {string} name
+ * @property {boolean} browser whether it runs in a browser too
+ * @property {boolean} [bundled] whether it is published with what it imports inside: then its
+ *   devDependencies are in it
+ * @property {string[]} mayImport
+ */
 /** @typedef {Record<string, Layer>} Table from a package's folder to its layer */
 /** @typedef {Record<'dependencies' | 'devDependencies' | 'peerDependencies', Record<string, string>>} Manifest */
 
@@ -119,7 +126,8 @@ function checkManifest(manifest, layer, byName) {
 function checkFile(root, dir, file, manifest, layer, byName) {
   const text = readFileSync(join(root, file), 'utf8');
   const test = isTest(relative(dir, file));
-  const declared = { ...manifest.dependencies, ...(test && manifest.devDependencies) };
+  const dev = (test || layer.bundled) && manifest.devDependencies;
+  const declared = { ...manifest.dependencies, ...dev };
   /** @type {string[]} */
   const faults = [];
   for (const { fileName: specifier, pos } of ts.preProcessFile(text).importedFiles) {

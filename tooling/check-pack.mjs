@@ -1,56 +1,64 @@
 // Checks what would be published: packs each package, runs publint (strict) and attw (ESM only) on
-// the tarball, and imports it from a bare folder that holds its dependencies and nothing else.
-// Needs a build.
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+// the tarball, and uses it from a bare folder that holds its dependencies and nothing else: a
+// library's first example is compiled and run, a command runs a benchmark. Needs a build, and no
+// network; `npm run test:packages` goes further.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
+import {
+  checkPrinted,
+  compileExample,
+  packAll,
+  run,
+  unpack,
+  withDependencies,
+  writeExample,
+} from './packed.mjs';
+
+/** @typedef {import('./packed.mjs').Packed} Packed */
+/** @typedef {import('./packed.mjs').Packages} Packages */
 
 /**
- * @typedef {object} Packed
- * @property {string} dir the package's folder in the workspace
- * @property {string} tarball
- * @property {any} manifest the packed package.json
+ * @param {Packed} packed
+ * @returns {string[]} what package.json has to say and does not
  */
-
-const root = fileURLToPath(new URL('..', import.meta.url));
-
-/**
- * Runs a command and gives what it printed; throws that if it fails.
- * @param {string} file
- * @param {string[]} args
- * @param {string} cwd
- */
-function run(file, args, cwd) {
-  const result = spawnSync(file, args, { cwd, encoding: 'utf8' });
-  if (result.error) throw result.error;
-  if (result.status !== 0) throw new Error(`${file}: ${result.stderr || result.stdout}`);
-  return result.stdout;
+function checkManifest({ name, dir, manifest }) {
+  const { repository, publishConfig, dependencies = {} } = manifest;
+  /** @type {[string, boolean][]} */
+  const rules = [
+    ['description', Boolean(manifest.description)],
+    ['keywords', manifest.keywords?.length > 2],
+    ['homepage of its own', manifest.homepage?.includes(`/${dir}#`)],
+    ['bugs', Boolean(manifest.bugs)],
+    ['licence MIT', manifest.license === 'MIT'],
+    ['repository with its folder', repository?.directory === dir && Boolean(repository.url)],
+    [
+      'public access and provenance',
+      publishConfig?.access === 'public' && publishConfig.provenance,
+    ],
+    ['Node 20', manifest.engines?.node === '>=20'],
+    ['exports without sources', !JSON.stringify(manifest.exports).includes('@pinfold/source')],
+    [
+      'nothing of ours to install beside the command',
+      name !== 'pinfold' || !Object.keys(dependencies).some((other) => other.includes('pinfold')),
+    ],
+  ];
+  return rules.filter(([, kept]) => !kept).map(([rule]) => `package.json: expected ${rule}`);
 }
 
 /**
- * Packs every package that is not private.
- * @param {string} into the folder for the tarballs
- * @returns {Map<string, Packed>} by package name
+ * @param {Packed} packed
+ * @returns {string[]} files that every tarball has, and this one not
  */
-function packAll(into) {
-  /** @type {Map<string, Packed>} */
-  const packages = new Map();
-  /** @type {Record<string, { name: string }>} */
-  const table = JSON.parse(readFileSync(join(root, 'tooling/layers.json'), 'utf8'));
-  for (const [dir, { name }] of Object.entries(table)) {
-    const cwd = join(root, dir);
-    if (JSON.parse(readFileSync(join(cwd, 'package.json'), 'utf8')).private) continue;
-    const args = ['pack', '--json', '--pack-destination', into];
-    const { filename: tarball } = JSON.parse(run('pnpm', args, cwd));
-    const manifest = JSON.parse(run('tar', ['-xzOf', tarball, 'package/package.json'], into));
-    packages.set(name, { dir: cwd, tarball, manifest });
-  }
-  return packages;
+function checkFiles({ tarball, manifest }) {
+  const files = run('tar', ['-tzf', tarball], '.').split('\n');
+  const changelog = manifest.version === '0.0.0' ? [] : ['CHANGELOG.md'];
+  return ['README.md', 'LICENSE', ...changelog]
+    .filter((file) => !files.includes(`package/${file}`))
+    .map((file) => `no ${file} in the tarball`);
 }
 
 /**
@@ -64,9 +72,6 @@ async function checkTarball({ tarball, manifest }) {
   const faults = messages.map((message) => {
     return `publint: ${formatMessage(message, manifest, { color: false }) ?? message.code}`;
   });
-  if (JSON.stringify(manifest.exports).includes('@pinfold/source')) {
-    faults.push('exports: the source condition points at files that are not published');
-  }
   if (!manifest.exports['.']) return faults; // a command has no types to resolve
 
   const analysis = await checkPackage(createPackageFromTarballData(bytes));
@@ -81,51 +86,30 @@ async function checkTarball({ tarball, manifest }) {
 }
 
 /**
- * Unpacks a package and all that it depends on, as an installation would.
- * @param {string} name
- * @param {string} modules a node_modules folder
- * @param {Map<string, Packed>} packages
- * @param {Set<string>} [done]
+ * @param {Packed} packed
+ * @param {string} project an empty folder
+ * @param {Packages} packages
  */
-function install(name, modules, packages, done = new Set()) {
-  const packed = packages.get(name);
-  if (!packed || done.has(name)) return;
-  done.add(name);
-  mkdirSync(join(modules, name), { recursive: true });
-  run('tar', ['-xzf', packed.tarball, '--strip-components=1', '-C', join(modules, name)], modules);
-  for (const dependency of Object.keys(packed.manifest.dependencies ?? {})) {
-    install(dependency, modules, packages, done);
-    if (packages.has(dependency) || done.has(dependency)) continue;
-    // Someone else's package: the workspace's own copy, which finds its own dependencies.
-    done.add(dependency);
-    mkdirSync(dirname(join(modules, dependency)), { recursive: true });
-    symlinkSync(
-      realpathSync(join(packed.dir, 'node_modules', dependency)),
-      join(modules, dependency),
-    );
-  }
-}
-
-/**
- * @param {string} name
- * @param {string} bare an empty folder
- * @param {Map<string, Packed>} packages
- */
-function checkImport(name, bare, packages) {
-  const modules = join(bare, 'node_modules');
-  mkdirSync(modules, { recursive: true });
+function checkUse(packed, project, packages) {
+  const { name, manifest } = packed;
+  mkdirSync(project, { recursive: true });
   try {
-    install(name, modules, packages);
-    const command = packages.get(name)?.manifest.bin?.[name];
+    unpack(name, project, packages);
+    const command = manifest.bin?.[name];
     if (command) {
-      run('node', [join(modules, name, command), '--help'], bare);
+      const args = ['bench', '--size', '1G', '--backing', 'thp', '--repeat', '1'];
+      run('node', [join(project, 'node_modules', name, command), ...args], project);
     } else {
-      const code = `if (Object.keys(await import('${name}')).length === 0) throw 'no exports'`;
-      run('node', ['--input-type=module', '--eval', code], bare);
+      writeExample(project, packed);
+      compileExample(project);
+      checkPrinted(packed, run('node', ['node16/example.js'], project), 'in Node');
     }
     return [];
   } catch (error) {
-    return [`from a bare folder: ${error instanceof Error ? error.message : String(error)}`];
+    const others = withDependencies(name, packages).slice(1);
+    const beside = others.map((other) => other.name).join(', ') || 'nothing';
+    const message = error instanceof Error ? error.message : String(error);
+    return [`in a bare folder with ${beside} beside it: ${message}`];
   }
 }
 
@@ -134,8 +118,10 @@ try {
   const packages = packAll(work);
   for (const [name, packed] of packages) {
     const faults = [
+      ...checkManifest(packed),
+      ...checkFiles(packed),
       ...(await checkTarball(packed)),
-      ...checkImport(name, join(work, name.replace('/', '-')), packages),
+      ...checkUse(packed, join(work, name.replace('/', '-')), packages),
     ];
     for (const fault of faults) console.error(`${name}: ${fault}`);
     if (faults.length > 0) process.exitCode = 1;

@@ -39,6 +39,19 @@ export function findSections(readme) {
 }
 
 /**
+ * What a README says that an example prints.
+ * @param {string} readme
+ * @param {string} file the example; both relative to the workspace
+ * @returns {string}
+ */
+export function exampleOutput(readme, file) {
+  const section = findSections(readme).find((each) => each.file === file);
+  const [, output] = /```text\n([^]*?)```\n/.exec(section?.text ?? '') ?? [];
+  if (output === undefined) throw new Error(`${readme} does not show ${file}`);
+  return output;
+}
+
+/**
  * Runs an example.
  * @param {string} file relative to the workspace
  * @returns {string} what it printed

@@ -1,4 +1,4 @@
-// Writes packages/recordings/manifest.json: every recording with its SHA-256, and their number.
+// Writes packages/recordings/manifest.json: every recording with its SHA-256, a line each.
 // Run by hand after recordings were added: `node tooling/recordings-manifest.mjs`.
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -16,8 +16,9 @@ const recordings = files.map((file) => ({
     .update(readFileSync(join(folder, file)))
     .digest('hex'),
 }));
+const lines = recordings.map((recording) => `    ${JSON.stringify(recording)}`);
 writeFileSync(
   join(folder, 'manifest.json'),
-  `${JSON.stringify({ count: files.length, recordings }, null, 2)}\n`,
+  `{\n  "recordings": [\n${lines.join(',\n')}\n  ]\n}\n`,
 );
 process.stdout.write(`${files.length} recordings\n`);

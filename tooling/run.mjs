@@ -41,8 +41,13 @@ const tasks = {
     { command: ['turbo', 'run', 'build', '--output-logs=errors-only'] },
     { command: ['node', 'tooling/check-pack.mjs'] },
   ],
+  'test:packages': [
+    { command: ['turbo', 'run', 'build', '--output-logs=errors-only'] },
+    { command: ['node', 'tooling/test-packages.mjs'] },
+  ],
   'examples:update': [{ command: ['node', 'tooling/examples.mjs', '--update'] }],
   changeset: [{ command: ['changeset'] }],
+  'release:version': [{ command: ['changeset', 'version'] }],
   'release:dry-run': [
     { command: ['turbo', 'run', 'build', '--output-logs=errors-only'] },
     { command: ['changeset', 'status', '--verbose'] },

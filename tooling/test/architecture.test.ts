@@ -101,7 +101,8 @@ describe('ARCHITECTURE.md', () => {
     expect(paths.filter((path) => !existsSync(path))).toEqual([]);
   });
 
-  test.each(Object.entries(layers))('has the layer %s as it is', (dir, { name }) => {
+  test.each(Object.entries(layers))('has the layer %s as it is', (dir, layer) => {
+    const { name, mayImport } = layer;
     const rows = page.split('\n').filter((line) => line.startsWith(`| [\`${name}\`](${dir}) `));
     expect(rows).toHaveLength(1);
     const [, , owns, doesNotOwn, dependsOn = ''] = rows[0].split('|').map((cell) => cell.trim());
@@ -109,10 +110,11 @@ describe('ARCHITECTURE.md', () => {
     expect(doesNotOwn).not.toBe('');
     const manifest = JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as {
       dependencies?: Record<string, string>;
+      devDependencies?: Record<string, string>;
     };
-    const internal = Object.values(layers).map((layer) => layer.name);
-    const actual = Object.keys(manifest.dependencies ?? {}).filter((dependency) =>
-      internal.includes(dependency),
+    const inside = 'bundled' in layer ? manifest.devDependencies : {};
+    const actual = Object.keys({ ...manifest.dependencies, ...inside }).filter((dependency) =>
+      mayImport.some((other) => other === dependency),
     );
     const stated = dependsOn === 'nothing' ? [] : dependsOn.split(', ');
     expect(stated.sort()).toEqual(actual.map((other) => other.replace('@pinfold/', '')).sort());

@@ -169,6 +169,19 @@ describe('check-layers', () => {
     expect(faults[0]).toContain(message);
   });
 
+  test('lets sources import devDependencies where these are published inside, and only there', () => {
+    write({
+      ...sound,
+      'packages/high/package.json':
+        '{ "name": "@pinfold/high", "devDependencies": { "@pinfold/low": "workspace:^" } }',
+    });
+    const [fault, ...others] = checkLayers(root, table);
+    expect(others).toEqual([]);
+    expect(fault).toMatch(/^packages\/high\/src\/index\.ts.*not declared/);
+    const bundled = { ...table['packages/high'], bundled: true };
+    expect(checkLayers(root, { ...table, 'packages/high': bundled })).toEqual([]);
+  });
+
   test('reports a cycle in the table', () => {
     write(sound);
     const low = { name: '@pinfold/low', browser: true, mayImport: ['@pinfold/high'] };

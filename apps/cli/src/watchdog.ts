@@ -1,6 +1,4 @@
 /** A thread that ends the process when code of a user's file does not come to an end. */
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 
 /** What the thread is started with. */
@@ -44,7 +42,7 @@ export async function startWatchdog(
   const heartbeat = new Int32Array(new SharedArrayBuffer(8));
   const { name, url, patience } = options;
   const workerData: WatchdogOptions = { name, url, patience, heartbeat };
-  const worker = new Worker(workerFile(), { workerData });
+  const worker = new Worker(new URL('./watchdog-worker.ts', import.meta.url), { workerData });
   await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
   worker.unref();
   return {
@@ -58,9 +56,4 @@ export async function startWatchdog(
       }
     },
   };
-}
-
-/** The thread's file has this file's extension: `.ts` in the sources, `.js` when built. */
-function workerFile(): URL {
-  return new URL(`./watchdog-worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
 }

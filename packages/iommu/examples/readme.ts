@@ -22,4 +22,5 @@ console.log(`unmap of 1 page at 400: ${domain.unmap(0x400, 1)} pages`);
 console.log(`iova_to_phys(500): ${domain.iovaToPhys(0x500)}`);
 
 const { iommuLeaves4k, iommuLeaves2m, iovaToPhysLevels, cacheTagFlushes } = counters.snapshot();
-console.log({ iommuLeaves4k, iommuLeaves2m, iovaToPhysLevels, cacheTagFlushes });
+console.log(`leaves of 4 KiB: ${iommuLeaves4k}, of 2 MiB: ${iommuLeaves2m}`);
+console.log(`levels walked: ${iovaToPhysLevels}, flushes: ${cacheTagFlushes}`);

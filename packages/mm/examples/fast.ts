@@ -1,32 +1,10 @@
-import {
-  anonymousMemory,
-  BuddyAllocator,
-  doMmap,
-  FOLL,
-  MemMap,
-  Memory,
-  MmStruct,
-  pinUserPagesFast,
-  touchPage,
-  VM,
-  type MmRules,
-} from '@pinfold/mm';
+import { createTask, FOLL, mmapAnonymous, pinUserPagesFast, touchPage } from '@pinfold/mm';
 
-const rules: MmRules = {
-  series: '6.18',
-  rangeUnpinStep: 'page + i',
-  hugeZeroUnshare: 'thp',
-  diskLargeFolios: true,
-  source: 'mm/gup.c',
-};
-const ranges = [{ pfn: 0x100000, npage: 65536 }];
-const memory = new Memory(new MemMap(ranges), rules);
-memory.frames = new BuddyAllocator(ranges);
-const mm = new MmStruct(memory);
+const { mm } = createTask();
+const { memory } = mm;
 
 // A THP that the process has written to, and two pages of 4 KiB that it has not.
-const flags = VM.READ | VM.WRITE;
-doMmap(mm, { vpn: 0x7000, npage: 514, flags, ops: anonymousMemory });
+mmapAnonymous(mm, 0x7000, 514);
 touchPage(mm, 0x7000, true);
 
 const pages = memory.memmap.pageArray(514);

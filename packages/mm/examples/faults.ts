@@ -1,33 +1,18 @@
 import {
-  anonymousMemory,
-  BuddyAllocator,
-  doMmap,
+  createTask,
   dupMmap,
   FOLL,
-  MemMap,
-  Memory,
+  mmapAnonymous,
   MmStruct,
   pinUserPagesRemote,
   touchPage,
-  VM,
-  type MmRules,
 } from '@pinfold/mm';
 
-const rules: MmRules = {
-  series: '6.18',
-  rangeUnpinStep: 'page + i',
-  hugeZeroUnshare: 'thp',
-  diskLargeFolios: true,
-  source: 'mm/gup.c',
-};
-const ranges = [{ pfn: 0x100000, npage: 65536 }];
-const memory = new Memory(new MemMap(ranges), rules);
-memory.frames = new BuddyAllocator(ranges);
-const parent = new MmStruct(memory);
+const { mm: parent } = createTask();
+const { memory } = parent;
 
 // 2 MiB and a page of private anonymous memory that was never touched, pinned for a device to read.
-const flags = VM.READ | VM.WRITE;
-doMmap(parent, { vpn: 0x7000, npage: 513, flags, ops: anonymousMemory });
+mmapAnonymous(parent, 0x7000, 513);
 const pages = memory.memmap.pageArray(513);
 const pinned = pinUserPagesRemote(parent, 0x7000, 513, FOLL.LONGTERM, pages);
 const { pageFaults, gupSteps, pagesZeroed } = memory.counters.snapshot();

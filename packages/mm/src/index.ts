@@ -2,7 +2,8 @@
  * Pages, folios, the memory map, address spaces and page pinning of Linux, as far as DMA mapping
  * meets them. Knows nothing of IOMMUs or VFIO.
  */
-export type { MmRules } from './rules.ts';
+export { MM_RULES_7_2, type MmRules } from './rules.ts';
+export { createTask, mmapAnonymous, type TaskOptions } from './create-task.ts';
 export {
   MemMap,
   PAGES_PER_SECTION,

@@ -18,6 +18,7 @@ import { VM, type Vma } from './vma.ts';
  * @param npage pages
  * @param order order of the folios
  * @throws {InputError} when a folio's frames are no free memory, unless this area has it mapped
+ * @source the state that mm/memory.c do_anonymous_page and mm/huge_memory.c leave, 6.16
  */
 export function placeAnonymous(
   mm: MmStruct,

@@ -24,3 +24,12 @@ export interface MmRules {
   /** Kernel source or reference section of the facts above. */
   readonly source: string;
 }
+
+/** The rules of 7.2, so that this package can be used alone. */
+export const MM_RULES_7_2: MmRules = {
+  series: '7.2',
+  rangeUnpinStep: 'page + i',
+  hugeZeroUnshare: 'thp',
+  diskLargeFolios: true,
+  source: 'mm/gup.c gup_folio_range_next, 6.18; recordings of 7.2.12',
+};

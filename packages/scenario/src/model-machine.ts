@@ -9,6 +9,7 @@ import {
   Errno,
   KernelBug,
   KernelError,
+  ModelBug,
   PMD_ORDER,
   PUD_ORDER,
   type CounterValues,
@@ -41,6 +42,7 @@ import { ExtpinDriver } from './extpin-driver.ts';
 import { failureOf, type Failure } from './failure.ts';
 import { GuestDevices } from './guest-devices.ts';
 import { GuestProcess } from './guest-process.ts';
+import type { Done, Guest } from './guest.ts';
 import { asBitmap, asInfo, vfioBitmap } from './ioctl-fields.ts';
 import { iommuTableOf, NO_TABLE } from './iommu-table.ts';
 import type { MachineView } from './invariants.ts';
@@ -50,9 +52,13 @@ import { layoutOf } from './layout.ts';
 import { DEFAULT_FACTS, type MachineFacts } from './machine-facts.ts';
 import type { Machine } from './machine.ts';
 import type { IommuTable, LayoutExtent, Observation } from './observation.ts';
-import type { Operation } from './operation.ts';
+import type { MmapOperation, Operation } from './operation.ts';
+import type { GuestOp } from './operations/guest-op.ts';
+import { guestOps, type GuestOperation } from './operations/index.ts';
 import { armFault, type StepFault } from './step-faults.ts';
-import { writeSysfs, type WritableParams } from './sysfs.ts';
+import type { WritableParams } from './sysfs.ts';
+
+export type { Done } from './guest.ts';
 
 /** What a {@link ModelMachine} is made of. */
 export interface ModelMachineOptions {
@@ -76,12 +82,6 @@ export interface ModelMachineOptions {
   readonly type1?: Partial<Type1Rules>;
 }
 
-/** What an operation returned, before the state after it is read. */
-export interface Done extends Partial<Observation> {
-  /** 0, or a negative errno. */
-  readonly code: number;
-}
-
 const IOMMU_TYPES = { v1: 1, v2: 3, nesting: 6 } as const;
 /** Room that the program gives GET_INFO, in bytes. */
 const INFO_ARGSZ = 8192;
@@ -89,9 +89,11 @@ const INFO_ARGSZ = 8192;
 const BUG = 'BUG';
 /** Operations that leave mappings and layout as they are. */
 const LAYOUT_STAYS: ReadonlySet<string> = new Set([
-  ...(['unmap', 'info', 'memlock', 'dropcap', 'sysfs', 'dirty'] as const),
+  ...(['unmap', 'info', 'dirty'] as const),
   ...(['unpin', 'unpinlist', 'extmode'] as const),
+  ...[...guestOps.values()].filter(({ layoutStays }) => layoutStays).map(({ op }) => op),
 ]);
+
 /** The model of one machine with one process. */
 export class ModelMachine implements Machine {
   readonly #options: ModelMachineOptions;
@@ -102,6 +104,7 @@ export class ModelMachine implements Machine {
   readonly #driver: ExtpinDriver;
   readonly #devices: GuestDevices;
   readonly #external: ExternalCalls;
+  readonly #guest: Guest;
   #container: VfioContainer | null = null;
   #died: Observation | undefined;
   #layouts = new Map<string, readonly LayoutExtent[]>();
@@ -134,6 +137,11 @@ export class ModelMachine implements Machine {
     this.#devices = new GuestDevices(facts.devices, intelVtd(facts.awBits), this.#driver);
     const childFrames = options.childFrames ?? null;
     this.#external = new ExternalCalls(this.#memory, this.#process, this.#devices, childFrames);
+    this.#guest = {
+      ...{ memory: this.#memory, process: this.#process, devices: this.#devices },
+      ...{ params: this.#params, childFrames },
+      needContainer: () => this.#needContainer(),
+    };
   }
 
   /** What is left to see when an operation has ended in a BUG of the kernel. */
@@ -264,30 +272,20 @@ export class ModelMachine implements Machine {
         this.#devices.emulated(operation.dev).ext.setMode(operation);
         return { code: 0 };
       case 'mmap':
+        return this.#mmap(operation);
       case 'touch':
-      case 'munmap':
-      case 'mlock':
-      case 'munlock':
-      case 'mprotect':
-      case 'madvise':
-        return this.#doMemory(operation);
+        return { code: this.#process.touch(operation) };
       case 'map':
       case 'unmap':
       case 'info':
         return this.#doIoctl(operation);
       case 'dirty':
         return this.#doDirty(operation);
-      case 'memlock':
-      case 'dropcap':
-      case 'sysfs':
-        return this.#doSetting(operation);
-      case 'fork':
-        return { code: this.#process.fork(this.#options.childFrames ?? null) };
-      case 'reap':
-        return { code: this.#process.reap() };
       case 'fail':
         this.#fault = { what: operation.what, n: operation.n };
         return { code: 0 };
+      default:
+        return guestOp(operation).perform(this.#guest, operation);
     }
   }
 
@@ -364,37 +362,15 @@ export class ModelMachine implements Machine {
     }
   }
 
-  #doMemory(
-    operation: Extract<
-      Operation,
-      { op: 'mmap' | 'touch' | 'munmap' | 'mlock' | 'munlock' | 'mprotect' | 'madvise' }
-    >,
-  ): Done {
-    const process = this.#process;
-    switch (operation.op) {
-      case 'mmap': {
-        const { ret, region } = process.mmap(operation, this.#devices);
-        if (!region) return { code: ret };
-        const place = {
-          va: hex(BigInt(region.vpn) << 12n),
-          size: hex(BigInt(region.npage) << 12n),
-        };
-        const bar =
-          operation.kind === 'bar'
-            ? this.#devices.barOf(operation.dev ?? '', operation.bar ?? 0)
-            : 0;
-        const phys = typeof bar === 'number' ? {} : { bar_phys: hex(BigInt(bar.pfn) << 12n) };
-        return { code: ret, ...place, ...phys };
-      }
-      case 'touch':
-        return { code: process.touch(operation) };
-      case 'mprotect':
-        return { code: process.mprotect(operation.va, operation.size, operation.prot) };
-      case 'madvise':
-        return { code: process.madvise(operation.va, operation.size, operation.advice) };
-      default:
-        return { code: process.range(operation.op, operation.va, operation.size) };
-    }
+  #mmap(operation: MmapOperation): Done {
+    const { ret, region } = this.#process.mmap(operation, this.#devices);
+    if (!region) return { code: ret };
+    const { vpn, npage } = region;
+    const place = { va: hex(BigInt(vpn) << 12n), size: hex(BigInt(npage) << 12n) };
+    const { kind, dev = '', bar = 0 } = operation;
+    const backing = kind === 'bar' ? this.#devices.barOf(dev, bar) : 0;
+    const phys = typeof backing === 'number' ? {} : { bar_phys: hex(BigInt(backing.pfn) << 12n) };
+    return { code: ret, ...place, ...phys };
   }
 
   #doDirty(operation: Extract<Operation, { op: 'dirty' }>): Done {
@@ -427,16 +403,6 @@ export class ModelMachine implements Machine {
     const wanted = (flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) !== 0;
     const dirty = wanted ? { bitmap: asBitmap(done, size / pgsize) } : {};
     return { code: done.ret, ...shown, size_out: hex(done.size), ...dirty, ...failure(done) };
-  }
-
-  #doSetting(operation: Extract<Operation, { op: 'memlock' | 'dropcap' | 'sysfs' }>): Done {
-    const { task } = this.#process;
-    if (operation.op === 'dropcap') task.capIpcLock = false;
-    else if (operation.op === 'memlock') {
-      // RLIM_INFINITY is all ones.
-      task.rlimitMemlock = operation.bytes >= 2n ** 63n ? Infinity : Number(operation.bytes);
-    } else writeSysfs(operation.path, operation.val, this.#memory, this.#params);
-    return { code: 0 };
   }
 
   /** The state after a step; what did not change since it was last shown is left out. */
@@ -528,6 +494,12 @@ export class ModelMachine implements Machine {
     this.#container = null;
     this.#table = '';
   }
+}
+
+function guestOp({ op }: GuestOperation): GuestOp<GuestOperation> {
+  const found = guestOps.get(op);
+  if (!found) throw new ModelBug(`an operation without an op: ${op}`);
+  return found;
 }
 
 /**

@@ -57,9 +57,7 @@ export function op<Args extends Arguments>(
  * @param name its name
  * @returns its entry
  */
-export function plain(
-  name: 'opencontainer' | 'close' | 'fork' | 'reap' | 'info' | 'dropcap',
-): Entry {
+export function plain(name: 'opencontainer' | 'close' | 'info'): Entry {
   return op({}, () => ({ op: name }));
 }
 

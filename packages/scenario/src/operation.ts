@@ -5,6 +5,7 @@
  * @source recordings README, "Scenario language"
  */
 import type { ExternalOperation } from './external-operations.ts';
+import type { GuestOperation } from './operations/index.ts';
 import type { FrameExtent } from './placed-frames.ts';
 import type { StepFault } from './step-faults.ts';
 
@@ -82,22 +83,17 @@ export interface TouchOperation {
 /** One step of a scenario, ready to be done. */
 export type Operation =
   | ExternalOperation
+  | GuestOperation
   | { readonly op: 'open'; readonly type: IommuType; readonly dev: string }
   | { readonly op: 'opencontainer' }
   | { readonly op: 'close' }
-  | { readonly op: 'fork' }
-  | { readonly op: 'reap' }
   | { readonly op: 'info' }
-  | { readonly op: 'dropcap' }
   | { readonly op: 'setiommu'; readonly type: number }
   | { readonly op: 'addgroup' | 'delgroup' | 'device'; readonly dev: string }
   | { readonly op: 'pcicmd'; readonly dev: string; readonly val: number }
   | FailOperation
   | MmapOperation
   | TouchOperation
-  | { readonly op: 'munmap' | 'mlock' | 'munlock'; readonly va: bigint; readonly size: bigint }
-  | { readonly op: 'mprotect'; readonly va: bigint; readonly size: bigint; readonly prot: string }
-  | { readonly op: 'madvise'; readonly va: bigint; readonly size: bigint; readonly advice: string }
   | {
       readonly op: 'map';
       readonly iova: bigint;
@@ -136,6 +132,4 @@ export type Operation =
       /** Bytes of memory that there are for the bitmap, if not all. Pinfold's own. */
       readonly bmmem?: bigint;
       readonly argsz: number;
-    }
-  | { readonly op: 'memlock'; readonly bytes: bigint }
-  | { readonly op: 'sysfs'; readonly path: string; readonly val: string };
+    };

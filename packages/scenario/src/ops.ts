@@ -1,6 +1,6 @@
 /**
  * Every op of the scenario language: its arguments, their defaults, and the operation that it asks
- * a machine for. Adding an op is one entry.
+ * a machine for. Those of `operations` are a file each, with what the model does.
  *
  * @source recordings README, "Scenario language"
  */
@@ -23,6 +23,7 @@ import { needed, optional } from './argument.ts';
 import { externalEntries } from './external-ops.ts';
 import { notModelledEntries } from './not-modelled-ops.ts';
 import { op, plain, type Entry, type Op } from './op-entry.ts';
+import { guestOps } from './operations/index.ts';
 import { FAULT_KINDS } from './step-faults.ts';
 
 /** Size of struct vfio_iommu_type1_dma_map. */
@@ -41,7 +42,6 @@ function bitmapBytes(size: bigint, pgsize: bigint): bigint {
   return pages === 0n ? 8n : ((pages + 63n) / 64n) * 8n;
 }
 
-const range = { va: needed(bytes), size: needed(bytes) };
 const device = { dev: needed(text) };
 const bitmap = {
   pgsize: optional(positiveBytes),
@@ -122,22 +122,7 @@ const entries: Readonly<Record<string, Entry>> = {
   device: op(device, (values) => ({ op: 'device', ...values })),
   pcicmd: op({ ...device, val: needed(number) }, (values) => ({ op: 'pcicmd', ...values })),
   mmap,
-  munmap: op(range, (values) => ({ op: 'munmap', ...values })),
-  mprotect: op({ ...range, prot: needed(prot) }, (values) => ({ op: 'mprotect', ...values })),
-  madvise: op(
-    {
-      ...range,
-      advice: needed(
-        word('huge', 'nohuge', 'dontneed', 'collapse', 'popread', 'popwrite', 'free', 'remove'),
-      ),
-    },
-    (values) => ({ op: 'madvise', ...values }),
-  ),
-  mlock: op(range, (values) => ({ op: 'mlock', ...values })),
-  munlock: op(range, (values) => ({ op: 'munlock', ...values })),
   touch,
-  fork: plain('fork'),
-  reap: plain('reap'),
   map: op(
     {
       ...{ iova: needed(bytes), va: needed(bytes), size: needed(bytes) },
@@ -176,15 +161,13 @@ const entries: Readonly<Record<string, Entry>> = {
     ...{ op: 'fail', what, n },
   })),
   info: plain('info'),
-  memlock: op({ bytes: needed(bytes) }, (values) => ({ op: 'memlock', ...values })),
-  dropcap: plain('dropcap'),
-  sysfs: op({ path: needed(text), val: needed(text) }, (values) => ({ op: 'sysfs', ...values })),
 };
+
+const guestEntries = Object.fromEntries([...guestOps].map(([name, { entry }]) => [name, entry]));
 
 /** All ops, by name. */
 export const ops: ReadonlyMap<string, Op> = new Map(
-  Object.entries({ ...entries, ...externalEntries, ...notModelledEntries }).map(([name, entry]) => [
-    name,
-    entry(name),
-  ]),
+  Object.entries({ ...entries, ...guestEntries, ...externalEntries, ...notModelledEntries }).map(
+    ([name, entry]) => [name, entry(name)],
+  ),
 );

@@ -7,12 +7,9 @@ import { readRecording, type Recording } from '../src/index.ts';
 /** Folder of the recordings package. */
 export const RECORDINGS: URL = new URL('../../recordings/', import.meta.url);
 
-/** The manifest: how many recordings there are, and the hash of each. */
-export const manifest: { count: number; recordings: { file: string; sha256: string }[] } = z
-  .object({
-    count: z.number(),
-    recordings: z.array(z.object({ file: z.string(), sha256: z.string() })),
-  })
+/** The manifest: every recording, with its hash. */
+export const manifest: { recordings: { file: string; sha256: string }[] } = z
+  .object({ recordings: z.array(z.object({ file: z.string(), sha256: z.string() })) })
   .parse(JSON.parse(readFileSync(new URL('manifest.json', RECORDINGS), 'utf8')));
 
 /** Reads a recording of the manifest. */

@@ -1,12 +1,10 @@
-import { intelVtd } from '@pinfold/iommu';
 import { MemMap, Memory, mmapMemory, MmStruct, PrescribedLayout, Task } from '@pinfold/mm';
 import {
   kernelVersion,
+  openContainer,
   VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
   VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
   VFIO_IOMMU_DIRTY_PAGES_FLAG_START,
-  VFIO_TYPE1v2_IOMMU,
-  VfioContainer,
   type DirtyBitmap,
 } from '@pinfold/vfio-type1';
 
@@ -15,9 +13,7 @@ const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 32768 }]), kernel.
 const mm = new MmStruct(memory);
 const frames = new PrescribedLayout([{ vpn: 0x10000, pfn: 0x100000, npage: 9, order: 0 }]);
 mmapMemory(mm, { vpn: 0x10000, npage: 9, kind: 'anon', order: 0, frames });
-const container = new VfioContainer({ kernel, memory });
-container.addGroup({ name: 'nic', unit: intelVtd() });
-container.setIommu(VFIO_TYPE1v2_IOMMU);
+const container = openContainer({ kernel, memory });
 container.dirtyPages({ flags: VFIO_IOMMU_DIRTY_PAGES_FLAG_START });
 
 // Nine pages, seven pages into the 64 pages that are read.

@@ -1,16 +1,13 @@
 import { KernelError } from '@pinfold/base';
-import { intelVtd } from '@pinfold/iommu';
 import { MemMap, Memory, mmapMemory, MmStruct, PrescribedLayout, Task } from '@pinfold/mm';
-import { kernelVersion, VFIO_TYPE1v2_IOMMU, VfioContainer } from '@pinfold/vfio-type1';
+import { kernelVersion, openContainer } from '@pinfold/vfio-type1';
 
 const kernel = kernelVersion('6.18');
 const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 32768 }]), kernel.mm);
 const mm = new MmStruct(memory);
 const frames = new PrescribedLayout([{ vpn: 0x10000, pfn: 0x100000, npage: 4096, order: 9 }]);
 mmapMemory(mm, { vpn: 0x10000, npage: 4096, kind: 'anon', order: 9, frames });
-const container = new VfioContainer({ kernel, memory });
-container.addGroup({ name: 'nic', unit: intelVtd() });
-container.setIommu(VFIO_TYPE1v2_IOMMU);
+const container = openContainer({ kernel, memory });
 
 // 16 MiB under an RLIMIT_MEMLOCK of 8 MiB, without CAP_IPC_LOCK.
 const task = new Task(mm, 8 * 2 ** 20);

@@ -1,11 +1,9 @@
 import type { IovaPn, Pfn } from '@pinfold/base';
-import { intelVtd } from '@pinfold/iommu';
 import { MemMap, Memory, mmapMemory, MmStruct, PrescribedLayout, Task } from '@pinfold/mm';
 import {
   kernelVersion,
+  openContainer,
   pinAlgorithm,
-  VFIO_TYPE1v2_IOMMU,
-  VfioContainer,
   type PinAlgorithm,
   type VfioDma,
 } from '@pinfold/vfio-type1';
@@ -40,9 +38,7 @@ for (const algorithm of [series, remembering]) {
   const mm = new MmStruct(memory);
   const frames = new PrescribedLayout([{ vpn: 0x10000, pfn: 0x100000, npage: 4096, order: 9 }]);
   mmapMemory(mm, { vpn: 0x10000, npage: 4096, kind: 'anon', order: 9, frames });
-  const container = new VfioContainer({ kernel, memory, type1: { pinAlgorithm: algorithm } });
-  container.addGroup({ name: 'nic', unit: intelVtd() });
-  container.setIommu(VFIO_TYPE1v2_IOMMU);
+  const container = openContainer({ kernel, memory, type1: { pinAlgorithm: algorithm } });
   container.mapDma(new Task(mm, Infinity), { vaddr: 0x1000_0000n, iova: 0n, size: 16n << 20n });
   container.unmapDma({ iova: 0n, size: 16n << 20n });
   const { iovaToPhysCalls, putCalls } = memory.counters.snapshot();

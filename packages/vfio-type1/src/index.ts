@@ -3,6 +3,7 @@
  * management and IOMMU packages.
  */
 export { VfioContainer } from './container.ts';
+export { openContainer, type OpenContainer } from './open-container.ts';
 export { ContainerGroups, type ContainerOptions } from './container-groups.ts';
 export { VfioDomain, type IommuGroup } from './vfio-domain.ts';
 export { isEmulated, type EmulatedGroup, type VfioDevice, type VfioGroup } from './vfio-device.ts';

@@ -1,6 +1,6 @@
 /**
  * How a kernel pins and unpins the memory of a mapping: the part that the patches of the mailing
- * lists change. An algorithm is one file under `algorithms/` and one line in its index.
+ * lists change. An algorithm is one file under `algorithms/` and one line in `all.ts` there.
  */
 import type { IovaPn, Pfn, Vpn } from '@pinfold/base';
 import type { PhysRun } from '@pinfold/iommu';

@@ -1,7 +1,5 @@
 /** Verifies many recordings on several threads. */
 import { availableParallelism } from 'node:os';
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { InputError } from '@pinfold/base';
 import type { RecordingResult } from '@pinfold/scenario';
@@ -55,7 +53,7 @@ async function askAll(
   const answers: WorkerAnswer[] = [];
   let done = 0;
   const serve = async (): Promise<void> => {
-    const worker = new Worker(workerFile(), { workerData: options });
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: options });
     try {
       for (const [index, file] of queue) {
         answers[index] = await ask(worker, file);
@@ -68,11 +66,6 @@ async function askAll(
   const threads = Math.min(availableParallelism(), MAX_THREADS, files.length);
   await Promise.all(Array.from({ length: threads }, serve));
   return answers;
-}
-
-/** The thread's file has this file's extension: `.ts` in the sources, `.js` when built. */
-function workerFile(): URL {
-  return new URL(`./worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
 }
 
 function ask(worker: Worker, file: string): Promise<WorkerAnswer> {

@@ -1,8 +1,8 @@
 /**
  * What a page-table format is to the layer above it. A format states its page sizes and whether the
  * core splits ranges by them, does the mapping itself, and has its own rule for unmapping a part of
- * a large leaf and its own gather rule; a format is one file beside this one and one line in the
- * registry.
+ * a large leaf and its own gather rule; a format is one file beside this one and one line in
+ * `all.ts`.
  *
  * @source include/linux/iommu.h struct iommu_domain_ops, 6.16; include/linux/generic_pt/iommu.h
  * struct pt_iommu_ops, 7.2; reference iommu.md §3 to §7

@@ -1,15 +1,10 @@
-/** The registry of page-table formats: one line per format. */
+/** The page-table formats by name; `all.ts` is their registry. */
 import { InputError } from '@pinfold/base';
+import * as all from './all.ts';
 import type { IoPageTableFormat } from './format.ts';
-import { genericPtVtdSs } from './generic-pt-vtd-ss.ts';
-import { vtdSecondLevel, vtdSecondLevel612 } from './vtd-second-level.ts';
 
-/** All formats by name. */
-export const ioPageTableFormats: readonly IoPageTableFormat[] = [
-  vtdSecondLevel612,
-  vtdSecondLevel,
-  genericPtVtdSs,
-];
+/** All formats. */
+export const ioPageTableFormats: readonly IoPageTableFormat[] = Object.values(all);
 
 /**
  * Looks a format up.

@@ -1,13 +1,18 @@
-/** The registry of kernel releases: one line per release series. */
+/** The kernel releases by name; `all.ts` is their registry. */
 import { InputError } from '@pinfold/base';
+import * as all from './all.ts';
 import type { KernelVersion } from './kernel-version.ts';
-import { v6_12 } from './v6-12.ts';
-import { v6_16 } from './v6-16.ts';
-import { v6_18 } from './v6-18.ts';
-import { v7_2 } from './v7-2.ts';
 
 /** All release series, oldest first. */
-export const kernelVersions: readonly KernelVersion[] = [v6_12, v6_16, v6_18, v7_2];
+export const kernelVersions: readonly KernelVersion[] = Object.values(all).sort(
+  (one, other) => seriesNumber(one) - seriesNumber(other),
+);
+
+/** Orders series: 6.9 is older than 6.18. */
+function seriesNumber({ series }: KernelVersion): number {
+  const [major = 0, minor = 0] = series.split('.').map(Number);
+  return major * 1000 + minor;
+}
 
 /**
  * Looks a release up by its series or one of its point releases.

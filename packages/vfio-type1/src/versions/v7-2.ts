@@ -1,5 +1,6 @@
 /** Linux 7.2: type1 as in 6.18, on the page-table code that the IOMMU drivers share. */
 import { Errno } from '@pinfold/base';
+import { MM_RULES_7_2 } from '@pinfold/mm';
 import { series14 } from '../algorithms/series-1-4.ts';
 import type { KernelVersion } from './kernel-version.ts';
 
@@ -7,13 +8,7 @@ import type { KernelVersion } from './kernel-version.ts';
 export const v7_2: KernelVersion = {
   series: '7.2',
   summary: 'as 6.18, with the generic IOMMU page tables',
-  mm: {
-    series: '7.2',
-    rangeUnpinStep: 'page + i',
-    hugeZeroUnshare: 'thp',
-    diskLargeFolios: true,
-    source: 'mm/gup.c gup_folio_range_next, 6.18; recordings of 7.2.12',
-  },
+  mm: MM_RULES_7_2,
   iommu: {
     series: '7.2',
     formats: { 'intel-vtd': 'generic-pt-vtd-ss' },

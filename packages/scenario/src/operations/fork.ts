@@ -1,0 +1,22 @@
+/**
+ * `fork`: a child of the process, which waits.
+ *
+ * @source recordings README, "Scenario language"
+ */
+import { op } from '../op-entry.ts';
+import type { GuestOp } from './guest-op.ts';
+
+/** The operation. */
+export interface ForkOperation {
+  /** Its op. */
+  readonly op: 'fork';
+}
+
+/** The op. */
+export const fork: GuestOp<ForkOperation> = {
+  op: 'fork',
+  entry: op({}, () => ({ op: 'fork' })),
+  perform({ process, childFrames }) {
+    return { code: process.fork(childFrames) };
+  },
+};

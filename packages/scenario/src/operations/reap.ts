@@ -1,0 +1,22 @@
+/**
+ * `reap`: the last child ends.
+ *
+ * @source recordings README, "Scenario language"
+ */
+import { op } from '../op-entry.ts';
+import type { GuestOp } from './guest-op.ts';
+
+/** The operation. */
+export interface ReapOperation {
+  /** Its op. */
+  readonly op: 'reap';
+}
+
+/** The op. */
+export const reap: GuestOp<ReapOperation> = {
+  op: 'reap',
+  entry: op({}, () => ({ op: 'reap' })),
+  perform({ process }) {
+    return { code: process.reap() };
+  },
+};

@@ -1,0 +1,31 @@
+/**
+ * `sysfs path= val=`: root writes a file of sysfs.
+ *
+ * @source recordings README, "Scenario language"
+ */
+import { text } from '../argument-kinds.ts';
+import { needed } from '../argument.ts';
+import { op } from '../op-entry.ts';
+import { writeSysfs } from '../sysfs.ts';
+import type { GuestOp } from './guest-op.ts';
+
+/** The operation. */
+export interface SysfsOperation {
+  /** Its op. */
+  readonly op: 'sysfs';
+  /** The file. */
+  readonly path: string;
+  /** What is written. */
+  readonly val: string;
+}
+
+/** The op. */
+export const sysfs: GuestOp<SysfsOperation> = {
+  op: 'sysfs',
+  entry: op({ path: needed(text), val: needed(text) }, (values) => ({ op: 'sysfs', ...values })),
+  layoutStays: true,
+  perform({ memory, params }, { path, val }) {
+    writeSysfs(path, val, memory, params);
+    return { code: 0 };
+  },
+};
