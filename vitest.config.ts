@@ -22,8 +22,8 @@ export default defineConfig({
           ],
           setupFiles: ['tooling/fail-on-console.ts'],
           // Nothing is timed: this only ends a test that hangs, on a slow machine too.
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
     ],
