@@ -1,9 +1,10 @@
 import { COUNTER_NAMES, type CounterValues } from '@pinfold/base';
 import { operations, type CompareReport, type CompareRow } from '@pinfold/bench';
-import { pinAlgorithms } from '@pinfold/vfio-type1';
+import { kernelVersions, pinAlgorithms } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
 import { pinfold } from './pinfold.ts';
 
+const KERNELS = kernelVersions.map(({ series }) => series).join(', ');
 const ALGORITHMS = pinAlgorithms.map(({ name }) => name).join(', ');
 
 /** Runs compare on 64 MiB, and reads its JSON. */
@@ -169,10 +170,7 @@ describe('pinfold compare', () => {
     ['--backing swap', `--backing: expected one of thp, 4k, hugetlb-2m, hugetlb-1g, got 'swap'`],
     ['--algorithm batched,quick', `--algorithm: expected one of ${ALGORITHMS}, got 'quick'`],
     ['--base quick', `--base: expected one of ${ALGORITHMS}, got 'quick'`],
-    [
-      '--kernel 5.4',
-      `--kernel: expected 6.12, 6.16, 6.18, 7.2 or a point release of these, got '5.4'`,
-    ],
+    ['--kernel 5.4', `--kernel: expected ${KERNELS} or a point release of these, got '5.4'`],
     ['--format pdf', `--format: expected one of text, markdown, got 'pdf'`],
     ['--size 64M', `--size: expected a multiple of 1G, the page size of hugetlb-1g, got 64M`],
   ])('refuses %s on one line', async (flags, message) => {

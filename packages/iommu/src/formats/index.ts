@@ -3,8 +3,10 @@ import { InputError } from '@pinfold/base';
 import * as all from './all.ts';
 import type { IoPageTableFormat } from './format.ts';
 
-/** All formats. */
-export const ioPageTableFormats: readonly IoPageTableFormat[] = Object.values(all);
+/** All formats, in the order of their names. */
+export const ioPageTableFormats: readonly IoPageTableFormat[] = Object.values(all).sort(
+  (one, other) => (one.name < other.name ? -1 : 1),
+);
 
 /**
  * Looks a format up.

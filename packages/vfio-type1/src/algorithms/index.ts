@@ -3,8 +3,10 @@ import { InputError } from '@pinfold/base';
 import type { PinAlgorithm } from '../pin-algorithm.ts';
 import * as all from './all.ts';
 
-/** All pin algorithms, in alphabetical order. */
-export const pinAlgorithms: readonly PinAlgorithm[] = Object.values(all);
+/** All pin algorithms, in the order of their names. */
+export const pinAlgorithms: readonly PinAlgorithm[] = Object.values(all).sort((one, other) =>
+  one.name < other.name ? -1 : 1,
+);
 
 /**
  * Looks an algorithm up.

@@ -70,12 +70,14 @@ test('series are listed oldest first, each once', () => {
   expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
 });
 
+const known = kernelVersions.map(({ series }) => series);
+
 test.each(['6.15', '7', '7.3', '6.1', '', '6.16-rc1', 'v6.16', '6.16.1.2', 'latest', '16.16'])(
   '%j is no kernel that is modelled',
   (name) => {
     expect(() => kernelVersion(name)).toThrow(InputError);
     expect(() => kernelVersion(name)).toThrow(
-      /^kernel: expected 6\.12, 6\.16, 6\.18, 7\.2 or a point release of these, got '/,
+      `kernel: expected ${known.join(', ')} or a point release of these, got '`,
     );
   },
 );
