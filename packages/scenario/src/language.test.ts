@@ -46,9 +46,15 @@ describe('a scenario', () => {
   });
 
   it('may be empty', () => {
-    expect(parseScenario('', 'x')).toEqual({
-      ...{ file: 'x', title: '', layout: true, machine: {}, audit: null, steps: [] },
-    });
+    const nothing = { file: 'x', title: '', layout: true, machine: {}, audit: null, steps: [] };
+    expect(parseScenario('', 'x')).toEqual(nothing);
+  });
+
+  it('may name the reference and the kernel of an audit', () => {
+    expect(parseScenario('audit against=batched', 'x').audit).toEqual({ against: 'batched' });
+    const { audit } = parseScenario('audit against=batched kernel=6.16', 'x');
+    expect(audit).toEqual({ against: 'batched', kernel: '6.16' });
+    expect(() => parseScenario('audit kernel=6.16', 'x')).toThrow('audit against=ALGORITHM');
   });
 });
 
@@ -139,14 +145,11 @@ describe('operations', () => {
     ],
     [
       'map iova=1M va=A size=1P',
-      {
-        ...{ op: 'map', iova: 1n << 20n, va: 0x10_0000_0000n, size: 4096n, flags: 3, argsz: 32 },
-        from: 'process',
-      },
+      { op: 'map', iova: 1n << 20n, va: 0x10_0000_0000n, size: 4096n, flags: 3, argsz: 32 },
     ],
     [
       'map iova=0 va=1 size=2 flags=0x80000003 argsz=24',
-      { op: 'map', iova: 0n, va: 1n, size: 2n, flags: 0x80000003, argsz: 24, from: 'process' },
+      { op: 'map', iova: 0n, va: 1n, size: 2n, flags: 0x80000003, argsz: 24 },
     ],
     ['map iova=0 va=0 size=0 from=child', expect.objectContaining({ from: 'child' }) as object],
     ['map iova=0 va=0 size=0 flags=vaddr', expect.objectContaining({ flags: 4 }) as object],

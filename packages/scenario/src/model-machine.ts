@@ -111,6 +111,7 @@ export class ModelMachine implements Machine {
   #table = '';
   /** What fails in the next step. */
   #fault: StepFault | null = null;
+  #faultFired = false;
 
   /**
    * @param options kernel, facts and frames
@@ -147,6 +148,11 @@ export class ModelMachine implements Machine {
   /** What is left to see when an operation has ended in a BUG of the kernel. */
   get died(): Observation | undefined {
     return this.#died;
+  }
+
+  /** Whether the fault that the last step had to meet has happened. */
+  get faultFired(): boolean {
+    return this.#faultFired;
   }
 
   perform(operation: Operation): Promise<Observation> {
@@ -228,7 +234,7 @@ export class ModelMachine implements Machine {
 
   /** What a VFIO call throws is what the kernel returns. */
   #attempt(operation: Operation): Done {
-    const undo = this.#fault && armFault(this.#fault, this.#memory, this.inspect().containers);
+    const armed = this.#fault && armFault(this.#fault, this.#memory, this.inspect().containers);
     this.#fault = null;
     try {
       return this.#do(operation);
@@ -237,7 +243,8 @@ export class ModelMachine implements Machine {
       const shown = operation.op === 'open' ? this.#extensions() : {};
       return { code: -error.errno, failure: failureOf(error.at, error.detail), ...shown };
     } finally {
-      undo?.();
+      armed?.undo();
+      this.#faultFired = armed?.fired ?? false;
     }
   }
 
@@ -394,7 +401,7 @@ export class ModelMachine implements Machine {
       const vaddr = operation.va;
       const map = (task: Task): IoctlResult =>
         container.tryMapDma(task, { iova, vaddr, size, flags, argsz });
-      const done = this.#process.by(operation.from, this.#options.childFrames ?? null, map);
+      const done = this.#process.by(operation.from ?? 'process', this.#options.childFrames ?? null, map);
       return { code: done.ret, ...shown, va: hex(vaddr), ...failure(done) };
     }
     const { pgsize = 4096n, bmsize, bmmem } = operation;

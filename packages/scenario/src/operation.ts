@@ -103,8 +103,8 @@ export type Operation =
       readonly flags: number;
       /** Bytes of the structure. */
       readonly argsz: number;
-      /** Who calls: the process, or a child that ends right after. Pinfold's own. */
-      readonly from: 'process' | 'child';
+      /** Who calls, if not the process: a child that ends right after. Pinfold's own. */
+      readonly from?: 'child';
     }
   | {
       readonly op: 'unmap';

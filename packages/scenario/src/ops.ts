@@ -129,7 +129,7 @@ const entries: Readonly<Record<string, Entry>> = {
       ...{ flags: optional(flagBits({ rw: 3, r: 1, w: 2, vaddr: 4 })), argsz: optional(number) },
       from: optional(word('child')),
     },
-    (values) => ({ op: 'map', flags: 3, argsz: MAP_ARGSZ, from: 'process', ...values }),
+    (values) => ({ op: 'map', flags: 3, argsz: MAP_ARGSZ, ...values }),
   ),
   unmap: op(
     {

@@ -4,12 +4,13 @@
  * cost, and it says what went wrong in the words of a reviewer.
  */
 import { pagesOf, PMD_ORDER, type IovaPn, type Pfn } from '@pinfold/base';
+import { IOMMU } from '@pinfold/iommu';
 import { PG, PTE, VM, type Memory, type MmStruct } from '@pinfold/mm';
 import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
-import type { Inspectable } from '../invariants.ts';
+import type { Inspectable, MachineView } from '../invariants.ts';
 import { FolioTally } from './folio-tally.ts';
-import { OVERCHARGE } from './known-quirks.ts';
-import { violation, type CheckViolation } from './violation.ts';
+import { OVERCHARGE, STRADDLING_PIN } from './known-quirks.ts';
+import { violation, type CheckViolation, type Invariant } from './violation.ts';
 
 /** A mapping as it was when it was made: what the process had there. */
 export interface SeenDma {
@@ -36,13 +37,20 @@ export class AlgorithmAudit {
   /** Charges that a kernel with exact look-ups makes again: per mapping, and per process. */
   readonly #overcharge = new WeakMap<VfioDma, number>();
   readonly #overcharged = new WeakMap<MmStruct, number>();
+  #anyOvercharge = false;
+  /** Whether a device has pinned a page that lies in two mappings. */
+  #straddled = false;
   #found: CheckViolation | null = null;
 
-  /** @param machine a machine that has done nothing yet */
-  constructor(machine: Inspectable) {
+  /**
+   * @param machine a machine that has done nothing yet
+   * @param tally counts for it, and may have counted for another machine; default: a new one
+   */
+  constructor(machine: Inspectable, tally?: FolioTally) {
     this.#machine = machine;
     this.#memory = machine.inspect().memory;
-    this.#tally = new FolioTally(this.#memory.memmap);
+    this.#tally = tally ?? new FolioTally(this.#memory.memmap);
+    this.#tally.reset(this.#memory.memmap);
   }
 
   /**
@@ -55,6 +63,27 @@ export class AlgorithmAudit {
     return this.#seen.get(dma);
   }
 
+  /** The folios that mappings, page tables or devices have ever had. */
+  get folios(): FolioTally {
+    return this.#tally;
+  }
+
+  /** Whether a mapping was attached with pins inside pages: kernels up to 6.17 charge them again. */
+  get mayOvercharge(): boolean {
+    return this.#anyOvercharge;
+  }
+
+  /**
+   * Finds out whether the recorded kernels do the same.
+   *
+   * @param found a violation
+   * @returns it, with the rule by which they do
+   */
+  judged(found: CheckViolation): CheckViolation {
+    if (found.known !== null || !this.#straddled || !LOST_PIN.has(found.invariant)) return found;
+    return { ...found, known: STRADDLING_PIN };
+  }
+
   /**
    * Takes note of something that was seen inside a step; the first such thing counts.
    *
@@ -65,22 +94,31 @@ export class AlgorithmAudit {
   }
 
   /**
+   * Takes what was seen inside a step.
+   *
+   * @returns it, or null
+   */
+  takeNoted(): CheckViolation | null {
+    const noted = this.#found;
+    this.#found = null;
+    return noted;
+  }
+
+  /**
    * Looks at everything after a step.
    *
    * @returns the most telling of what does not hold; null if all is well
    */
   check(): CheckViolation | null {
-    const iommus = this.#iommus();
+    const iommus = iommusOf(this.#machine.inspect());
     const dmas = iommus.flatMap(({ dmaList }) => [...dmaList]);
     this.#forget(dmas);
-    const found =
-      this.#reach(iommus) ??
-      this.#found ??
-      this.#pins(dmas) ??
-      this.#charges(dmas) ??
-      this.#warnings();
+    this.#lookForStraddling(iommus);
+    const found = this.#reach(iommus) ?? this.takeNoted() ?? this.#pins(dmas);
     this.#found = null;
-    return found;
+    if (found) return found;
+    const charges = this.#charges(dmas);
+    return charges?.known === null ? charges : (this.#warnings() ?? charges);
   }
 
   /**
@@ -90,6 +128,7 @@ export class AlgorithmAudit {
    */
   checkEnd(): CheckViolation | null {
     const { vmstat, memmap } = this.#memory;
+    this.#forget([]);
     if (this.#found) return this.#found;
     if (vmstat.pinsHeld !== 0) return violation('end', `${vmstat.pinsHeld} pins are left`);
     for (const { pfn, order, refcount } of memmap.foliosInUse()) {
@@ -98,15 +137,12 @@ export class AlgorithmAudit {
     return this.#warnings();
   }
 
-  #iommus(): VfioIommu[] {
-    const { containers } = this.#machine.inspect();
-    return containers.filter((one) => one.tryGetInfo().info).map(({ iommu }) => iommu);
-  }
-
   /** Mappings that are gone, or that an IOMMU maps no longer, are looked at anew when they come. */
   #forget(dmas: readonly VfioDma[]): void {
-    for (const dma of this.#seen.keys()) {
-      if (!dma.iommuMapped || !dmas.includes(dma)) this.#seen.delete(dma);
+    for (const [dma, seen] of this.#seen) {
+      if (dma.iommuMapped && dmas.includes(dma)) continue;
+      this.#seen.delete(dma);
+      this.#lookForDirt(dma, seen);
     }
     for (const dma of dmas) {
       if (!dma.iommuMapped || this.#seen.has(dma)) continue;
@@ -115,13 +151,41 @@ export class AlgorithmAudit {
     }
   }
 
+  /** The device may have written what it could write: those folios are dirty when they are unpinned. */
+  #lookForDirt({ prot, iovaPn }: VfioDma, { frames, ram }: SeenDma): void {
+    if (!(prot & IOMMU.WRITE)) return;
+    const { memmap } = this.#memory;
+    for (let i = 0; i < frames.length; i++) {
+      if (ram[i] === 0) continue;
+      const entry = memmap.headEntryOf(frames[i]);
+      if (memmap.refcount[entry] === 0 || memmap.flags[entry] & PG.dirty) continue;
+      const where = `page ${i} of the mapping at iova ${iovaText(iovaPn)}`;
+      const what = `${frameText(frames[i])} (${where}) is clean, though the device could write it`;
+      this.note(violation('dirty', what));
+      return;
+    }
+  }
+
+  /** Pages that devices have pinned of one mapping, and that another one has a part of. */
+  #lookForStraddling(iommus: readonly VfioIommu[]): void {
+    for (const { dmaList } of iommus) {
+      for (const dma of dmaList) {
+        if (dma.pfnList.size === 0) continue;
+        for (const { iovaPn, offset } of dma.pfnList) {
+          if (offset === 0 || (iovaPn >= dma.iovaPn && iovaPn < dma.lastPn)) continue;
+          const other = iovaPn < dma.iovaPn ? iovaPn : iovaPn + 1;
+          if (dmaList.find(other, 1)) this.#straddled = true;
+        }
+      }
+    }
+  }
+
   /** Devices' pins inside pages, which a look-up at the page's address misses. */
   #expectOvercharge(dma: VfioDma): void {
-    const pages = new Set<IovaPn>();
-    for (const { iovaPn, offset } of dma.pfnList) if (offset !== 0) pages.add(iovaPn);
     let nodes = 0;
     for (const { offset } of dma.pfnList) if (offset !== 0) nodes++;
     if (nodes === 0) return;
+    this.#anyOvercharge = true;
     this.#overcharge.set(dma, nodes);
     this.#overcharged.set(dma.mm, nodes + (this.#overcharged.get(dma.mm) ?? 0));
   }
@@ -186,7 +250,7 @@ export class AlgorithmAudit {
     for (const dma of dmas) {
       const { frames, ram } = this.#seen.get(dma) ?? { frames: NOTHING, ram: NO_BYTES };
       for (let i = 0; i < frames.length; i++) if (ram[i] === 1) tally.addPin(frames[i]);
-      for (const { pfn } of dma.pfnList) tally.addPin(pfn);
+      for (const { pfn } of dma.pfnList) if (isPinnable(this.#memory, pfn)) tally.addPin(pfn);
     }
     const wrong = tally.firstWrong();
     if (wrong) {
@@ -201,16 +265,15 @@ export class AlgorithmAudit {
   }
 
   #charges(dmas: readonly VfioDma[]): CheckViolation | null {
+    let knownOnly: CheckViolation | null = null;
     for (const dma of dmas) {
       const expected = this.#seen.get(dma)?.pinned ?? chargeOfNodes(this.#memory, dma);
       const more = dma.lockedVm - expected;
       if (more === 0) continue;
       const known = more > 0 && more <= (this.#overcharge.get(dma) ?? 0) ? OVERCHARGE : null;
-      return violation(
-        'charge',
-        `the mapping at iova ${iovaText(dma.iovaPn)} is charged ${tooMany(more)}`,
-        known,
-      );
+      const what = `the mapping at iova ${iovaText(dma.iovaPn)} is charged ${tooMany(more)}`;
+      if (known === null) return violation('charge', what);
+      knownOnly ??= violation('charge', what, known);
     }
     for (const mm of this.#memory.addressSpaces) {
       let pages = 0;
@@ -219,13 +282,11 @@ export class AlgorithmAudit {
       const more = mm.lockedVm - pages;
       if (more === 0) continue;
       const known = more > 0 && more <= (this.#overcharged.get(mm) ?? 0) ? OVERCHARGE : null;
-      return violation(
-        'charge',
-        `the process is charged ${tooMany(more)}, which no mapping has`,
-        known,
-      );
+      const what = `the process is charged ${tooMany(more)}, which no mapping has`;
+      if (known === null) return violation('charge', what);
+      knownOnly ??= violation('charge', what, known);
     }
-    return null;
+    return knownOnly;
   }
 
   #warnings(): CheckViolation | null {
@@ -235,6 +296,19 @@ export class AlgorithmAudit {
     return null;
   }
 }
+
+/**
+ * The type1 states of a machine.
+ *
+ * @param view the machine
+ * @returns the state of each container that has its IOMMU
+ */
+export function iommusOf({ containers }: MachineView): VfioIommu[] {
+  return containers.filter(({ hasIommu }) => hasIommu).map(({ iommu }) => iommu);
+}
+
+/** What becomes of a pin that is looked up in the wrong mapping. */
+const LOST_PIN: ReadonlySet<Invariant> = new Set<Invariant>(['crash', 'warning', 'end', 'pins']);
 
 const NOTHING = new Float64Array(0);
 const NO_BYTES = new Uint8Array(0);
@@ -260,12 +334,17 @@ function readDma({ mm, vaddr, npage }: VfioDma): SeenDma {
 }
 
 /** Without an IOMMU, each node is charged a page, unless its page is reserved. */
-function chargeOfNodes({ memmap }: Memory, { pfnList }: VfioDma): number {
+function chargeOfNodes(memory: Memory, { pfnList }: VfioDma): number {
   let pages = 0;
   for (const { pfn } of pfnList) {
-    if (memmap.pfnValid(pfn) && !(memmap.flags[memmap.entryOf(pfn)] & PG.reserved)) pages++;
+    if (isPinnable(memory, pfn)) pages++;
   }
   return pages;
+}
+
+/** Reserved frames, a BAR's behind the end of memory for example, are neither pinned nor charged. */
+function isPinnable({ memmap }: Memory, pfn: Pfn): boolean {
+  return memmap.pfnValid(pfn) && !memmap.pageReserved(pfn);
 }
 
 function missing(dma: VfioDma, at: number): CheckViolation {

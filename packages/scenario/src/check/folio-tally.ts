@@ -1,5 +1,5 @@
 /** Counting anew what references and pins folios ought to have. */
-import { GUP_PIN_COUNTING_BIAS, type MemMap } from '@pinfold/mm';
+import { GUP_PIN_COUNTING_BIAS, MemMap, PG } from '@pinfold/mm';
 import type { Pfn } from '@pinfold/base';
 
 /** A folio whose counts are wrong. */
@@ -13,33 +13,46 @@ export interface WrongFolio {
   readonly refs: number;
 }
 
+function isPinned({ order, refcount, pincount }: MemMap, entry: number): boolean {
+  return order[entry] > 0 ? pincount[entry] > 0 : refcount[entry] >= GUP_PIN_COUNTING_BIAS;
+}
+
 /** Counts per folio; only those that were ever counted are looked at. */
 export class FolioTally {
-  readonly #memmap: MemMap;
+  #memmap: MemMap;
   /** Folios that were ever counted: one frame of each. */
   readonly #folios = new Set<Pfn>();
   #mappings = new Int32Array(0);
   #pins = new Int32Array(0);
-  #touched: number[] = [];
+  readonly #touched: number[] = [];
   /** Pins that were counted. */
   pins = 0;
 
-  /** @param memmap the machine's memory map */
-  constructor(memmap: MemMap) {
+  /** @param memmap the machine's memory map; default: that of a machine without memory */
+  constructor(memmap: MemMap = new MemMap([])) {
+    this.#memmap = memmap;
+  }
+
+  /**
+   * Turns to another machine; all that was counted is forgotten.
+   *
+   * @param memmap its memory map
+   */
+  reset(memmap: MemMap): void {
+    this.begin();
+    this.#folios.clear();
     this.#memmap = memmap;
   }
 
   /** Begins to count. */
   begin(): void {
     this.pins = 0;
+    for (const entry of this.#touched) this.#mappings[entry] = this.#pins[entry] = 0;
+    this.#touched.length = 0;
     const { length } = this.#memmap.refcount;
-    if (this.#mappings.length < length) {
-      this.#mappings = new Int32Array(length);
-      this.#pins = new Int32Array(length);
-    } else {
-      for (const entry of this.#touched) this.#mappings[entry] = this.#pins[entry] = 0;
-    }
-    this.#touched = [];
+    if (this.#mappings.length >= length) return;
+    this.#mappings = new Int32Array(length);
+    this.#pins = new Int32Array(length);
   }
 
   /**
@@ -96,6 +109,29 @@ export class FolioTally {
     if (pins < 0)
       return `${folio} lacks ${-pins} ${pins === -1 ? 'pin' : 'pins'}, dropped twice or never taken`;
     return `${folio} has ${Math.abs(refs)} references too ${refs > 0 ? 'many' : 'few'}`;
+  }
+
+  /**
+   * Compares the folios that were ever counted with those of another machine.
+   *
+   * @param other the other machine's memory map
+   * @returns the first difference in one line; null without one
+   */
+  firstDifference(other: MemMap): string | null {
+    const own = this.#memmap;
+    for (const pfn of this.#folios) {
+      const [a, b] = [own.headEntryOf(pfn), other.headEntryOf(pfn)];
+      if (own.refcount[a] === 0 && other.refcount[b] === 0) continue;
+      const folio = `the folio of frame 0x${pfn.toString(16)}`;
+      if (own.refcount[a] !== other.refcount[b] || own.pincount[a] !== other.pincount[b]) {
+        return `${folio} has ${own.refcount[a]} references and ${own.pincount[a]} pins, in the reference ${other.refcount[b]} and ${other.pincount[b]}`;
+      }
+      // Whoever puts a page to pin it again makes it dirty while it is still mapped; and only
+      // one of the two may have pinned a page of a mapping that has failed.
+      if (isPinned(own, a) || !(own.flags[a] & PG.dirty) || other.flags[b] & PG.dirty) continue;
+      return `${folio} is dirty, in the reference it is not`;
+    }
+    return null;
   }
 
   #entryOf(pfn: Pfn): number {
