@@ -18,6 +18,7 @@
  * @source reference mm.md §2 and §4; include/asm-generic/memory_model.h, include/linux/mmzone.h, 6.16
  */
 import {
+  Extents,
   InputError,
   isAligned,
   KernelBug,
@@ -212,6 +213,16 @@ export class MemMap {
    */
   pageArray(length: number): PageNumbers {
     return pageNumbers(length, this.#pageEnd);
+  }
+
+  /**
+   * Room for extents of this machine's memory.
+   *
+   * @param capacity number of extents
+   * @returns no extents yet
+   */
+  extents(capacity: number): Extents {
+    return new Extents(capacity, this.sectionBase.length * PAGES_PER_SECTION);
   }
 
   /**

@@ -4,6 +4,7 @@ import type { PinAlgorithm } from '../pin-algorithm.ts';
 import { batchedPageArray } from './batched-page-array.ts';
 import { batched } from './batched.ts';
 import { contiguousExternal2020 } from './contiguous-external-2020.ts';
+import { extent } from './extent.ts';
 import { folioV22025 } from './folio-v2-2025.ts';
 import { hugetlb2020 } from './hugetlb-2020.ts';
 import { hugetlbV12025 } from './hugetlb-v1-2025.ts';
@@ -18,7 +19,7 @@ import { series1Folio } from './series-1-folio.ts';
 import { unpinFolio2025 } from './unpin-folio-2025.ts';
 import { unpinRfc2025 } from './unpin-rfc-2025.ts';
 
-/** All pin algorithms, oldest first. */
+/** All pin algorithms, oldest first; last our own. */
 export const pinAlgorithms: readonly PinAlgorithm[] = [
   pageAtATime,
   hugetlb2020,
@@ -36,6 +37,7 @@ export const pinAlgorithms: readonly PinAlgorithm[] = [
   series13,
   series14Unfixed,
   series14,
+  extent,
 ];
 
 /**
