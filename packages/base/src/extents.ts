@@ -3,7 +3,7 @@
  * arrays. What walks leaves of a page table hands its result on so: eight bytes for a run of any
  * length, and no object per run.
  */
-import { NARROW_END, pageNumbers, type PageNumbers } from './page-numbers.ts';
+import { NARROW_END, type PageNumbers } from './page-numbers.ts';
 
 /** Pages that an extent has at most: 4 TiB. A longer run goes on in the next one. */
 export const MAX_EXTENT: number = 2 ** 30;
@@ -15,17 +15,35 @@ export class Extents {
   /** Length of each in pages; negative where the pages hold no pin, as those of a device. */
   readonly npage: Int32Array;
   /** Number of extents. */
-  count = 0;
+  count: number;
   /** Whether something was left out that would have been one extent more. */
   full = false;
 
   /**
-   * @param capacity extents that fit
-   * @param end a bound: frames of memory are below it; frames of devices may lie anywhere
+   * @param pfn first page frames
+   * @param npage lengths; as many as frames
+   * @param count how many extents there are, from the beginning on; default 0
    */
-  constructor(capacity: number, end: number) {
-    this.pfn = pageNumbers(capacity, end);
-    this.npage = new Int32Array(capacity);
+  constructor(pfn: PageNumbers, npage: Int32Array, count = 0) {
+    this.pfn = pfn;
+    this.npage = npage;
+    this.count = count;
+  }
+
+  /**
+   * The same extents in arrays without room for more.
+   *
+   * @returns a copy
+   */
+  compact(): Extents {
+    const { count } = this;
+    return new Extents(this.pfn.slice(0, count), this.npage.slice(0, count), count);
+  }
+
+  /** Forgets all extents. */
+  clear(): void {
+    this.count = 0;
+    this.full = false;
   }
 
   /** Extents that fit. */

@@ -15,6 +15,7 @@ import { Errno, MAX_EXTENT, Slot, type Extents, type Pfn, type Vpn } from '@pinf
 import { consecutiveRun } from './contiguity.ts';
 import { folioPagesLeft, tryGrabFolio } from './folio.ts';
 import { FOLL } from './foll.ts';
+import { grabLeaves } from './grab-leaves.ts';
 import { followable, grabSmallFolios, needBits } from './gup-follow.ts';
 import { checkVmaFlags, faultinPage } from './gup.ts';
 import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
@@ -172,18 +173,25 @@ function pinLargeLeaves(
   let offset = vpn & (leafPages - 1);
   let done = 0;
   let at = index;
-  for (; at < end && done < want; at++) {
+  while (at < end && done < want) {
+    const whole = offset > 0 ? 0 : Math.min(end - at, Math.floor((want - done) / leafPages));
+    const grabbed = grabLeaves(memmap, dirs, at, at + whole, mask, need, 9 * level, out);
+    walk.grabs += grabbed;
+    walk.atomics += 2 * grabbed;
+    done += grabbed * leafPages;
+    at += grabbed;
+    if (at === end || done === want) break;
     // An entry that leads to another table has no bits: it ends the loop, and gets a walk of its own.
     if ((bits[at] & mask) !== need) {
       if (at === index) walk.stop = STOP.absent;
       break;
     }
     const n = Math.min(want - done, leafPages - offset);
-    const pfn = frame[at] + offset;
-    walk.stop = grabInto(memmap, pfn, n, out, walk);
+    walk.stop = grabInto(memmap, frame[at] + offset, n, out, walk);
     if (walk.stop !== STOP.none) break;
     done += n;
     offset = 0;
+    at++;
   }
   walk.visits += at - index + (at < end && done < want ? 1 : 0);
   walk.merges += at - index;

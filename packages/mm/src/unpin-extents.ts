@@ -6,7 +6,7 @@
  * @source reference strategies.md (j); mm/gup.c unpin_user_page_range_dirty_lock, 6.16
  */
 import type { Extents, Pfn } from '@pinfold/base';
-import { PG } from './memmap.ts';
+import { PAGES_PER_SECTION, PG, type MemMap } from './memmap.ts';
 import type { Memory } from './memory.ts';
 import { countDirty, countUnpin, putInSection, putLargeFolio, PutWork } from './unpin.ts';
 
@@ -33,6 +33,10 @@ export function unpinExtents(
   const work = new PutWork();
   let pages = 0;
   for (let i = from; i < to; i++) {
+    const whole = putFolios(memory.memmap, extents, i, to, makeDirty ? PG.dirty : 0, work);
+    pages += work.pages;
+    i += whole;
+    if (i === to) break;
     const length = npage[i];
     if (length < 0) continue;
     putPages(memory, pfn[i], length, makeDirty, work);
@@ -56,6 +60,50 @@ export function unpinExtent(memory: Memory, pfn: Pfn, npage: number, makeDirty: 
   const work = new PutWork();
   putPages(memory, pfn, npage, makeDirty, work);
   finish(memory, npage, makeDirty, work);
+}
+
+/**
+ * Puts extents of which each is the beginning, or all, of one large folio: a loop of its own, without
+ * a call inside, up to the first that is something else, or would free its folio.
+ *
+ * @returns extents put, `work.pages` their pages
+ */
+function putFolios(
+  { sectionBase, sectionStride, refcount, pincount, order, flags }: MemMap,
+  { pfn, npage }: Extents,
+  from: number,
+  to: number,
+  dirty: number,
+  work: PutWork,
+): number {
+  let pages = 0;
+  let locks = 0;
+  let i = from;
+  for (; i < to; i++) {
+    const first = pfn[i];
+    const length = npage[i];
+    const section = (first / PAGES_PER_SECTION) | 0;
+    const base = sectionBase[section];
+    const head = base + ((first & (PAGES_PER_SECTION - 1)) >>> sectionStride[section]);
+    if (length < 0 || base < 0 || order[head] === 0) break;
+    const folioPages = 1 << order[head];
+    const refs = refcount[head] - length;
+    const pins = pincount[head] - length;
+    if ((first & (folioPages - 1)) !== 0 || length > folioPages || refs <= 0 || pins < 0) break;
+    const folioFlags = flags[head];
+    if ((folioFlags & dirty) !== dirty) {
+      flags[head] = folioFlags | dirty;
+      locks++;
+    }
+    refcount[head] = refs;
+    pincount[head] = pins;
+    pages += length;
+  }
+  work.puts += i - from;
+  work.large += i - from;
+  work.locks += locks;
+  work.pages = pages;
+  return i - from;
 }
 
 /** Puts consecutive pages folio by folio: a large one at once, small ones in one loop per section. */

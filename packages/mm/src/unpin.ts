@@ -215,6 +215,8 @@ export class PutWork {
   large = 0;
   /** Folios that were clean, and locked to be marked dirty. */
   locks = 0;
+  /** Pages of the last loop over whole folios. */
+  pages = 0;
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * What the extent algorithm remembers of a mapping: its extents, in the order of their addresses, so
- * that an unmap needs no frame from the IOMMU. They lie in blocks of 512, eight bytes each where all
- * frames are below 8 TiB: a page of a kernel's memory per block. Addresses are not stored, because
+ * that an unmap needs no frame from the IOMMU. They take eight bytes each where all frames are below
+ * 8 TiB, and twelve elsewhere, in blocks without room for more. Addresses are not stored, because
  * extents go from one end to the other, and are released so.
  *
  * @source reference strategies.md (j)
@@ -13,8 +13,8 @@ import type { VfioDma } from './dma.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 import { vpfnPages } from './vpfn-pages.ts';
 
-/** Extents of a block. */
-export const EXTENTS_PER_BLOCK = 512;
+/** Extents of a block that grows extent by extent. */
+const BLOCK = 512;
 
 /** The extents of one mapping. */
 export class ExtentList {
@@ -63,7 +63,7 @@ export class ExtentList {
   append({ memory }: VfioIommu, { pfn, npage }: Extents): void {
     const pinned = npage[0] > 0;
     if (this.#blocks.at(-1)?.add(pfn[0], Math.abs(npage[0]), pinned)) return;
-    const block = memory.memmap.extents(EXTENTS_PER_BLOCK);
+    const block = memory.memmap.extents(BLOCK);
     block.add(pfn[0], Math.abs(npage[0]), pinned);
     this.#blocks.push(block);
   }

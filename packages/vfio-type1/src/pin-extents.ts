@@ -10,13 +10,16 @@
  */
 import { Slot, type Extents, type IovaPn, type Vpn } from '@pinfold/base';
 import { IOMMU } from '@pinfold/iommu';
-import { pinUserExtents, unpinExtents } from '@pinfold/mm';
-import type { VfioBatch } from './batch.ts';
+import { pinUserExtents, unpinExtents, type MemMap } from '@pinfold/mm';
+import { VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
 import { chargeChunk, overLimit, PinnedChunk, refusedByGup } from './pin-chunk.ts';
 import { pfnsWithoutGup } from './vaddr-get-pfns.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 import { vpfnPages } from './vpfn-pages.ts';
+
+/** Extents of one pin step: 64 KiB where all frames are below 8 TiB. */
+const SCRATCH_EXTENTS = 8192;
 
 /** Extents that are pinned and charged, and the error that ended them. */
 export class PinnedExtents {
@@ -24,6 +27,10 @@ export class PinnedExtents {
   readonly extents: Extents;
   /** Their pages. */
   pages = 0;
+  /** Of those, pages of memory. */
+  memoryPages = 0;
+  /** Extents of device memory. */
+  devices = 0;
   /** Their charge. */
   readonly charge: PinnedChunk = new PinnedChunk();
   /** Why the page behind them could not be had: a negative errno, or 0. */
@@ -33,10 +40,40 @@ export class PinnedExtents {
   /** By how many pages more the process would have been charged for it. */
   excess = 0;
 
-  /** @param extents gets the extents; empty */
-  constructor(extents: Extents) {
-    this.extents = extents;
+  /** Gets the frames of device memory. */
+  readonly batch: VfioBatch;
+
+  /**
+   * @param memmap memory map
+   * @param capacity extents that fit
+   */
+  constructor(memmap: MemMap, capacity: number) {
+    this.extents = memmap.extents(capacity);
+    this.batch = new VfioBatch(memmap.pageArray(1));
   }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.extents.clear();
+    this.pages = this.memoryPages = this.devices = this.error = this.excess = 0;
+    this.exceeds = false;
+  }
+}
+
+/**
+ * A container's extents on their way from the pin step into its IOMMUs: one array for all mappings.
+ *
+ * @param iommu the container's state
+ * @returns no extents, but room for many
+ */
+export function scratchExtents(iommu: VfioIommu): PinnedExtents {
+  let pins = iommu.pinScratch;
+  if (!(pins instanceof PinnedExtents)) {
+    pins = new PinnedExtents(iommu.memory.memmap, SCRATCH_EXTENTS);
+    iommu.pinScratch = pins;
+  }
+  (pins as PinnedExtents).clear();
+  return pins as PinnedExtents;
 }
 
 /**
@@ -48,7 +85,6 @@ export class PinnedExtents {
  * @param npage pages wanted, at least 1
  * @param limit RLIMIT_MEMLOCK of the caller, in pages
  * @param pins gets the extents; {@link waitingError} tells the error that ended them
- * @param batch an empty batch, for the frames of device memory
  * @returns pages pinned, at least 1; or a negative errno if none are
  * @source reference strategies.md (j)
  */
@@ -59,12 +95,11 @@ export function pinExtents(
   npage: number,
   limit: number,
   pins: PinnedExtents,
-  batch: VfioBatch,
 ): number {
   const { tracer } = iommu.counters;
   iommu.counters.add(Slot.pinPagesRemoteCalls, 1);
   tracer?.enter('vfio_pin_pages_remote', vaddr, npage, limit);
-  pins.error = fill(iommu, dma, vaddr, npage, limit, pins, batch);
+  pins.error = fill(iommu, dma, vaddr, npage, limit, pins);
   keepWithinLimit(iommu, dma, vaddr - dma.vaddr + dma.iovaPn, limit, pins);
   const ret = pins.pages > 0 ? charge(iommu, dma, pins) : waitingError(iommu, dma, limit, pins);
   tracer?.exit('vfio_pin_pages_remote', ret);
@@ -127,11 +162,10 @@ function fill(
   npage: number,
   limit: number,
   pins: PinnedExtents,
-  batch: VfioBatch,
 ): number {
   const { mm, pfnList, lockCap } = dma;
   const write = (dma.prot & IOMMU.WRITE) !== 0;
-  const { extents } = pins;
+  const { extents, batch } = pins;
   // One page more than the limit allows shows that it is exceeded: none are pinned beyond.
   let room = lockCap ? Infinity : Math.max(0, limit - mm.lockedVm) + pfnList.size + 1;
   while (pins.pages < npage && room > 0 && !extents.full) {
@@ -140,11 +174,15 @@ function fill(
     const got = pinUserExtents(mm, at, Math.min(left, room), write, extents);
     if (got > 0) {
       pins.pages += got;
+      pins.memoryPages += got;
       room -= got;
     } else if (!extents.full) {
       const pfns = pfnsWithoutGup(iommu, dma, at, left, batch, got);
       if (pfns < 0) return pfns;
-      if (extents.add(batch.pfn, pfns, false)) pins.pages += pfns;
+      const { count } = extents;
+      if (!extents.add(batch.pfn, pfns, false)) break;
+      pins.pages += pfns;
+      pins.devices += extents.count - count;
     }
   }
   return 0;
@@ -161,27 +199,43 @@ function keepWithinLimit(
   limit: number,
   pins: PinnedExtents,
 ): void {
-  const { extents } = pins;
-  const { count, npage } = extents;
+  const { extents, charge: chunk, memoryPages } = pins;
   const room = dma.lockCap ? Infinity : limit - dma.mm.lockedVm;
-  const noDevice = dma.pfnList.root === null;
-  let [kept, pages, acct, more, memory, tests] = [0, 0, 0, 0, 0, 0];
+  if (dma.pfnList.root !== null || pins.error < 0 || memoryPages > room) {
+    testEach(iommu, dma, iovaPn, room, pins);
+    return;
+  }
+  // All of them pass, so the tests need not be made one by one. In an empty tree a look-up is the
+  // test of its root.
+  const memory = extents.count - pins.devices;
+  iommu.counters.add(Slot.vpfnLookups, memory);
+  iommu.counters.add(Slot.limitTests, memory);
+  chunk.lockAcct = memoryPages;
+}
+
+/** The tests, one by one. */
+function testEach(
+  iommu: VfioIommu,
+  dma: VfioDma,
+  iovaPn: IovaPn,
+  room: number,
+  pins: PinnedExtents,
+): void {
+  const { extents, charge: chunk } = pins;
+  const { count, npage } = extents;
+  let kept = 0;
+  let pages = 0;
+  let acct = 0;
+  let more = 0;
+  let tests = 0;
   for (; kept < count; kept++) {
     const length = npage[kept];
-    more = 0;
-    if (length > 0) {
-      memory++;
-      more = noDevice ? length : length - vpfnPages(iommu, dma, iovaPn + pages, length);
-    }
-    if (more !== 0) {
-      tests++;
-      if (acct + more > room) break;
-    }
+    more = length < 0 ? 0 : length - vpfnPages(iommu, dma, iovaPn + pages, length);
+    if (more !== 0) tests++;
+    if (more !== 0 && acct + more > room) break;
     acct += more;
     pages += Math.abs(length);
   }
-  // In an empty tree a look-up is the test of its root; the others were counted when they were made.
-  if (noDevice) iommu.counters.add(Slot.vpfnLookups, memory);
   iommu.counters.add(Slot.limitTests, tests);
   pins.exceeds = kept < count;
   pins.excess = more;
@@ -191,6 +245,6 @@ function keepWithinLimit(
     pages -= Math.abs(npage[kept]);
   }
   pins.pages = pages;
-  pins.charge.lockAcct = acct;
+  chunk.lockAcct = acct;
   if (kept < count) releaseFrom(iommu, dma, extents, kept);
 }

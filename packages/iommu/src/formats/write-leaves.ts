@@ -7,6 +7,9 @@
  */
 import { LEAF, type Extents, type TableArena } from '@pinfold/base';
 
+/** From this many leaves on, the built-in fill and copy beat a loop. */
+const MANY = 32;
+
 /**
  * Writes leaves of one size while the extents are whole leaves of that size and the entries absent.
  *
@@ -20,28 +23,48 @@ import { LEAF, type Extents, type TableArena } from '@pinfold/base';
  * @returns leaves written
  */
 export function writeLeaves(
-  { child, frame, bits: access }: TableArena,
+  arena: TableArena,
   index: number,
-  { pfn, npage }: Extents,
+  extents: Extents,
   from: number,
   to: number,
   pages: number,
   bits: number,
 ): number {
-  const toEntry = index - from;
+  // An entry of a directory is absent if neither a leaf nor a table is there.
+  const used = pages === 1 ? arena.bits : arena.child;
+  const n = wholeLeaves(used, index, extents, from, to, pages);
+  const { child, frame, bits: access } = arena;
+  if (n >= MANY) {
+    frame.set(extents.pfn.subarray(from, from + n), index);
+    access.fill(bits, index, index + n);
+    if (pages > 1) child.fill(LEAF, index, index + n);
+    return n;
+  }
+  for (let i = 0; i < n; i++) {
+    frame[index + i] = extents.pfn[from + i];
+    access[index + i] = bits;
+    if (pages > 1) child[index + i] = LEAF;
+  }
+  return n;
+}
+
+/** How many extents, from one on, are whole leaves whose entries are absent. */
+function wholeLeaves(
+  used: Uint8Array | Int32Array,
+  index: number,
+  { pfn, npage }: Extents,
+  from: number,
+  to: number,
+  pages: number,
+): number {
+  const within = pages - 1;
+  let entry = index;
   let i = from;
-  for (; i < to; i++) {
-    const first = pfn[i];
+  for (; i < to; i++, entry++) {
     const length = npage[i];
-    if ((length !== pages && length !== -pages) || (first & (pages - 1)) !== 0) break;
-    const entry = i + toEntry;
-    if (access[entry] !== 0) break;
-    if (pages > 1) {
-      if (child[entry] !== 0) break;
-      child[entry] = LEAF;
-    }
-    frame[entry] = first;
-    access[entry] = bits;
+    if (length !== pages && length !== -pages) break;
+    if ((pfn[i] & within) !== 0 || used[entry] !== 0) break;
   }
   return i - from;
 }

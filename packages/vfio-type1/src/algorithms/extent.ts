@@ -1,7 +1,7 @@
 /**
  * `extent`: our own, what a kernel could do that had no page array between GUP and the IOMMU. A walk
- * over page-table leaves pins each folio once and makes extents of them; up to 512 extents are charged
- * at once, mapped one behind the other, and remembered, eight bytes each. Unmapping takes the whole
+ * over page-table leaves pins each folio once and makes extents of them; thousands of extents are
+ * charged at once, mapped one behind the other, and remembered, eight bytes each. Unmapping takes the whole
  * mapping out of the IOMMU in one call, and puts each folio once. Nothing is done per 4 KiB page
  * unless the folio is one.
  *
@@ -12,12 +12,17 @@
  */
 import { Slot, type Extents } from '@pinfold/base';
 import { IOMMU } from '@pinfold/iommu';
-import { VfioBatch } from '../batch.ts';
 import type { VfioDma } from '../dma.ts';
-import { EXTENTS_PER_BLOCK, extentsOf } from '../extent-list.ts';
+import { extentsOf } from '../extent-list.ts';
 import { vfioLockAcct } from '../lock-acct.ts';
 import type { PinAlgorithm } from '../pin-algorithm.ts';
-import { PinnedExtents, pinExtents, releaseFrom, waitingError } from '../pin-extents.ts';
+import {
+  PinnedExtents,
+  pinExtents,
+  releaseFrom,
+  scratchExtents,
+  waitingError,
+} from '../pin-extents.ts';
 import { pinMapByChunks } from '../pin-map.ts';
 import type { VfioIommu } from '../vfio-iommu.ts';
 import { definePinAlgorithm } from './define-pin-algorithm.ts';
@@ -50,19 +55,16 @@ function mapExtents(iommu: VfioIommu, dma: VfioDma, extents: Extents): number {
   return ret;
 }
 
-/** {@link PinAlgorithm.pinMap}, a block of extents at a time. */
+/** {@link PinAlgorithm.pinMap}, thousands of extents at a time. */
 function pinMapExtents(iommu: VfioIommu, dma: VfioDma, npage: number, limit: number): number {
-  const { memmap } = iommu.memory;
   const list = extentsOf(dma);
-  const batch = new VfioBatch(memmap.pageArray(1));
   let ret = 0;
   while (dma.npage < npage && ret === 0) {
-    const left = npage - dma.npage;
-    const pins = new PinnedExtents(memmap.extents(Math.min(left, EXTENTS_PER_BLOCK)));
-    const got = pinExtents(iommu, dma, dma.vaddr + dma.npage, left, limit, pins, batch);
+    const pins = scratchExtents(iommu);
+    const got = pinExtents(iommu, dma, dma.vaddr + dma.npage, npage - dma.npage, limit, pins);
     if (got < 0) return got;
     ret = mapExtents(iommu, dma, pins.extents);
-    if (pins.extents.count > 0) list.push(pins.extents);
+    if (pins.extents.count > 0) list.push(pins.extents.compact());
     if (ret === 0) ret = waitingError(iommu, dma, limit, pins);
   }
   return ret;
@@ -79,10 +81,10 @@ export const extent: PinAlgorithm = definePinAlgorithm({
       ? pinMapByChunks(iommu, dma, npage, limit)
       : pinMapExtents(iommu, dma, npage, limit),
 
-  pinChunk(iommu, dma, vaddr, npage, limit, batch, chunk) {
-    const pins = new PinnedExtents(iommu.memory.memmap.extents(1));
+  pinChunk(iommu, dma, vaddr, npage, limit, _batch, chunk) {
+    const pins = new PinnedExtents(iommu.memory.memmap, 1);
     const want = iommu.params.disableHugepages ? 1 : npage;
-    const got = pinExtents(iommu, dma, vaddr, want, limit, pins, batch);
+    const got = pinExtents(iommu, dma, vaddr, want, limit, pins);
     if (got < 0) return got;
     chunk.pfnBase = pins.extents.pfn[0];
     chunk.pinned = got;
