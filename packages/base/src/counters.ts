@@ -89,6 +89,11 @@ export const COUNTER_DOCS = {
   populateBitmapCalls: 'vfio_dma_populate_bitmap calls, each over the pinned pages of one mapping',
   updateUserBitmapCalls:
     'update_user_bitmap calls, each one mapping of which the dirty bitmap is read',
+  extentPinCalls: 'walks over page-table leaves that pin extents, each under one mmap read lock',
+  leafTables: 'page tables that those walks came to: one walk from the top and one lock each',
+  leafVisits: 'page-table leaves that those walks read, 4 KiB, 2 MiB or 1 GiB each',
+  extentMerges: 'pinned leaves that became a part of an extent, or began one',
+  extentReads: 'extents that were read back to unpin their pages',
 } as const;
 
 /** Name of a counter. */
@@ -173,6 +178,11 @@ export const Slot: Readonly<Record<CounterName, number>> = {
   unpinPageExternalCalls: 68,
   populateBitmapCalls: 69,
   updateUserBitmapCalls: 70,
+  extentPinCalls: 71,
+  leafTables: 72,
+  leafVisits: 73,
+  extentMerges: 74,
+  extentReads: 75,
 };
 
 /** Values of all counters by name. */

@@ -11,6 +11,7 @@ import {
   pagesOf,
   Slot,
   type Counters,
+  type Extents,
   type IovaPn,
   type Pfn,
   type Tracer,
@@ -64,6 +65,10 @@ export class IommuDomain {
   readonly #hasMapNosync: boolean;
   readonly #smallest: number;
   readonly #pgsize = new Pgsize();
+  /** Extents that the last {@link mapExtents} mapped, also when it failed half way. */
+  extentsMapped = 0;
+  /** Their pages. */
+  extentPagesMapped = 0;
   /** Pages that the map under way has mapped. */
   #mapped = 0;
 
@@ -117,6 +122,49 @@ export class IommuDomain {
     }
     if (tracer !== null) this.#exitMap(tracer, error);
     return error;
+  }
+
+  /**
+   * Maps extents one behind the other, as {@link map} does if it is called for each. What was mapped
+   * before one that fails stays.
+   *
+   * @param iovaPn first I/O virtual page
+   * @param extents the extents
+   * @param count how many of them, from the first on
+   * @param prot {@link IOMMU} access bits
+   * @returns 0, or what {@link map} returned of the extent that failed; `extentsMapped` and
+   *   `extentPagesMapped` say how far it came
+   * @source drivers/iommu/iommu.c iommu_map, 6.16
+   */
+  mapExtents(iovaPn: IovaPn, extents: Extents, count: number, prot: number): number {
+    const { table } = this;
+    const traced = this.#counters.tracer !== null;
+    let pages = 0;
+    let i = 0;
+    let error = 0;
+    while (i < count && error === 0) {
+      const leaves = traced ? 0 : (table.mapLeaves?.(iovaPn + pages, extents, i, count, prot) ?? 0);
+      if (leaves > 0) {
+        this.#countLeafMaps(leaves);
+        pages += table.mapped;
+        i += leaves;
+        continue;
+      }
+      const npage = Math.abs(extents.npage[i]);
+      error = this.map(iovaPn + pages, extents.pfn[i], npage, prot);
+      if (error !== 0) break;
+      pages += npage;
+      i++;
+    }
+    this.extentsMapped = i;
+    this.extentPagesMapped = pages;
+    return error;
+  }
+
+  /** Each was an iommu_map, and of a driver's own page table a call of the driver. */
+  #countLeafMaps(leaves: number): void {
+    this.#counters.add(Slot.iommuMapCalls, leaves);
+    if (!this.table.isIommupt) this.#counters.add(Slot.iommuMapPagesCalls, leaves);
   }
 
   /**

@@ -79,9 +79,12 @@ export function followLeaf(
  * Bits that an entry must have. A longterm pin to read takes of a private mapping only pages that
  * belong to the process alone; it has the others unshared first.
  *
+ * @param vma the VMA
+ * @param gupFlags {@link FOLL} flags
+ * @returns {@link PTE} bits
  * @source mm/gup.c can_follow_write_pte, gup_must_unshare, 6.16
  */
-function needBits(vma: Vma, gupFlags: number): number {
+export function needBits(vma: Vma, gupFlags: number): number {
   if (gupFlags & FOLL.WRITE) return PTE.present | PTE.write;
   const cow = (vma.flags & (VM.SHARED | VM.MAYWRITE)) === VM.MAYWRITE;
   return cow ? PTE.present | PTE.anonExclusive : PTE.present;
@@ -176,8 +179,21 @@ function followPtes(
   return done;
 }
 
-/** How many entries, from one on, GUP may follow with this access. */
-function followable({ bits, words }: TableArena, index: number, max: number, need: number): number {
+/**
+ * How many last-level entries, from one on, GUP may follow with this access.
+ *
+ * @param table the last-level tables
+ * @param index the first entry
+ * @param max entries to look at
+ * @param need bits that an entry must have, of {@link needBits}
+ * @returns 0 to max
+ */
+export function followable(
+  { bits, words }: TableArena,
+  index: number,
+  max: number,
+  need: number,
+): number {
   return maskedRun(bits, words, index, index + max, need | PTE.special, need);
 }
 
@@ -213,8 +229,16 @@ function grabRun(memmap: MemMap, pfn: Pfn, npage: number, work: GupWork): number
   return done;
 }
 
-/** Grabs order-0 folios of consecutive frames; ends at a large folio or at a refused grab. */
-function grabSmallFolios(memmap: MemMap, pfn: Pfn, npage: number): number {
+/**
+ * Grabs order-0 folios of consecutive frames, a pin each; ends at a large folio or a refused grab.
+ *
+ * @param memmap memory map
+ * @param pfn first page frame
+ * @param npage number of pages, all of one section
+ * @returns pages grabbed
+ * @source mm/gup.c try_grab_folio, 6.16
+ */
+export function grabSmallFolios(memmap: MemMap, pfn: Pfn, npage: number): number {
   // Small folios exist only where every page has a state entry of its own.
   const first = memmap.entryOf(pfn);
   if (memmap.strideOf(pfn) !== 0) return 0;

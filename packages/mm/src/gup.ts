@@ -190,8 +190,17 @@ function writesBack(vma: Vma, gupFlags: number): boolean {
   return (vma.flags & sharedWrite) === sharedWrite && vma.ops?.dirtyTracking === true;
 }
 
-/** check_vma_flags, in its order. */
-function checkVmaFlags(mm: MmStruct, vma: Vma | null, vpn: Vpn, gupFlags: number): number {
+/**
+ * Whether a VMA may be pinned with this access; in the kernel's order.
+ *
+ * @param mm address space
+ * @param vma the VMA that contains the page, or null
+ * @param vpn virtual page
+ * @param gupFlags {@link FOLL} flags
+ * @returns 0 or -EFAULT, with the reason in `mm.gupFailure`
+ * @source mm/gup.c check_vma_flags, 6.16
+ */
+export function checkVmaFlags(mm: MmStruct, vma: Vma | null, vpn: Vpn, gupFlags: number): number {
   const why =
     vma === null
       ? 'no VMA covers it'
@@ -212,10 +221,21 @@ function checkVmaFlags(mm: MmStruct, vma: Vma | null, vpn: Vpn, gupFlags: number
 /**
  * Makes the entry of a page one that GUP can follow.
  *
+ * @param mm address space
+ * @param vma the VMA that contains the page
+ * @param vpn virtual page
+ * @param gupFlags {@link FOLL} flags
  * @param again how often the page has been faulted in already, without being followed since
  * @returns 0 to try again, or -EFAULT, -ENOMEM
+ * @source mm/gup.c faultin_page, 6.16
  */
-function faultinPage(mm: MmStruct, vma: Vma, vpn: Vpn, gupFlags: number, again: number): number {
+export function faultinPage(
+  mm: MmStruct,
+  vma: Vma,
+  vpn: Vpn,
+  gupFlags: number,
+  again: number,
+): number {
   if (vma.ops === null || vpn >= MAX_VPN) {
     mm.gupFailure = { vpn, why: 'no page is mapped there with this access' };
     return -Errno.EFAULT;

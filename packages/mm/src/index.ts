@@ -81,6 +81,8 @@ export { accountLockedVm } from './accounting.ts';
 export { FOLL } from './foll.ts';
 export { pinUserPagesRemote } from './gup.ts';
 export { pinUserPagesFast } from './gup-fast.ts';
+export { pinUserExtents } from './pin-user-extents.ts';
+export { unpinExtent, unpinExtents } from './unpin-extents.ts';
 export { SG_MAX_SEGMENT, SgAppendTable, sgAllocAppendTableFromPages } from './sg-table.ts';
 export { checkMigrateMovablePages } from './longterm.ts';
 export { followPfnmap, type FollowPfnmap } from './pfnmap.ts';

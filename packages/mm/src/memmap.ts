@@ -18,6 +18,7 @@
  * @source reference mm.md §2 and §4; include/asm-generic/memory_model.h, include/linux/mmzone.h, 6.16
  */
 import {
+  Extents,
   InputError,
   isAligned,
   KernelBug,
@@ -95,9 +96,10 @@ export class MemMap {
   sectionBase: Int32Array;
   /** Per section: log2 of the pages that one state entry stands for. */
   sectionStride: Uint8Array;
+  /** Per section: 1 if it lies in ZONE_MOVABLE or in a CMA area, where no folio may be pinned for long. */
+  readonly sectionMovable: Uint8Array;
   /** Told of every folio that is freed: its first frame, order and {@link PG} flags. */
   folioFreed: ((pfn: Pfn, order: number, flags: number) => void) | null = null;
-  readonly #zoneMovable: Uint8Array;
   readonly #slotOfSection: Int32Array;
   readonly #sectionOfSlot: Int32Array;
   /** First number after all `struct page` pointers. */
@@ -120,7 +122,7 @@ export class MemMap {
     const sections = Math.ceil(end / PAGES_PER_SECTION);
     this.sectionBase = new Int32Array(sections).fill(ABSENT);
     this.sectionStride = new Uint8Array(sections);
-    this.#zoneMovable = new Uint8Array(sections);
+    this.sectionMovable = new Uint8Array(sections);
     for (const range of sorted) this.#addRange(range);
     this.#reserveOutside(sorted);
     const classic = !this.vmemmap;
@@ -212,6 +214,17 @@ export class MemMap {
    */
   pageArray(length: number): PageNumbers {
     return pageNumbers(length, this.#pageEnd);
+  }
+
+  /**
+   * Room for extents of this machine's memory.
+   *
+   * @param capacity number of extents
+   * @returns no extents yet
+   */
+  extents(capacity: number): Extents {
+    const end = this.sectionBase.length * PAGES_PER_SECTION;
+    return new Extents(pageNumbers(capacity, end), new Int32Array(capacity));
   }
 
   /**
@@ -307,7 +320,7 @@ export class MemMap {
    * @source include/linux/mm.h folio_is_longterm_pinnable, 6.16
    */
   longtermPinnable(pfn: Pfn): boolean {
-    return this.#zoneMovable[(pfn / PAGES_PER_SECTION) | 0] === 0;
+    return this.sectionMovable[(pfn / PAGES_PER_SECTION) | 0] === 0;
   }
 
   /**
@@ -417,7 +430,7 @@ export class MemMap {
     const first = Math.floor(range.pfn / PAGES_PER_SECTION);
     const last = Math.floor((range.pfn + range.npage - 1) / PAGES_PER_SECTION);
     this.sectionBase.fill(UNTOUCHED, first, last + 1);
-    if (range.zone === 'movable' || range.cma) this.#zoneMovable.fill(1, first, last + 1);
+    if (range.zone === 'movable' || range.cma) this.sectionMovable.fill(1, first, last + 1);
   }
 
   /** Pages of a present section that are in no range get PG_reserved, as early holes do at boot. */

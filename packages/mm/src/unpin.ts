@@ -208,20 +208,31 @@ function traceDirtyLock(tracer: Tracer, npage: number, calls: number, makeDirty:
 }
 
 /** Counts of one unpin call. */
-class PutWork {
+export class PutWork {
+  /** Puts: folio segments. */
   puts = 0;
   /** Puts of large folios, which take two atomics. */
   large = 0;
+  /** Folios that were clean, and locked to be marked dirty. */
   locks = 0;
+  /** Pages of the last loop over whole folios. */
+  pages = 0;
 }
 
 /**
  * Puts consecutive pages of one section, folio by folio: each folio's part in one segment, or page
  * by page. Only a segment of a folio larger than a section leaves the section.
  *
+ * @param memmap memory map
+ * @param pfn first page frame
+ * @param npage number of pages
+ * @param makeDirty whether to mark the folios dirty
+ * @param oneByOne whether every page is a put of its own
+ * @param work counts the puts
  * @returns pages put
+ * @throws {KernelBug} when a page holds no pin
  */
-function putInSection(
+export function putInSection(
   memmap: MemMap,
   pfn: Pfn,
   npage: number,
@@ -293,8 +304,19 @@ function putSpecial(
   return 1;
 }
 
-/** Puts the pages of one large folio in one put or, one by one, in a put each; returns the pages. */
-function putLargeFolio(
+/**
+ * Puts the pages of one large folio in one put or, one by one, in a put each.
+ *
+ * @param memmap memory map
+ * @param pfn first page frame
+ * @param npage pages to put, as far as the folio goes
+ * @param dirty {@link PG.dirty} to mark the folio dirty, or 0
+ * @param oneByOne whether every page is a put of its own
+ * @param work counts the puts
+ * @returns pages put
+ * @throws {KernelBug} when a page holds no pin
+ */
+export function putLargeFolio(
   memmap: MemMap,
   pfn: Pfn,
   npage: number,
@@ -336,13 +358,28 @@ function folioPagesLeft(pfn: Pfn, order: number): number {
   return (1 << order) - (pfn & ((1 << order) - 1));
 }
 
-function countUnpin(memory: Memory, npage: number, puts: number, atomics: number): void {
+/**
+ * Adds the puts of one unpin call to the counters.
+ *
+ * @param memory the machine's memory
+ * @param npage pages unpinned
+ * @param puts folio segments put
+ * @param atomics atomic operations of the puts
+ */
+export function countUnpin(memory: Memory, npage: number, puts: number, atomics: number): void {
   memory.vmstat.nrFollPinReleased += npage;
   memory.counters.add(Slot.putCalls, puts);
   memory.counters.add(Slot.putAtomics, atomics);
 }
 
-function countDirty(memory: Memory, tests: number, locks: number): void {
+/**
+ * Adds the dirty tests of one unpin call to the counters.
+ *
+ * @param memory the machine's memory
+ * @param tests folio segments tested
+ * @param locks those that were clean
+ */
+export function countDirty(memory: Memory, tests: number, locks: number): void {
   memory.counters.add(Slot.dirtyTests, tests);
   memory.counters.add(Slot.dirtyLocks, locks);
 }

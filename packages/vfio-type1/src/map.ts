@@ -1,21 +1,19 @@
 /**
- * VFIO_IOMMU_MAP_DMA: the checks in the kernel's order, then pinning and mapping chunk by chunk.
+ * VFIO_IOMMU_MAP_DMA: the checks in the kernel's order, then pinning and mapping.
  *
  * Left out: the checks that cannot fail here (copying the structure from user space, values that
  * do not fit a 32-bit machine).
  *
  * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_map_dma, vfio_dma_do_map,
- * vfio_pin_map_dma, vfio_iommu_map, 6.16 and 6.18; reference type1.md §2
+ * vfio_pin_map_dma, 6.16 and 6.18; reference type1.md §2
  */
-import { Errno, pageNumber, type IovaPn, type Pfn } from '@pinfold/base';
+import { Errno, pageNumber, type IovaPn } from '@pinfold/base';
 import { IOMMU } from '@pinfold/iommu';
 import type { Task } from '@pinfold/mm';
-import { makeBatch } from './batch.ts';
 import { vfioDmaBitmapAlloc } from './dirty.ts';
 import { VfioDma } from './dma.ts';
 import { iovaDmaValid } from './iova-list.ts';
 import { vfioChangeDmaOwner } from './lock-acct.ts';
-import { batchUnpin, PinnedChunk } from './pin-chunk.ts';
 import { vfioRemoveDma } from './remove-dma.ts';
 import {
   DMA_MAP_MINSZ,
@@ -158,50 +156,10 @@ function checkPlace(iommu: VfioIommu, iovaPn: IovaPn, npage: number): number {
   return iommu.fail(Errno.EINVAL, 'vfio_iommu_iova_dma_valid', { iovaPn, lastPn: last, usable });
 }
 
-/** The loop of vfio_pin_map_dma: a chunk is pinned, mapped, and only then part of the mapping. */
+/** vfio_pin_map_dma: the algorithm pins and maps; what it has mapped goes again if it fails. */
 function pinMapDma(iommu: VfioIommu, current: Task, dma: VfioDma, npage: number): number {
-  const { rules } = iommu;
-  const limit = current.memlockPages;
-  const batch = makeBatch(iommu);
-  const chunk = new PinnedChunk();
-  let ret = 0;
-  while (dma.npage < npage) {
-    const vaddr = dma.vaddr + dma.npage;
-    const left = npage - dma.npage;
-    const pinned = rules.pinAlgorithm.pinChunk(iommu, dma, vaddr, left, limit, batch, chunk);
-    if (pinned <= 0) {
-      if (pinned === 0) iommu.memory.warnOnce('vfio_pin_map_dma', 'pinned no page and no error');
-      ret = pinned;
-      break;
-    }
-    const iovaPn = dma.iovaPn + dma.npage;
-    ret = vfioIommuMap(iommu, iovaPn, chunk.pfnBase, pinned, dma.prot);
-    if (ret) {
-      rules.pinAlgorithm.unpinRegion(iommu, dma, iovaPn, chunk.pfnBase, pinned, true);
-      batchUnpin(iommu, dma, batch);
-      break;
-    }
-    dma.npage += pinned;
-  }
+  const ret = iommu.rules.pinAlgorithm.pinMap(iommu, dma, npage, current.memlockPages);
   dma.iommuMapped = true;
   if (ret) vfioRemoveDma(iommu, dma);
   return ret;
-}
-
-/** Maps a chunk in every domain, or in none (vfio_iommu_map). */
-function vfioIommuMap(
-  iommu: VfioIommu,
-  iovaPn: IovaPn,
-  pfn: Pfn,
-  npage: number,
-  prot: number,
-): number {
-  const { domainList } = iommu;
-  for (let i = 0; i < domainList.length; i++) {
-    const ret = domainList[i].domain.map(iovaPn, pfn, npage, prot | IOMMU.CACHE);
-    if (ret === 0) continue;
-    for (let done = i - 1; done >= 0; done--) domainList[done].domain.unmap(iovaPn, npage);
-    return iommu.fail(-ret, 'iommu_map', { iovaPn, pfn, npage });
-  }
-  return 0;
 }

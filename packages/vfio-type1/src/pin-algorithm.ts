@@ -10,7 +10,10 @@ import type { PinnedChunk } from './pin-chunk.ts';
 import type { ExternalPinRequest } from './pin-external.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
-/** The steps in which pin algorithms differ; all are called per chunk or region, never per page. */
+/**
+ * The steps in which pin algorithms differ; all are called per mapping, chunk or region, never per
+ * page.
+ */
 export interface PinAlgorithm {
   /** Name, after what it does. */
   readonly name: string;
@@ -35,6 +38,18 @@ export interface PinAlgorithm {
    * of an address that does not begin a page.
    */
   readonly vpfnSpan: number;
+
+  /**
+   * Pins, charges and maps a new mapping from its beginning on; the default does it chunk by chunk,
+   * by {@link pinChunk}. The mapping grows with what is pinned and mapped.
+   *
+   * @param iommu the container's state, with at least one domain
+   * @param dma the mapping, of 0 pages
+   * @param npage its size to be, in pages
+   * @param limit RLIMIT_MEMLOCK of the caller, in pages
+   * @returns 0; or a negative errno, with everything released that is not part of the mapping
+   */
+  pinMap(iommu: VfioIommu, dma: VfioDma, npage: number, limit: number): number;
 
   /**
    * Pins pages until a physically contiguous chunk ends, and charges them.

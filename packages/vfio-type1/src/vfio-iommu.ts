@@ -69,6 +69,8 @@ export class VfioIommu {
   pgsize = 4096n;
   /** Scratch of the page-by-page put. */
   readonly put: PutCount = new PutCount();
+  /** Scratch of the pin algorithm; only the algorithm knows its shape. */
+  pinScratch: unknown = null;
   /** The check that failed last, for the result of the ioctl. */
   failure: Omit<IoctlResult, 'ret'> | null = null;
 

@@ -1,6 +1,6 @@
 /**
- * Which pin algorithm is right on which memory: reference strategies.md, table 2, without its columns
- * i and j. A right one lets the device reach exactly the pages of the process, pins and charges each
+ * Which pin algorithm is right on which memory: reference strategies.md, table 2, without its column
+ * i. A right one lets the device reach exactly the pages of the process, pins and charges each
  * once, and leaves nothing behind; of a wrong one it is said what the device reaches instead.
  */
 import { KernelBug } from '@pinfold/base';

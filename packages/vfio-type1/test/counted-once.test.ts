@@ -42,6 +42,7 @@ describe('an attach that fails, with an external pin on a reserved page', () => 
     'unpin-rfc-2025',
     'series-1-folio',
     'series-1-compare',
+    'extent',
   ])('leaves the charge as it was: %s', (algorithm) => {
     expect(failedAttach(algorithm)).toEqual([1, 1]);
   });

@@ -1,7 +1,8 @@
 /**
  * Random groups that join and leave a container, in which mappings are made and taken away and a
  * device pins pages, against a plain model: every result, and after every step the domains, the
- * usable addresses, every translation, pin and charge; on every release.
+ * usable addresses, every translation, pin and charge; on every release, with its own pin algorithm
+ * and with extents.
  *
  * PINFOLD_RUNS=5000 does 5000 sequences per kernel instead of the default.
  */
@@ -11,8 +12,10 @@ import { intelVtd, type IommuUnit } from '@pinfold/iommu';
 import { describe, expect, test } from 'vitest';
 import {
   kernelVersions,
+  pinAlgorithm,
   type IommuGroup,
   type KernelVersion,
+  type PinAlgorithm,
   type VfioDevice,
 } from '../src/index.ts';
 import { BAR, bytes, Guest, PFN, VPN } from './guest.ts';
@@ -94,7 +97,7 @@ class Pair {
   held: number[] = [];
   open = false;
 
-  constructor(kernel: KernelVersion, startsEmulated: boolean) {
+  constructor(kernel: KernelVersion, startsEmulated: boolean, pinAlgorithm: PinAlgorithm) {
     const { groups, emulated } = this;
     this.device = {
       name: 'ext0',
@@ -102,7 +105,8 @@ class Pair {
       dmaUnmap: (iova, size) => this.release(iova, size),
     };
     const { series } = kernel;
-    this.guest = new Guest({ series, group: startsEmulated ? emulated : groups[0] });
+    const group = startsEmulated ? emulated : groups[0];
+    this.guest = new Guest({ series, group, type1: { pinAlgorithm } });
     this.plain = new PlainGroups(kernel);
     if (startsEmulated) this.openDevice();
     else {
@@ -300,12 +304,12 @@ function attempt(call: () => void): string | number {
 }
 
 describe.each(kernelVersions)('kernel $series', (kernel) => {
-  test(
-    'groups come and go as in the plain model',
-    () => {
+  test.each([kernel.type1.pinAlgorithm, pinAlgorithm('extent')])(
+    'groups come and go as in the plain model: $name',
+    (algorithm) => {
       const seen = new Set<unknown>();
       const check = (startsEmulated: boolean, steps: readonly Step[]): void => {
-        const pair = new Pair(kernel, startsEmulated);
+        const pair = new Pair(kernel, startsEmulated, algorithm);
         expect(pair.actual()).toEqual(pair.predicted());
         for (const what of steps) {
           const results = pair.run(what);

@@ -2,7 +2,7 @@
 import { pinAlgorithm } from '../src/index.ts';
 import { Guest, type GuestOptions } from './guest.ts';
 
-/** Columns a, d, f and g of the table; and the page-wise mapping of (c). */
+/** Columns a, d, f, g and j of the table; and the page-wise mapping of (c). */
 export const RIGHT: readonly string[] = [
   'page-at-a-time',
   'contiguous-external-2020',
@@ -13,6 +13,7 @@ export const RIGHT: readonly string[] = [
   'series-1-2',
   'series-1-3',
   'series-1-4',
+  'extent',
 ];
 /** Column b. */
 export const B = 'hugetlb-2020';

@@ -15,7 +15,10 @@ export const rightAlgorithms: readonly PinAlgorithm[] = pinAlgorithms.filter(
  */
 export const PAGE_WISE: readonly string[] = ['page-at-a-time'];
 
+/** Those without batches: where a map fails, they have pinned less. */
+export const WITHOUT_BATCHES: readonly string[] = ['extent'];
+
 /** Those that fill batches: what they do in the kernel differs only in how they look at them. */
 export const batchAlgorithms: readonly PinAlgorithm[] = rightAlgorithms.filter(
-  ({ name }) => !PAGE_WISE.includes(name),
+  ({ name }) => !PAGE_WISE.includes(name) && !WITHOUT_BATCHES.includes(name),
 );

@@ -7,7 +7,7 @@
  * @source include/linux/iommu.h struct iommu_domain_ops, 6.16; include/linux/generic_pt/iommu.h
  * struct pt_iommu_ops, 7.2; reference iommu.md §3 to §7
  */
-import type { Counters, IovaPn, Pfn } from '@pinfold/base';
+import type { Counters, Extents, IovaPn, Pfn } from '@pinfold/base';
 import type { IotlbGather } from '../iotlb-gather.ts';
 
 /** Access bits of a mapping, with the kernel's values. */
@@ -76,6 +76,19 @@ export interface IoPageTable {
    * @returns 0 or a negative errno; `mapped` says how far it came
    */
   mapPages(iovaPn: IovaPn, pfn: Pfn, order: number, count: number, prot: number): number;
+
+  /**
+   * Maps extents of which each is one whole leaf: what {@link mapPages} does if it is called for one
+   * after the other, in one loop. A format without it gets those calls.
+   *
+   * @param iovaPn first I/O virtual page
+   * @param extents the extents
+   * @param from index of the first
+   * @param to index after the last
+   * @param prot {@link IOMMU} access bits
+   * @returns extents mapped, `mapped` pages; 0 if `mapPages` must be called for the first
+   */
+  mapLeaves?(iovaPn: IovaPn, extents: Extents, from: number, to: number, prot: number): number;
 
   /**
    * Unmaps `count` pages of one size: unmap_pages of a driver; of a generic page table,

@@ -12,7 +12,16 @@
  * @source drivers/iommu/generic_pt/iommu_pt.h, drivers/iommu/generic_pt/fmt/vtdss.h, 7.2; reference
  * iommu.md §3 to §5, §14.4
  */
-import { Errno, LEAF, pagesOf, PTRS_PER_TABLE, Slot, type IovaPn, type Pfn } from '@pinfold/base';
+import {
+  Errno,
+  LEAF,
+  pagesOf,
+  PTRS_PER_TABLE,
+  Slot,
+  type Extents,
+  type IovaPn,
+  type Pfn,
+} from '@pinfold/base';
 import { IotlbGather } from '../iotlb-gather.ts';
 import { iommuPgsize, Pgsize } from '../pgsize.ts';
 import { IOMMU, type IoPageTable, type IoPageTableFormat } from './format.ts';
@@ -47,6 +56,11 @@ class GenericPtVtdSs extends VtdTables implements IoPageTable {
       this.iotlbSync(this.#replaced);
     }
     return error;
+  }
+
+  mapLeaves(iovaPn: IovaPn, extents: Extents, from: number, to: number, prot: number): number {
+    const bits = prot & (IOMMU.READ | IOMMU.WRITE);
+    return bits === 0 ? 0 : this.mapWholeLeaves(iovaPn, extents, from, to, bits);
   }
 
   unmapPages(iovaPn: IovaPn, order: number, count: number, gather: IotlbGather): number {

@@ -21,6 +21,7 @@ import {
   PTRS_PER_TABLE,
   Slot,
   type Counters,
+  type Extents,
   type IovaPn,
   type Pfn,
 } from '@pinfold/base';
@@ -59,6 +60,12 @@ class VtdSecondLevel extends VtdTables implements IoPageTable {
       this.mapped += this.#mapInTable(at, frame, left, level, bits);
     }
     return 0;
+  }
+
+  mapLeaves(iovaPn: IovaPn, extents: Extents, from: number, to: number, prot: number): number {
+    const asked = prot & (IOMMU.READ | IOMMU.WRITE);
+    if (asked === 0) return 0;
+    return this.mapWholeLeaves(iovaPn, extents, from, to, asked | this.#always);
   }
 
   unmapPages(iovaPn: IovaPn, order: number, count: number, gather: IotlbGather): number {

@@ -17,6 +17,7 @@ import {
   Slot,
   TableArena,
   type Counters,
+  type Extents,
   type IovaPn,
   type PageNumbers,
   type Pfn,
@@ -24,6 +25,7 @@ import {
 import type { IotlbGather } from '../iotlb-gather.ts';
 import type { IoLeaf, IoPageTableOptions, PhysRun } from './format.ts';
 import { walk1g, walk2m, walkPages } from './four-level-walk.ts';
+import { writeLeaves } from './write-leaves.ts';
 
 /** Pages of one entry, per level. */
 export const ENTRY_PAGES: readonly number[] = [1, 2 ** 9, 2 ** 18, 2 ** 27, 2 ** 36];
@@ -177,6 +179,39 @@ export class VtdTables {
   }
 
   /**
+   * Maps extents of which each is one whole leaf, of one size and in one table.
+   *
+   * @param iovaPn first I/O virtual page
+   * @param extents the extents
+   * @param from index of the first
+   * @param to index after the last
+   * @param bits access bits of the leaves, not 0
+   * @returns extents mapped; 0 if the first is no such one, or its entry is not absent
+   */
+  protected mapWholeLeaves(
+    iovaPn: IovaPn,
+    extents: Extents,
+    from: number,
+    to: number,
+    bits: number,
+  ): number {
+    this.mapped = 0;
+    const pages = Math.abs(extents.npage[from]);
+    const level = ENTRY_PAGES.indexOf(pages);
+    if (level < 0 || !this.pageOrders.includes(9 * level) || iovaPn >= this.aperturePages) return 0;
+    if (((iovaPn | extents.pfn[from]) & (pages - 1)) !== 0) return 0;
+    const first = this.entryAt(iovaPn, level);
+    if (first === LEAF) return 0;
+    const end = Math.min(to, from + PTRS_PER_TABLE - (first & (PTRS_PER_TABLE - 1)));
+    const arena = level === 0 ? this.pts : this.dirs;
+    if (extents.pfn instanceof Float64Array) arena.admitFrames(endOfFrames(extents, from, end));
+    const n = writeLeaves(arena, first, extents, from, end, pages, bits);
+    this.counters.add(LEAF_SLOTS[level], n);
+    this.mapped = n * pages;
+    return n;
+  }
+
+  /**
    * Invalidates a range of the IOTLB.
    *
    * @param first first page; Infinity if the range is empty
@@ -308,6 +343,13 @@ export class VtdTables {
     }
     return at;
   }
+}
+
+/** A bound of the frames of extents. */
+function endOfFrames({ pfn, npage }: Extents, from: number, to: number): Pfn {
+  let end = 0;
+  for (let i = from; i < to; i++) end = Math.max(end, pfn[i] + Math.abs(npage[i]));
+  return end;
 }
 
 /**

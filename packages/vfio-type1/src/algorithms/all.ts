@@ -2,6 +2,7 @@
 export { batchedPageArray } from './batched-page-array.ts';
 export { batched } from './batched.ts';
 export { contiguousExternal2020 } from './contiguous-external-2020.ts';
+export { extent } from './extent.ts';
 export { folioV22025 } from './folio-v2-2025.ts';
 export { hugetlb2020 } from './hugetlb-2020.ts';
 export { hugetlbV12025 } from './hugetlb-v1-2025.ts';

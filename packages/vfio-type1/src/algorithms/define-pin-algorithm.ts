@@ -3,6 +3,7 @@ import { acceptPages } from '../accept-pages.ts';
 import { pinExternalPages } from '../pin-external.ts';
 import type { PinAlgorithm } from '../pin-algorithm.ts';
 import { pinPagesRemote } from '../pin-chunk.ts';
+import { pinMapByChunks } from '../pin-map.ts';
 import { scanIovaToPhys } from '../scan-iova-to-phys.ts';
 import { unpinPages } from '../unpin-pages.ts';
 
@@ -11,8 +12,8 @@ export type PinAlgorithmSpec = Pick<PinAlgorithm, 'name' | 'summary' | 'source'>
   Partial<PinAlgorithm>;
 
 /**
- * Completes an algorithm with the shared defaults: the pin loop and the unpin loop of 6.16, the
- * scan by iova_to_phys, external pins page by page, and no state of its own.
+ * Completes an algorithm with the shared defaults: the map loop, the pin loop and the unpin loop of
+ * 6.16, the scan by iova_to_phys, external pins page by page, and no state of its own.
  *
  * @param spec what is particular about it
  * @returns the algorithm; all of them have the same fields, so that their steps are called fast
@@ -26,6 +27,7 @@ export function definePinAlgorithm(spec: PinAlgorithmSpec): PinAlgorithm {
     repins: spec.repins ?? false,
     defects: spec.defects ?? [],
     vpfnSpan: spec.vpfnSpan ?? 1,
+    pinMap: spec.pinMap ?? pinMapByChunks,
     pinChunk:
       spec.pinChunk ??
       ((iommu, dma, vaddr, npage, limit, batch, chunk) =>
