@@ -42,7 +42,10 @@ describe('what a user wrote wrong', () => {
     ['bench --json=yes', `--json=yes: expected one of ${FLAGS}, got an unknown option`],
     ['bench 16G', `bench: expected only ${FLAGS}, got '16G'`],
     ['--sise', '--sise: expected one of --version, --help, got an unknown option'],
-    ['benhc', "command: expected one of run, explain, verify, bench, compare, list, new-algorithm, got 'benhc'"],
+    [
+      'benhc',
+      "command: expected one of run, explain, verify, bench, compare, list, new-algorithm, got 'benhc'",
+    ],
   ])('pinfold %s', async (line, message) => {
     const outcome = await pinfold(...line.split(' '));
     expect(outcome).toEqual({ code: 2, stdout: '', stderr: `pinfold: ${message}\n` });

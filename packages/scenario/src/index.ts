@@ -45,6 +45,7 @@ export type {
   CheckOptions,
   CheckReport,
   CheckWatcher,
+  StopSignal,
   RawFinding,
 } from './check/check-algorithm.ts';
 export type { CheckedAlgorithms } from './check/checked-pair.ts';

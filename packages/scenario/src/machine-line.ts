@@ -14,7 +14,7 @@ export interface MachineLine {
   /** How the kernel finds a `struct page`: `model=vmemmap` or `model=sparsemem`. */
   readonly model?: MemoryModel;
   /** Place and length of the BAR 2 of `ivsh16`: `bar=PFNxN`. */
-  readonly bar?: { readonly pfn: number; readonly npage: number };
+  readonly bar?: MemoryRange;
   /** Huge pages of 2 MiB in the pool: `hugepages=N`. */
   readonly hugepages?: number;
 }

@@ -401,7 +401,11 @@ export class ModelMachine implements Machine {
       const vaddr = operation.va;
       const map = (task: Task): IoctlResult =>
         container.tryMapDma(task, { iova, vaddr, size, flags, argsz });
-      const done = this.#process.by(operation.from ?? 'process', this.#options.childFrames ?? null, map);
+      const done = this.#process.by(
+        operation.from ?? 'process',
+        this.#options.childFrames ?? null,
+        map,
+      );
       return { code: done.ret, ...shown, va: hex(vaddr), ...failure(done) };
     }
     const { pgsize = 4096n, bmsize, bmmem } = operation;

@@ -28,10 +28,16 @@ export interface CheckOptions {
   readonly seed?: number;
 }
 
+/** What tells a check to end, such as an AbortSignal. */
+export interface StopSignal {
+  /** Whether it is to end. */
+  readonly aborted: boolean;
+}
+
 /** Who watches a check, and may end it. */
 export interface CheckWatcher {
   /** Ends the check; what was found by then is reported. */
-  readonly signal?: { readonly aborted: boolean };
+  readonly signal?: StopSignal;
   /**
    * Told after each batch of sequences; what it returns is waited for, so that a web worker can
    * look at its messages.
