@@ -31,8 +31,11 @@ describe('what a user wrote wrong', () => {
     ['bench --backing shmem', `--backing: expected ${BACKINGS}, got 'shmem'`],
     ['bench --backing thp,,4k', `--backing: expected ${BACKINGS}, got ''`],
     ['bench --backing THP', `--backing: expected ${BACKINGS}, got 'THP'`],
-    ['bench --kernel 5.4', `--kernel: expected ${KERNELS}, got '5.4'`],
-    ['bench --kernel 6.18,latest', `--kernel: expected ${KERNELS}, got 'latest'`],
+    ['bench --kernel 5.4', `--kernel: expected ${KERNELS}, or a pin algorithm, got '5.4'`],
+    [
+      'bench --kernel 6.18,latest',
+      `--kernel: expected ${KERNELS}, or a pin algorithm, got 'latest'`,
+    ],
     ['bench --layout random', "--layout: expected one of contiguous, scattered, got 'random'"],
     ['bench --repeat 0', `--repeat: expected ${REPEATS}, got '0'`],
     ['bench --repeat -3', `--repeat: expected ${REPEATS}, got '-3'`],

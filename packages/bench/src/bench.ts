@@ -3,8 +3,8 @@
  * them take turns, so that comparing them means something on a machine whose speed drifts.
  */
 import { formatSize } from '@pinfold/base';
-import { kernelVersion } from '@pinfold/vfio-type1';
 import { checkWholePages, type Backing } from './backings.ts';
+import { contender, type Contender } from './contender.ts';
 import { checkFits, checkLargest, footprint } from './footprint.ts';
 import { layoutOf, type LayoutName } from './layouts.ts';
 import { ops, type Measurement, type Op } from './measure.ts';
@@ -22,7 +22,7 @@ export interface BenchSpec {
   readonly bytes: number;
   /** The backings. */
   readonly backings: readonly Backing[];
-  /** The kernels: series, or point releases such as `6.18.15`. */
+  /** The kernels: series, point releases such as `6.18.15`, or pin algorithms, which run in 6.18. */
   readonly kernels: readonly string[];
   /** Layout of 4 KiB pages; huge pages have one layout only. */
   readonly layout: LayoutName;
@@ -85,22 +85,27 @@ export function benchMemDmaMap(spec: BenchSpec, host: BenchHost): BenchReport {
   return { rows };
 }
 
+/** A case, and which kernel or algorithm it is of. */
+interface ContenderCase extends BenchCase {
+  readonly of: Contender;
+}
+
 /** All cases: the kernels of a backing follow each other. */
-function casesOf({ bytes, backings, kernels, layout }: BenchSpec): BenchCase[] {
-  const versions = kernels.map((name) => ({ name, kernel: kernelVersion(name) }));
+function casesOf({ bytes, backings, kernels, layout }: BenchSpec): ContenderCase[] {
+  const contenders = kernels.map(contender);
   return backings.flatMap((backing) =>
-    versions.map(({ name, kernel }) => ({
-      name,
-      options: { kernel, backing, layout: layoutOf(backing, layout), bytes },
-    })),
+    contenders.map((of) => {
+      const { name, kernel, pinAlgorithm } = of;
+      const memory = { backing, layout: layoutOf(backing, layout), bytes };
+      return { name, of, options: { kernel, pinAlgorithm, ...memory } };
+    }),
   );
 }
 
 function benchRow(
-  { name, options, measurement }: BenchCase & { readonly measurement: Measurement },
+  { name, of, options, measurement }: ContenderCase & { readonly measurement: Measurement },
   layout: LayoutName,
   op: Op,
 ): BenchRow {
-  const row = measuredRow(options, measurement, op, [options.kernel.series]);
-  return { kernel: name, layout, ...row };
+  return { kernel: name, layout, ...measuredRow(options, measurement, op, of.series) };
 }

@@ -10,7 +10,14 @@ import { ops, type Op } from './measure.ts';
 import { memoryName } from './memories.ts';
 import { operations, operationWords, type OperationName } from './operations.ts';
 import { countColumns, timeColumns, type ReportLine } from './report-columns.ts';
-import { headingNotes, marksOf, memoryNotes, publishedNotes, timeNotes } from './report-notes.ts';
+import {
+  fastestNotes,
+  headingNotes,
+  marksOf,
+  memoryNotes,
+  publishedNotes,
+  timeNotes,
+} from './report-notes.ts';
 import { IOCTL, mappedSize } from './report.ts';
 import { textStyle, type Note, type Style } from './style.ts';
 import { formatCount, type Column } from './table.ts';
@@ -140,8 +147,17 @@ function notes(
     ...memoryNotes(lines),
     ...headingNotes(differentIn(lines), style),
     { label: 'kernel', text: `the rules of ${kernel}, but for the pin algorithm` },
-    ...(times ? [...timeNotes(lines, base), ...publishedNotes(lines)] : []),
+    ...(times ? timesNotes(lines, base) : []),
     ...(algorithms.length > 1 ? [operationsNote(report.smallFolios.length > 0)] : []),
+  ];
+}
+
+/** What the times are, and where published ones come from. */
+function timesNotes(lines: readonly CompareLine[], base: string): Note[] {
+  return [
+    ...timeNotes(lines, base),
+    ...fastestNotes(lines, base, ({ algorithm }) => algorithm),
+    ...publishedNotes(lines),
   ];
 }
 

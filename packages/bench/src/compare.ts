@@ -4,14 +4,10 @@
  * that only the machines of one exist at once.
  */
 import { formatSize } from '@pinfold/base';
-import {
-  kernelVersion,
-  kernelVersions,
-  pinAlgorithm,
-  type PinAlgorithm,
-} from '@pinfold/vfio-type1';
+import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { checkWholePages } from './backings.ts';
 import { changeOf, smallFolioChanges, type CompareRow, type SmallFolioChange } from './changes.ts';
+import { seriesWith } from './contender.ts';
 import { checkFits, checkLargest, footprint } from './footprint.ts';
 import { ops, type Op } from './measure.ts';
 import type { Memory } from './memories.ts';
@@ -160,11 +156,4 @@ function rowsOf(
       };
     });
   });
-}
-
-/** The release series that have an algorithm: published figures of theirs are the algorithm's. */
-function seriesWith(algorithm: PinAlgorithm): string[] {
-  return kernelVersions
-    .filter(({ type1 }) => type1.pinAlgorithm === algorithm)
-    .map(({ series }) => series);
 }

@@ -33,6 +33,7 @@ export {
   type OpMeasurement,
   type Workload,
 } from './measure.ts';
+export { contender, type Contender } from './contender.ts';
 export type { BenchHost, MeasuredRow } from './rows.ts';
 export {
   benchMemDmaMap,

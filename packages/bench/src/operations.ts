@@ -17,11 +17,15 @@ interface Headings {
 const HEADINGS = {
   gupCalls: { text: 'GUP\ncalls', short: 'GUP' },
   gupFastCalls: { text: 'GUP-fast\ncalls', short: 'GUP-fast' },
+  extentPinCalls: { text: 'extent\npins', short: 'ext pins' },
+  leafTables: { text: 'leaf\ntables', short: 'leaf tbl' },
+  leafVisits: { text: 'leaf\nvisits', short: 'leaves' },
   gupSteps: { text: 'GUP\nsteps', short: 'GUP steps' },
   pageFills: { text: 'page\nfills', short: 'fills' },
   grabAtomics: { text: 'grab\natomics', short: 'grab atm' },
   migrateChecks: { text: 'migrate\nchecks', short: 'migrate' },
   bulkPins: { text: 'bulk\npins', short: 'bulk pins' },
+  extentMerges: { text: 'extent\nmerges', short: 'ext merge' },
   mergeCompares: { text: 'merge\ncompares', short: 'merge cmp' },
   sgEntries: { text: 'sg\nentries', short: 'sg' },
   pfnCompares: { text: 'pfn\ncompares', short: 'pfn cmp' },
@@ -37,6 +41,7 @@ const HEADINGS = {
   iovaToPhysCalls: { text: 'iova_to_\nphys', short: 'iova2phys' },
   iommuUnmapCalls: { text: 'iommu_\nunmap', short: 'unmap' },
   iotlbSyncs: { text: 'IOTLB\nsyncs', short: 'syncs' },
+  extentReads: { text: 'extent\nreads', short: 'ext reads' },
   unpinCalls: { text: 'unpin\ncalls', short: 'unpins' },
   putCalls: { text: 'folio\nputs', short: 'puts' },
   putAtomics: { text: 'put\natomics', short: 'put atm' },
@@ -48,20 +53,21 @@ export type OperationName = keyof typeof HEADINGS;
 /**
  * The operations of a call, in the order in which a kernel comes to them.
  *
- * @source reference strategies.md, tables (a) to (h)
+ * @source reference strategies.md, tables (a) to (h) and (j)
  */
 export const operations: Readonly<Record<Op, readonly OperationName[]>> = {
   map: [
-    ...(['gupCalls', 'gupFastCalls', 'gupSteps', 'pageFills', 'grabAtomics'] as const),
-    ...(['migrateChecks', 'bulkPins', 'mergeCompares', 'sgEntries', 'pfnCompares'] as const),
+    ...(['gupCalls', 'gupFastCalls', 'extentPinCalls', 'leafTables', 'leafVisits'] as const),
+    ...(['gupSteps', 'pageFills', 'grabAtomics', 'migrateChecks', 'bulkPins'] as const),
+    ...(['extentMerges', 'mergeCompares', 'sgEntries', 'pfnCompares'] as const),
     ...(['pageCompares', 'hugetlbTests', 'folioLookups', 'reservedTests', 'vpfnLookups'] as const),
     ...(['vpfnTreeWalks', 'limitTests', 'accountingUpdates', 'iommuMapCalls'] as const),
     ...(['putCalls', 'putAtomics'] as const),
   ],
   unmap: [
     ...(['iovaToPhysCalls', 'iommuUnmapCalls', 'iotlbSyncs', 'hugetlbTests'] as const),
-    ...(['folioLookups', 'reservedTests', 'vpfnLookups', 'vpfnTreeWalks', 'unpinCalls'] as const),
-    ...(['putCalls', 'putAtomics', 'accountingUpdates'] as const),
+    ...(['folioLookups', 'reservedTests', 'vpfnLookups', 'vpfnTreeWalks', 'extentReads'] as const),
+    ...(['unpinCalls', 'putCalls', 'putAtomics', 'accountingUpdates'] as const),
   ],
 };
 

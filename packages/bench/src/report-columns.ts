@@ -86,6 +86,12 @@ function ratioColumn(
     heading: `/ ${versus}`,
     short,
     cell: ({ row, first }) =>
-      row === first ? '' : (medianRatio(times(row), times(first))?.toFixed(2) ?? ''),
+      row === first ? '' : ratioText(medianRatio(times(row), times(first))),
   };
+}
+
+/** Two digits behind the point; of what is much smaller, two that are not 0. */
+function ratioText(ratio: number | null): string {
+  if (ratio === null) return '';
+  return ratio >= 0.1 || ratio === 0 ? ratio.toFixed(2) : String(Number(ratio.toPrecision(2)));
 }

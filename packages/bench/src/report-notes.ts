@@ -62,6 +62,31 @@ export function timeNotes(lines: readonly ReportLine[], versus: string): Note[] 
   ];
 }
 
+/** From how many times faster on a row is said to be. */
+const MUCH_FASTER = 10;
+
+/**
+ * Which rows are faster by an order of magnitude, by their fastest repetitions.
+ *
+ * @param lines the report's lines
+ * @param versus name of what the lines are compared with
+ * @param nameOf name of a row among those that are compared
+ * @returns a note per row and operation, none where nothing is that fast
+ */
+export function fastestNotes<Row extends MeasuredRow>(
+  lines: readonly ReportLine<Row>[],
+  versus: string,
+  nameOf: (row: Row) => string,
+): Note[] {
+  return lines.flatMap(({ row, first }) => {
+    const times = first.modelMs.min / row.modelMs.min;
+    if (row === first || !(times >= MUCH_FASTER)) return [];
+    const repetitions = `minimum of ${row.repetitionMs.length} repetitions each, of the same run`;
+    const text = `${row.op} of ${row.backing} ${Math.floor(times)} times faster than ${versus} (${repetitions})`;
+    return [{ label: nameOf(row), text }];
+  });
+}
+
 /**
  * Where published figures come from.
  *

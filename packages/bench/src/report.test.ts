@@ -42,6 +42,21 @@ function row(
 const full = reportOf(['thp', '4k', 'hugetlb-2m', 'hugetlb-1g'], ['6.16', '6.18']);
 
 describe('reportText', () => {
+  it('says by how much a row is faster, from ten times on, by the fastest repetitions', () => {
+    const rows = [40, 4, 4.1, 0.25].map((ms, i) => row('thp', `k${i}`, 'map', GIB16, ms));
+    const text = reportText(
+      { rows: [...rows, row('thp', 'k0', 'unmap', GIB16, 40)] },
+      textStyle(200),
+    );
+    const repetitions = '(minimum of 3 repetitions each, of the same run)';
+    expect(text).toContain(`k1          map of thp 10 times faster than k0 ${repetitions}`);
+    expect(text).not.toMatch(/^k2 +map/m);
+    expect(text).toContain(`k3          map of thp 160 times faster than k0 ${repetitions}`);
+    // Small ratios keep two digits.
+    expect(text).toMatch(/^thp +k1 .* 0\.10$/m);
+    expect(text).toMatch(/^thp +k3 .* 0\.0063$/m);
+  });
+
   it('has a table for each operation, and explains what it shows', () => {
     expect(reportText(reportOf(['thp'], ['6.16', '6.18'])).split('\n')).toEqual([
       'VFIO_IOMMU_MAP_DMA of 16G: 4,194,304 pages',

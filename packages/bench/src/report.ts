@@ -6,7 +6,14 @@ import { formatSize, PAGE_SIZE } from '@pinfold/base';
 import type { BenchReport, BenchRow } from './bench.ts';
 import { ops, type Op } from './measure.ts';
 import { countColumns, timeColumns, type ReportLine } from './report-columns.ts';
-import { headingNotes, marksOf, memoryNotes, publishedNotes, timeNotes } from './report-notes.ts';
+import {
+  fastestNotes,
+  headingNotes,
+  marksOf,
+  memoryNotes,
+  publishedNotes,
+  timeNotes,
+} from './report-notes.ts';
 import type { OperationName } from './operations.ts';
 import { textStyle, type Style } from './style.ts';
 import { formatCount, type Column } from './table.ts';
@@ -54,6 +61,7 @@ export function reportText(report: BenchReport, style: Style = textStyle()): str
     ...memoryNotes(lines),
     ...headingNotes([...SHOWN.map, ...SHOWN.unmap], style),
     ...timeNotes(lines, versus),
+    ...fastestNotes(lines, versus, ({ kernel }) => kernel),
     ...publishedNotes(lines),
   ];
   return [...tables, style.notes(notes)].join('\n');

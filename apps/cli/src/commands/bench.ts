@@ -3,6 +3,7 @@ import {
   backings,
   benchMemDmaMap,
   checkSize,
+  contender,
   layoutName,
   layoutNames,
   reportText,
@@ -10,7 +11,7 @@ import {
   type BenchSpec,
   type LayoutName,
 } from '@pinfold/bench';
-import { kernelVersion, kernelVersions } from '@pinfold/vfio-type1';
+import { kernelVersions } from '@pinfold/vfio-type1';
 import type { Command, Option } from 'commander';
 import { flag, forFlag, list } from '../flags.ts';
 import {
@@ -64,10 +65,12 @@ const BEFORE_AND_AFTER = ['6.16', '6.18'];
 
 function kernelList(): Option {
   const series = kernelVersions.map((version) => version.series);
-  const description = `a comma list of ${series.join(',')} or point releases such as 6.18.15`;
+  const description =
+    `a comma list of ${series.join(',')}, point releases such as 6.18.15, ` +
+    'or pin algorithms (pinfold list algorithms), which run in 6.18';
   return flag('--kernel <list>', description, (text, place) =>
     list(text, (item) => {
-      forFlag(place, item, kernelVersion);
+      forFlag(place, item, contender);
       return item;
     }),
   ).default(BEFORE_AND_AFTER, BEFORE_AND_AFTER.join(','));

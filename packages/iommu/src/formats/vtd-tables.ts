@@ -204,7 +204,8 @@ export class VtdTables {
     if (first === LEAF) return 0;
     const end = Math.min(to, from + PTRS_PER_TABLE - (first & (PTRS_PER_TABLE - 1)));
     const arena = level === 0 ? this.pts : this.dirs;
-    if (extents.pfn instanceof Float64Array) arena.admitFrames(endOfFrames(extents, from, end));
+    if (extents.pfn instanceof Float64Array && arena.frame instanceof Int32Array)
+      arena.admitFrames(endOfFrames(extents, from, end));
     const n = writeLeaves(arena, first, extents, from, end, pages, bits);
     this.counters.add(LEAF_SLOTS[level], n);
     this.mapped = n * pages;
