@@ -6,6 +6,7 @@ export type { MmRules } from './rules.ts';
 export {
   MemMap,
   PAGES_PER_SECTION,
+  PageStateArrays,
   PG,
   SECTION_ORDER,
   type MemoryModel,

@@ -18,7 +18,7 @@ export interface GeneratedSequence extends CheckSequence {
 /** Sequences of each class before the mixtures begin. */
 const PER_CLASS = 50;
 /** Steps at most, of a class alone and of a mixture. */
-const STEPS = { alone: 10, mixed: 14 };
+const STEPS = { alone: 8, mixed: 10 };
 
 /** The arbitrary of each class alone. */
 const alone = boundaryClasses.map((one) => sequences([one], STEPS.alone));

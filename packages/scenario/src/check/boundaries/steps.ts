@@ -54,7 +54,7 @@ export function drawnSteps(mix: StepMix, maxLength: number): fc.Arbitrary<Draw[]
     ...{ kind: fc.oneof(...kinds), at: number, from: number },
     ...{ to: number, how: number, more: number },
   });
-  return fc.array(draw, { minLength: 4, maxLength, size: 'max' });
+  return fc.array(draw, { minLength: 3, maxLength, size: 'max' });
 }
 
 /** A mapping that was asked for. */
