@@ -134,6 +134,7 @@ class CheckThread {
   readonly #patience: number;
   readonly #heartbeat = new Int32Array(new SharedArrayBuffer(8));
   readonly #worker: Worker;
+  #timer: NodeJS.Timeout | undefined;
   #answered: ((answer: CheckAnswer) => void) | null = null;
   #failed: ((error: unknown) => void) | null = null;
 
@@ -154,13 +155,12 @@ class CheckThread {
   /** Has a task done. Code that does not come to an end is run once more where it can be found. */
   async ask(task: CheckTask): Promise<CheckAnswer> {
     const stuck = Symbol('stuck');
-    let watch: NodeJS.Timeout | undefined;
     const answer = new Promise<CheckAnswer>((resolve, reject) => {
       this.#answered = resolve;
       this.#failed = reject;
     });
     const silence = new Promise<typeof stuck>((resolve) => {
-      watch = this.#watch(() => {
+      this.#watch(() => {
         resolve(stuck);
       });
     });
@@ -171,19 +171,20 @@ class CheckThread {
       await this.#worker.terminate();
       return this.#doHere(task);
     } finally {
-      clearInterval(watch);
+      clearInterval(this.#timer);
     }
   }
 
   async end(): Promise<void> {
+    clearInterval(this.#timer);
     await this.#worker.terminate();
   }
 
   /** Looks whether code of the file is running, and for how long it has not called anything. */
-  #watch(stuck: () => void): NodeJS.Timeout {
+  #watch(stuck: () => void): void {
     let seen = this.#heartbeat[0];
     let silent = 0;
-    return setInterval(() => {
+    this.#timer = setInterval(() => {
       const [beats, running] = this.#heartbeat;
       if (beats !== seen || running === 0) {
         seen = beats;

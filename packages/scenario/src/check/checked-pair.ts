@@ -7,7 +7,8 @@ import { DEFAULT_FACTS } from '../machine-facts.ts';
 import { factsOfLine, type MachineLine } from '../machine-line.ts';
 import { buddyAllocator, ModelMachine, type Done } from '../model-machine.ts';
 import type { Operation } from '../operation.ts';
-import { AlgorithmAudit } from './audit.ts';
+import { AlgorithmAudit, iommusOf } from './audit.ts';
+import { DirtyLog } from './dirty-log.ts';
 import { firstDifference } from './equivalence.ts';
 import { FolioTally } from './folio-tally.ts';
 import { violation, type CheckViolation } from './violation.ts';
@@ -43,6 +44,7 @@ const RUNS_NO_ALGORITHM: ReadonlySet<Operation['op']> = new Set([
 export class CheckedPair {
   readonly #own: ModelMachine;
   readonly #audit: AlgorithmAudit;
+  readonly #dirty = new DirtyLog();
   /** Null once the machines may differ. */
   #reference: ModelMachine | null;
   #over = false;
@@ -94,7 +96,8 @@ export class CheckedPair {
       return { done: null, found: this.#crashed(own.error) };
     }
     if (RUNS_NO_ALGORITHM.has(operation.op)) return { done: own.value, found: null };
-    const found = this.#settle(this.#audit.check());
+    const found =
+      this.#settle(this.#audit.check()) ?? this.#settle(this.#log(operation, own.value));
     if (found || !reference || !other) return { done: own.value, found };
     return { done: own.value, found: this.#compare(own.value, other, reference) };
   }
@@ -114,6 +117,11 @@ export class CheckedPair {
       return same ? null : this.#crashed(own.error);
     }
     return this.#settle(this.#audit.checkEnd());
+  }
+
+  #log(operation: Operation, { code, bitmap }: Done): CheckViolation | null {
+    const iommu = iommusOf(this.#own.inspect()).at(0);
+    return iommu ? this.#dirty.step(operation, code, bitmap, iommu) : null;
   }
 
   /** What was seen before the kernel died counts first. */
