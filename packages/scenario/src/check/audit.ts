@@ -187,7 +187,7 @@ export class AlgorithmAudit {
     for (const { offset } of dma.pfnList) if (offset !== 0) nodes++;
     if (nodes === 0) return;
     this.#anyOvercharge = true;
-    this.#overcharge.set(dma, nodes);
+    this.#overcharge.set(dma, nodes + (this.#overcharge.get(dma) ?? 0));
     this.#overcharged.set(dma.mm, nodes + (this.#overcharged.get(dma.mm) ?? 0));
   }
 

@@ -64,7 +64,8 @@ function sequences(
 ): fc.Arbitrary<GeneratedSequence> {
   const scenes = fc.tuple(...classes.map(({ scene }, i) => scene(slotAt(i))));
   const names = classes.map(({ name }) => name);
-  return fc.tuple(scenes, drawnSteps(sumOf(classes), maxLength)).map(([parts, draws]) => {
+  const begins = classes.flatMap((one) => one.begins ?? []);
+  return fc.tuple(scenes, drawnSteps(sumOf(classes), maxLength, begins)).map(([parts, draws]) => {
     const scene = together(parts);
     const { machine = {}, devices = 'pci', before = [], memory } = scene;
     const steps = operationsOf(scene, draws);

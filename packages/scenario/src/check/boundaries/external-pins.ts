@@ -9,8 +9,7 @@ const DEVICES = ['both', 'emulated'] as const;
 
 /** Memory of any kind, huge pages above all. */
 function pinnedMemory(slot: Slot): fc.Arbitrary<Scene> {
-  const huge = hugePageEnds.scene(slot);
-  return fc.oneof(plainMemory(slot), huge);
+  return fc.oneof(plainMemory(slot), hugePageEnds.scene(slot), hugePageEnds.scene(slot));
 }
 
 /** The registry's entry. */
@@ -21,7 +20,8 @@ export const externalPins: BoundaryClass = {
     fc
       .tuple(pinnedMemory(slot), fc.constantFrom(...DEVICES))
       .map(([scene, devices]) => ({ ...scene, devices })),
-  steps: { map: 4, unmap: 2, pin: 6, unpin: 1, domain: 4 },
+  begins: ['map', 'pin', 'domain'],
+  steps: { map: 4, unmap: 1, pin: 7, unpin: 1, domain: 5 },
 };
 
 /** The registry's entry. */
@@ -29,5 +29,6 @@ export const unalignedPins: BoundaryClass = {
   name: 'unaligned external pins',
   summary: 'pins at addresses inside pages, beside pins of the same and of other pages',
   scene: externalPins.scene,
+  begins: ['map', 'pinInside', 'domain'],
   steps: { map: 4, unmap: 2, pin: 2, pinInside: 5, unpin: 1, domain: 4 },
 };
