@@ -35,10 +35,28 @@ export async function loadAlgorithm(
 ): Promise<PinAlgorithm> {
   const file = readSource(name);
   const watchdog = await startWatchdog({ ...file, patience });
-  const exported = await watchdog.duringImport(() => importFile(file, patience));
+  return watchdog.duringImport(() => importAlgorithm(name, patience, watchdog.heartbeat));
+}
+
+/**
+ * Loads an algorithm without a watchdog.
+ *
+ * @param name the file, as the user wrote it
+ * @param patience seconds that its import may wait
+ * @param heartbeat shows others that its code is running
+ * @returns the algorithm
+ * @throws {InputError} when the file is missing, is no code, throws, or exports no algorithm
+ */
+export async function importAlgorithm(
+  name: string,
+  patience: number,
+  heartbeat: Int32Array,
+): Promise<PinAlgorithm> {
+  const file = readSource(name);
+  const exported = await importFile(file, patience);
   if (!('default' in exported)) throw new InputError(name, 'a default export', 'none');
   const { url, text } = file;
-  return algorithmFrom(exported.default, name, { url, text, heartbeat: watchdog.heartbeat });
+  return algorithmFrom(exported.default, name, { url, text, heartbeat });
 }
 
 function readSource(name: string): SourceFile {

@@ -7,6 +7,7 @@ export { createTask, mmapAnonymous, type TaskOptions } from './create-task.ts';
 export {
   MemMap,
   PAGES_PER_SECTION,
+  PageStateArrays,
   PG,
   SECTION_ORDER,
   type MemoryModel,

@@ -74,6 +74,30 @@ const UNTOUCHED = -2;
 /** First pfn that cannot exist: 52 physical address bits. */
 export const MAX_PFN: number = 2 ** 40;
 
+/**
+ * The arrays of a memory map. Those of a machine that is not used any more can serve the next one:
+ * entries are cleared when a section takes them, so that nothing is left of what was in them.
+ */
+export class PageStateArrays {
+  refcount: Int32Array = new Int32Array(1024);
+  pincount: Int32Array = new Int32Array(1024);
+  flags: Uint8Array = new Uint8Array(1024);
+  order: Uint8Array = new Uint8Array(1024);
+
+  /**
+   * Makes them longer, and keeps what is in them.
+   *
+   * @param size entries, a multiple of 4
+   */
+  grow(size: number): void {
+    const { refcount, pincount, flags, order } = this;
+    (this.refcount = new Int32Array(size)).set(refcount);
+    (this.pincount = new Int32Array(size)).set(pincount);
+    (this.flags = new Uint8Array(size)).set(flags);
+    (this.order = new Uint8Array(size)).set(order);
+  }
+}
+
 /** Sections, `struct page` arithmetic and per-page state of one machine. */
 export class MemMap {
   /** The memory model that the kernel was configured with. */
@@ -81,17 +105,17 @@ export class MemMap {
   /** Whether page = base + pfn. The base is 0, so that copying frames makes page pointers of them. */
   readonly vmemmap: boolean;
   /** Per state entry: `_refcount` of the folio, on its head page. Pins of small folios are in it. */
-  refcount: Int32Array = new Int32Array(1024);
+  refcount: Int32Array;
   /** Per state entry: `_pincount` of a large folio, on its head page. */
-  pincount: Int32Array = new Int32Array(1024);
+  pincount: Int32Array;
   /** Per state entry: {@link PG} flags. */
-  flags: Uint8Array = new Uint8Array(1024);
+  flags: Uint8Array;
   /** Per state entry: order of the folio that the page belongs to. */
-  order: Uint8Array = new Uint8Array(1024);
+  order: Uint8Array;
   /** `flags`, four entries a word. */
-  flagWords: Uint32Array = new Uint32Array(this.flags.buffer);
+  flagWords: Uint32Array;
   /** `order`, four entries a word. */
-  orderWords: Uint32Array = new Uint32Array(this.order.buffer);
+  orderWords: Uint32Array;
   /** Per section: index of its first state entry, or below 0 if it has none. */
   sectionBase: Int32Array;
   /** Per section: log2 of the pages that one state entry stands for. */
@@ -102,6 +126,7 @@ export class MemMap {
   folioFreed: ((pfn: Pfn, order: number, flags: number) => void) | null = null;
   readonly #slotOfSection: Int32Array;
   readonly #sectionOfSlot: Int32Array;
+  readonly #arrays: PageStateArrays;
   /** First number after all `struct page` pointers. */
   readonly #pageEnd: number;
   #entries = 0;
@@ -112,9 +137,22 @@ export class MemMap {
    *   a memory map, and pages outside every range in a section that one touches are PG_reserved
    * @param model the memory model
    * @param seed chooses the permutation of the section memmaps under classic sparsemem
+   * @param arrays where its state is kept; no other memory map may use them; default: new ones
    * @throws {InputError} when a range is empty, overlaps another or lies above 52 address bits
    */
-  constructor(ranges: readonly MemoryRange[], model: MemoryModel = 'sparsemem-vmemmap', seed = 0) {
+  constructor(
+    ranges: readonly MemoryRange[],
+    model: MemoryModel = 'sparsemem-vmemmap',
+    seed = 0,
+    arrays: PageStateArrays = new PageStateArrays(),
+  ) {
+    this.#arrays = arrays;
+    this.refcount = arrays.refcount;
+    this.pincount = arrays.pincount;
+    this.flags = arrays.flags;
+    this.order = arrays.order;
+    this.flagWords = new Uint32Array(this.flags.buffer);
+    this.orderWords = new Uint32Array(this.order.buffer);
     this.model = model;
     this.vmemmap = model === 'sparsemem-vmemmap';
     const sorted = checkedRanges(ranges);
@@ -534,12 +572,12 @@ export class MemMap {
 
   #grow(entries: number): void {
     if (entries <= this.refcount.length) return;
-    const { refcount, pincount, flags, order } = this;
-    const size = Math.ceil(entries / 4) * 4;
-    (this.refcount = new Int32Array(size)).set(refcount);
-    (this.pincount = new Int32Array(size)).set(pincount);
-    (this.flags = new Uint8Array(size)).set(flags);
-    (this.order = new Uint8Array(size)).set(order);
+    const arrays = this.#arrays;
+    arrays.grow(Math.ceil(entries / 4) * 4);
+    this.refcount = arrays.refcount;
+    this.pincount = arrays.pincount;
+    this.flags = arrays.flags;
+    this.order = arrays.order;
     this.flagWords = new Uint32Array(this.flags.buffer);
     this.orderWords = new Uint32Array(this.order.buffer);
   }

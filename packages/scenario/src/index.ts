@@ -4,13 +4,14 @@
  */
 export { RegionAddresses } from './addresses.ts';
 export {
-  BATCH as CHECK_BATCH,
+  CHECK_BATCH,
   checkAlgorithm,
   checkedOf,
   CheckTally,
-  DEFAULT_RUNS as DEFAULT_CHECK_RUNS,
+  DEFAULT_CHECK_RUNS,
   reportOf,
   runBatch,
+  smallestFinding,
 } from './check/check-algorithm.ts';
 export { auditScenario, type SequenceOutcome } from './check/run-sequence.ts';
 export { INVARIANTS, type CheckViolation, type Invariant } from './check/violation.ts';

@@ -23,6 +23,7 @@ import {
   Memory,
   MmStruct,
   PageContents,
+  type PageStateArrays,
   Task,
   walkSmaps,
   type BuddyOptions,
@@ -72,6 +73,8 @@ export interface ModelMachineOptions {
   readonly buddy?: BuddyOptions;
   /** Where the frames of forked children come from; default: as the parent's. */
   readonly childFrames?: FrameSource;
+  /** Where the state of pages is kept: of a machine that is not used any more; default: new arrays. */
+  readonly pageState?: PageStateArrays;
   /** Whether the process's smaps are read after each step, as in the trace passes of recordings. */
   readonly readsSmaps?: boolean;
   /** Whether the bytes in memory are kept; without them all memory reads as zeros. Default: true. */
@@ -121,7 +124,7 @@ export class ModelMachine implements Machine {
     const facts: MachineFacts = { ...DEFAULT_FACTS, ...options.facts };
     this.#options = options;
     this.#facts = facts;
-    const memmap = new MemMap(facts.memory, facts.memoryModel);
+    const memmap = new MemMap(facts.memory, facts.memoryModel, 0, options.pageState);
     this.#memory = new Memory(memmap, options.kernel.mm);
     this.#memory.frames = options.frames ?? buddyAllocator(facts, options.buddy);
     this.#memory.tracer = options.tracer ?? null;
@@ -174,7 +177,7 @@ export class ModelMachine implements Machine {
       };
     };
     try {
-      const done = this.#attempt(operation);
+      const done = { ...this.#attempt(operation), ...this.#shownAtOpen(operation) };
       if (this.#options.readsSmaps) walkSmaps(this.#process.task.mm);
       return Promise.resolve(show(done));
     } catch (error) {
@@ -240,8 +243,7 @@ export class ModelMachine implements Machine {
       return this.#do(operation);
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      const shown = operation.op === 'open' ? this.#extensions() : {};
-      return { code: -error.errno, failure: failureOf(error.at, error.detail), ...shown };
+      return { code: -error.errno, failure: failureOf(error.at, error.detail) };
     } finally {
       armed?.undo();
       this.#faultFired = armed?.fired ?? false;
@@ -321,7 +323,7 @@ export class ModelMachine implements Machine {
         this.#openContainer();
         this.#join(operation.dev);
         this.#needContainer().setIommu(IOMMU_TYPES[operation.type]);
-        return { code: 0, ...this.#extensions(), ...this.#info() };
+        return { code: 0 };
       case 'opencontainer':
         this.#openContainer();
         return { code: 0 };
@@ -422,9 +424,7 @@ export class ModelMachine implements Machine {
     counted: CounterValues,
   ): Omit<Observation, 'op' | 'ret' | 'errno' | 'pins'> {
     const { task } = this.#process;
-    const avail = this.#container?.tryGetInfo(INFO_ARGSZ).info
-      ? this.#container.iommu.dmaAvail
-      : undefined;
+    const avail = this.#container?.hasIommu ? this.#container.iommu.dmaAvail : undefined;
     const layout = LAYOUT_STAYS.has(operation.op) ? undefined : this.#changedLayout();
     const iommu = this.#changedTable();
     return {
@@ -468,15 +468,13 @@ export class ModelMachine implements Machine {
     return table;
   }
 
-  #extensions(): Partial<Observation> {
+  /** What the program asks right after it has opened a container. */
+  #shownAtOpen({ op }: Operation): Partial<Observation> {
     const container = this.#container;
-    if (!container) return {};
+    if (op !== 'open' || !container) return {};
     const numbers = Array.from({ length: 11 }, (_, i) => i + 1);
-    return { ext: Object.fromEntries(numbers.map((n) => [n, container.checkExtension(n)])) };
-  }
-
-  #info(): Partial<Observation> {
-    return asInfo(this.#needContainer().tryGetInfo(INFO_ARGSZ));
+    const ext = Object.fromEntries(numbers.map((n) => [n, container.checkExtension(n)]));
+    return { ext, ...(container.hasIommu ? asInfo(container.tryGetInfo(INFO_ARGSZ)) : {}) };
   }
 
   #openContainer(): void {

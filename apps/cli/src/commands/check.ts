@@ -1,9 +1,10 @@
 /** `pinfold check`: looks for a sequence on which a pin algorithm goes wrong. */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { InputError } from '@pinfold/base';
 import {
-  checkAlgorithm,
+  checkedOf,
   DEFAULT_CHECK_RUNS,
   type CheckFinding,
   type CheckOptions,
@@ -18,12 +19,15 @@ import {
   type AlgorithmFlags,
 } from '../algorithm-flags.ts';
 import { EXIT_VIOLATION } from '../audit-text.ts';
-import { checkJson, checkText, fileNameOf } from '../check-text.ts';
+import { checkJson, checkText, fileNameOf } from '../check/check-text.ts';
+import { checkOnThreads } from '../check/check-threads.ts';
 import { count, flag, forFlag } from '../flags.ts';
 import { StatusLine } from '../status-line.ts';
+import { formatCount } from '../table.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
 const MAX_RUNS = 100_000_000;
+const MAX_WORKERS = 64;
 const MAX_SEED = 0xffff_ffff;
 const REFERENCE = 'batched';
 
@@ -33,6 +37,7 @@ interface CheckFlags extends AlgorithmFlags {
   readonly against: PinAlgorithm;
   readonly runs: number;
   readonly seed: number;
+  readonly workers: number;
   readonly out: string;
   readonly strict?: boolean;
   readonly json?: boolean;
@@ -81,6 +86,11 @@ export function addCheck(program: Command): void {
         count(text, place, MAX_SEED),
       ).default(1),
     )
+    .addOption(
+      flag('--workers <n>', 'threads; they change nothing but the time', (text, place) =>
+        count(text, place, MAX_WORKERS),
+      ).default(Math.min(availableParallelism(), MAX_WORKERS), 'one per core'),
+    )
     .option('--out <dir>', 'where the scenario files go', '.')
     .option('--strict', 'exit with 1 for what the recorded kernels do wrong too')
     .option('--json', 'print the report as JSON')
@@ -97,22 +107,23 @@ export function addCheck(program: Command): void {
 
 async function check(flags: CheckFlags): Promise<void> {
   const options = await optionsOf(flags);
+  const { file, patience, workers, runs } = flags;
   const status = new StatusLine(process.stderr);
-  const report = await checkAlgorithm(options, {
-    onProgress: (done) => {
-      status.show(`${done} of ${flags.runs} sequences`);
-    },
-  });
+  const onProgress = (done: number): void => {
+    status.show(`${formatCount(done)} of ${formatCount(runs)} sequences`);
+  };
+  const threads = { workers, patience, onProgress, ...(file !== undefined && { file }) };
+  const report = await checkOnThreads(options, threads);
   status.clear();
   const shown = [...report.findings, ...(flags.strict ? report.known : [])];
-  const files = shown.map((finding) => writeScenario(flags.out, report, finding));
+  const files = shown.map((finding, i) => writeScenario(flags.out, report, finding, i));
   process.stdout.write(
     flags.json ? checkJson(report, files) : checkText(report, replayOf(flags), files),
   );
   if (shown.length > 0) process.exitCode = EXIT_VIOLATION;
 }
 
-async function optionsOf(flags: CheckFlags): Promise<CheckOptions> {
+async function optionsOf(flags: CheckFlags): Promise<Required<CheckOptions>> {
   const { kernel: name, against, runs, seed } = flags;
   const own = await chosenAlgorithm(flags);
   const kernel = name === undefined ? undefined : kernelVersion(name);
@@ -120,7 +131,8 @@ async function optionsOf(flags: CheckFlags): Promise<CheckOptions> {
   if (!algorithm) {
     throw new InputError('check', '--algorithm, --file or --kernel', 'none of them');
   }
-  return { algorithm, against, runs, seed, ...(kernel && { kernel }) };
+  const checked = checkedOf({ algorithm, against, ...(kernel && { kernel }) });
+  return { ...checked, runs, seed };
 }
 
 /** The flags with which `pinfold run` does the same. */
@@ -133,8 +145,13 @@ function replayOf({ algorithm, file, kernel }: CheckFlags): string {
   ].join(' ');
 }
 
-function writeScenario(dir: string, report: CheckReport, finding: CheckFinding): string {
-  const file = join(dir, fileNameOf(report, finding));
+function writeScenario(
+  dir: string,
+  report: CheckReport,
+  finding: CheckFinding,
+  index: number,
+): string {
+  const file = join(dir, fileNameOf(report, finding, index));
   try {
     mkdirSync(dir, { recursive: true });
     writeFileSync(file, finding.scenario);

@@ -110,11 +110,12 @@ export class AlgorithmAudit {
    * @returns the most telling of what does not hold; null if all is well
    */
   check(): CheckViolation | null {
-    const iommus = iommusOf(this.#machine.inspect());
+    const view = this.#machine.inspect();
+    const iommus = iommusOf(view);
     const dmas = iommus.flatMap(({ dmaList }) => [...dmaList]);
     this.#forget(dmas);
     this.#lookForStraddling(iommus);
-    const found = this.#reach(iommus) ?? this.takeNoted() ?? this.#pins(dmas);
+    const found = this.#reach(iommus) ?? this.takeNoted() ?? this.#pins(dmas, view.files);
     this.#found = null;
     if (found) return found;
     const charges = this.#charges(dmas);
@@ -186,7 +187,7 @@ export class AlgorithmAudit {
     for (const { offset } of dma.pfnList) if (offset !== 0) nodes++;
     if (nodes === 0) return;
     this.#anyOvercharge = true;
-    this.#overcharge.set(dma, nodes);
+    this.#overcharge.set(dma, nodes + (this.#overcharge.get(dma) ?? 0));
     this.#overcharged.set(dma.mm, nodes + (this.#overcharged.get(dma.mm) ?? 0));
   }
 
@@ -235,9 +236,8 @@ export class AlgorithmAudit {
   }
 
   /** Every folio's references and pins. */
-  #pins(dmas: readonly VfioDma[]): CheckViolation | null {
+  #pins(dmas: readonly VfioDma[], files: MachineView['files']): CheckViolation | null {
     const tally = this.#tally;
-    const { files } = this.#machine.inspect();
     tally.begin();
     for (const mm of this.#memory.addressSpaces) {
       for (const { start, end } of mm.vmas) {

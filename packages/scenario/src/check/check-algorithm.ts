@@ -6,8 +6,7 @@ import {
   type PinAlgorithm,
 } from '@pinfold/vfio-type1';
 import { boundaryClasses } from './boundaries/index.ts';
-import type { CheckedAlgorithms } from './checked-pair.ts';
-import { FolioTally } from './folio-tally.ts';
+import { PairMemory, type CheckedAlgorithms } from './checked-pair.ts';
 import { sequenceAt } from './generate.ts';
 import { runSequence, type SequenceOutcome } from './run-sequence.ts';
 import { sequenceText, type CheckSequence } from './sequence.ts';
@@ -22,7 +21,7 @@ export interface CheckOptions {
   readonly against?: PinAlgorithm;
   /** The kernel that it is a part of; default: 6.16, the last one before the patches of 2025. */
   readonly kernel?: KernelVersion;
-  /** Sequences at most; default {@link DEFAULT_RUNS}. */
+  /** Sequences at most; default {@link DEFAULT_CHECK_RUNS}. */
   readonly runs?: number;
   /** Decides everything that is random; default 1. */
   readonly seed?: number;
@@ -102,9 +101,9 @@ export interface BatchResult {
 /** The release that the patches of 2025 were posted for. */
 const BASE_KERNEL = '6.16';
 /** Sequences unless somebody says otherwise. */
-export const DEFAULT_RUNS = 10_000;
+export const DEFAULT_CHECK_RUNS = 10_000;
 /** Sequences of a batch. */
-export const BATCH = 250;
+export const CHECK_BATCH = 250;
 /** Sequences after the last finding of a new kind, after which a check ends. */
 const PATIENCE = 2_500;
 
@@ -134,14 +133,15 @@ export async function checkAlgorithm(
   options: CheckOptions,
   watcher: CheckWatcher = {},
 ): Promise<CheckReport> {
-  const { runs = DEFAULT_RUNS, seed = 1 } = options;
+  const { runs = DEFAULT_CHECK_RUNS, seed = 1 } = options;
   const checked = checkedOf(options);
   const tally = new CheckTally(runs);
-  while (tally.wanted > 0 && !watcher.signal?.aborted) {
-    tally.add(runBatch(checked, seed, tally.done, Math.min(BATCH, tally.wanted)));
+  while (tally.goesOn && !watcher.signal?.aborted) {
+    tally.add(runBatch(checked, seed, tally.done, Math.min(CHECK_BATCH, runs - tally.done)));
     await watcher.onProgress?.(tally.done);
   }
-  return reportOf(options, tally);
+  const findings = tally.found.map((raw) => smallestFinding(checked, seed, raw));
+  return reportOf(options, tally, findings);
 }
 
 /**
@@ -161,7 +161,7 @@ export function runBatch(
 ): BatchResult {
   const found: RawFinding[] = [];
   const layouts: number[] = [];
-  const tally = new FolioTally();
+  const memory = new PairMemory();
   const add = (index: number, { invariant, known }: CheckViolation): void => {
     const kind = kindOf({ invariant, known });
     if (!found.some((other) => kindOf(other) === kind)) found.push({ index, invariant, known });
@@ -169,7 +169,7 @@ export function runBatch(
   for (let index = from; index < from + count; index++) {
     const sequence = sequenceAt(checked.kernel, seed, index);
     layouts.push(layoutNumber(sequence));
-    const outcome = runSequence(checked, sequence, tally);
+    const outcome = runSequence(checked, sequence, memory);
     for (const known of outcome.known) add(index, known);
     if (outcome.found) add(index, outcome.found);
   }
@@ -190,11 +190,10 @@ export class CheckTally {
     this.#runs = runs;
   }
 
-  /** Sequences that are still to be run: no more once nothing new was found for long. */
-  get wanted(): number {
+  /** Whether more batches are to be run: not once something was found, but nothing new for long. */
+  get goesOn(): boolean {
     const failed = [...this.#found.values()].some(({ known }) => known === null);
-    const end = failed ? Math.min(this.#runs, this.#last + PATIENCE) : this.#runs;
-    return Math.max(0, end - this.done);
+    return this.done < (failed ? Math.min(this.#runs, this.#last + PATIENCE) : this.#runs);
   }
 
   /** Findings, one of a kind. */
@@ -225,21 +224,24 @@ export class CheckTally {
 }
 
 /**
- * Makes the findings of a check small.
+ * Puts a report together.
  *
  * @param options what was checked
  * @param tally what was found
+ * @param findings that, made small, in the order of the tally
  * @returns the report
  */
-export function reportOf(options: CheckOptions, tally: CheckTally): CheckReport {
-  const { seed = 1 } = options;
-  const checked = checkedOf(options);
-  const findings = tally.found.map((raw) => smallest(checked, seed, raw));
+export function reportOf(
+  options: CheckOptions,
+  tally: CheckTally,
+  findings: readonly CheckFinding[],
+): CheckReport {
+  const { algorithm, against, kernel } = checkedOf(options);
   return {
-    algorithm: checked.algorithm.name,
-    against: checked.against.name,
-    kernel: checked.kernel.series,
-    seed,
+    algorithm: algorithm.name,
+    against: against.name,
+    kernel: kernel.series,
+    seed: options.seed ?? 1,
     sequences: tally.done,
     layouts: tally.layouts,
     classes: Math.min(boundaryClasses.length, tally.done),
@@ -253,13 +255,26 @@ function kindOf({ invariant, known }: Pick<RawFinding, 'invariant' | 'known'>): 
   return known ?? invariant;
 }
 
-function smallest(checked: CheckedAlgorithms, seed: number, raw: RawFinding): CheckFinding {
+/**
+ * Makes a finding small.
+ *
+ * @param checked kernel and algorithms
+ * @param seed seed of the check
+ * @param raw the finding
+ * @returns it with the smallest sequence that shows it
+ */
+export function smallestFinding(
+  checked: CheckedAlgorithms,
+  seed: number,
+  raw: RawFinding,
+): CheckFinding {
   const shown = (outcome: SequenceOutcome): CheckViolation | undefined =>
     [...outcome.known, ...(outcome.found ? [outcome.found] : [])].find(
       (one) => kindOf(one) === kindOf(raw),
     );
+  const memory = new PairMemory();
   const shows = (candidate: CheckSequence): boolean =>
-    shown(runSequence(checked, candidate)) !== undefined;
+    shown(runSequence(checked, candidate, memory)) !== undefined;
   const { machine, operations } = shrinkSequence(
     sequenceAt(checked.kernel, seed, raw.index),
     shows,

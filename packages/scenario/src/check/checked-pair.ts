@@ -1,13 +1,16 @@
 /** A machine with the algorithm that is checked, beside one with the reference. */
 import { InputError, KernelBug } from '@pinfold/base';
+import { PageStateArrays } from '@pinfold/mm';
 import { AlgorithmFault, type KernelVersion, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { LazyFrames } from '../lazy-frames.ts';
 import { DEFAULT_FACTS } from '../machine-facts.ts';
 import { factsOfLine, type MachineLine } from '../machine-line.ts';
-import { ModelMachine, type Done } from '../model-machine.ts';
+import { buddyAllocator, ModelMachine, type Done } from '../model-machine.ts';
 import type { Operation } from '../operation.ts';
-import { AlgorithmAudit } from './audit.ts';
+import { AlgorithmAudit, iommusOf } from './audit.ts';
+import { DirtyLog } from './dirty-log.ts';
 import { firstDifference } from './equivalence.ts';
-import type { FolioTally } from './folio-tally.ts';
+import { FolioTally } from './folio-tally.ts';
 import { violation, type CheckViolation } from './violation.ts';
 import { watched, type Watcher } from './watched-algorithm.ts';
 
@@ -21,10 +24,27 @@ export interface CheckedAlgorithms {
   readonly against: PinAlgorithm;
 }
 
+/** Memory of a pair that the next one can use again, because nothing depends on what is in it. */
+export class PairMemory {
+  /** Counts of folios. */
+  readonly tally: FolioTally = new FolioTally();
+  /** Page state of the machine with the algorithm. */
+  readonly own: PageStateArrays = new PageStateArrays();
+  /** Page state of the machine with the reference. */
+  readonly reference: PageStateArrays = new PageStateArrays();
+}
+
+/** What the process does by itself: no algorithm has anything to do with it. */
+const RUNS_NO_ALGORITHM: ReadonlySet<Operation['op']> = new Set([
+  ...(['mmap', 'touch', 'munmap', 'mlock', 'munlock', 'mprotect', 'madvise'] as const),
+  ...(['memlock', 'dropcap', 'sysfs', 'fork', 'reap', 'fail', 'poke', 'peek', 'info'] as const),
+]);
+
 /** Both machines, which do every operation. */
 export class CheckedPair {
   readonly #own: ModelMachine;
   readonly #audit: AlgorithmAudit;
+  readonly #dirty = new DirtyLog();
   /** Null once the machines may differ. */
   #reference: ModelMachine | null;
   #over = false;
@@ -34,20 +54,23 @@ export class CheckedPair {
   /**
    * @param checked kernel and algorithms
    * @param line the machine
-   * @param tally counts for it, and may have counted for another; default: a new one
+   * @param memory that of a pair that is not used any more; default: new memory
    */
   constructor(
     { kernel, algorithm, against }: CheckedAlgorithms,
     line: MachineLine,
-    tally?: FolioTally,
+    memory: PairMemory = new PairMemory(),
   ) {
     const facts = { ...DEFAULT_FACTS, ...factsOfLine(line, DEFAULT_FACTS) };
     const watcher: Watcher = { audit: null };
-    const machine = (pinAlgorithm: PinAlgorithm): ModelMachine =>
-      new ModelMachine({ kernel, facts, keepsBytes: false, type1: { pinAlgorithm } });
-    this.#own = machine(watched(algorithm, watcher));
-    this.#reference = algorithm === against ? null : machine(against);
-    watcher.audit = this.#audit = new AlgorithmAudit(this.#own, tally);
+    const machine = (pinAlgorithm: PinAlgorithm, pageState: PageStateArrays): ModelMachine =>
+      new ModelMachine({
+        ...{ kernel, facts, keepsBytes: false, type1: { pinAlgorithm }, pageState },
+        frames: new LazyFrames(() => buddyAllocator(facts)),
+      });
+    this.#own = machine(watched(algorithm, watcher), memory.own);
+    this.#reference = algorithm === against ? null : machine(against, memory.reference);
+    watcher.audit = this.#audit = new AlgorithmAudit(this.#own, memory.tally);
   }
 
   /** Whether nothing more can be done: a kernel has died, or a machine could not do a step. */
@@ -72,7 +95,9 @@ export class CheckedPair {
       if (same || own.error instanceof InputError) return { done: null, found: null };
       return { done: null, found: this.#crashed(own.error) };
     }
-    const found = this.#settle(this.#audit.check());
+    if (RUNS_NO_ALGORITHM.has(operation.op)) return { done: own.value, found: null };
+    const found =
+      this.#settle(this.#audit.check()) ?? this.#settle(this.#log(operation, own.value));
     if (found || !reference || !other) return { done: own.value, found };
     return { done: own.value, found: this.#compare(own.value, other, reference) };
   }
@@ -92,6 +117,11 @@ export class CheckedPair {
       return same ? null : this.#crashed(own.error);
     }
     return this.#settle(this.#audit.checkEnd());
+  }
+
+  #log(operation: Operation, { code, bitmap }: Done): CheckViolation | null {
+    const iommu = iommusOf(this.#own.inspect()).at(0);
+    return iommu ? this.#dirty.step(operation, code, bitmap, iommu) : null;
   }
 
   /** What was seen before the kernel died counts first. */

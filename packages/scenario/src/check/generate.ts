@@ -18,7 +18,7 @@ export interface GeneratedSequence extends CheckSequence {
 /** Sequences of each class before the mixtures begin. */
 const PER_CLASS = 50;
 /** Steps at most, of a class alone and of a mixture. */
-const STEPS = { alone: 10, mixed: 14 };
+const STEPS = { alone: 8, mixed: 10 };
 
 /** The arbitrary of each class alone. */
 const alone = boundaryClasses.map((one) => sequences([one], STEPS.alone));
@@ -64,7 +64,8 @@ function sequences(
 ): fc.Arbitrary<GeneratedSequence> {
   const scenes = fc.tuple(...classes.map(({ scene }, i) => scene(slotAt(i))));
   const names = classes.map(({ name }) => name);
-  return fc.tuple(scenes, drawnSteps(sumOf(classes), maxLength)).map(([parts, draws]) => {
+  const begins = classes.flatMap((one) => one.begins ?? []);
+  return fc.tuple(scenes, drawnSteps(sumOf(classes), maxLength, begins)).map(([parts, draws]) => {
     const scene = together(parts);
     const { machine = {}, devices = 'pci', before = [], memory } = scene;
     const steps = operationsOf(scene, draws);

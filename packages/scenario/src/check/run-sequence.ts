@@ -1,8 +1,7 @@
 /** Running a sequence, or a scenario with an `audit` line, with an audit after every step. */
 import type { Region } from '../expression.ts';
 import type { Scenario } from '../language.ts';
-import { CheckedPair, type CheckedAlgorithms } from './checked-pair.ts';
-import type { FolioTally } from './folio-tally.ts';
+import { CheckedPair, type CheckedAlgorithms, type PairMemory } from './checked-pair.ts';
 import type { CheckSequence } from './sequence.ts';
 import type { CheckViolation } from './violation.ts';
 
@@ -21,16 +20,16 @@ export interface SequenceOutcome {
  *
  * @param checked kernel and algorithms
  * @param sequence the sequence
- * @param tally counts for it, and may have counted for another; default: a new one
+ * @param memory that of machines that are not used any more; default: new memory
  * @returns what was found
  * @throws {AlgorithmFault} for a mistake in an algorithm of one's own
  */
 export function runSequence(
   checked: CheckedAlgorithms,
   { machine, operations }: CheckSequence,
-  tally?: FolioTally,
+  memory?: PairMemory,
 ): SequenceOutcome {
-  const pair = new CheckedPair(checked, machine, tally);
+  const pair = new CheckedPair(checked, machine, memory);
   for (const [at, operation] of operations.entries()) {
     const { found } = pair.step(operation);
     if (found || pair.over) return { found, at, known: pair.known };

@@ -35,7 +35,9 @@ export function shrinkSequence(
     again = simpler !== best;
     best = simpler;
   }
-  return best;
+  // The machine of the recordings takes its time to make.
+  const plain = { ...best, machine: {} };
+  return shows(plain) ? plain : best;
 }
 
 type Shows = (candidate: CheckSequence) => boolean;
@@ -81,7 +83,8 @@ function* simplerForms(sequence: CheckSequence): Generator<CheckSequence> {
 }
 
 function simplerMachines(line: MachineLine): MachineLine[] {
-  return Object.keys(line).map((key) => {
+  const keys = Object.keys(line).filter((key) => key !== 'memory');
+  return keys.map((key) => {
     const others = Object.entries(line).filter(([name]) => name !== key);
     return Object.fromEntries(others);
   });
@@ -153,24 +156,28 @@ function simplerOperation(operation: Operation): Operation[] {
 }
 
 function simplerMmap(operation: MmapOperation): MmapOperation[] {
-  const { frames, size, kind, ...rest } = operation;
+  const { frames, size, addr = 0n, kind } = operation;
   if (!frames || kind === 'huge2m' || kind === 'memfd2m') return [];
   const pages = Number(size / PAGE);
-  return [1, 2, 4, pages >> 1, pages - 1]
-    .filter((npage) => npage > 0 && npage < pages)
-    .map((npage) => ({
-      ...{ ...rest, kind, size: BigInt(npage) * PAGE },
-      frames: firstFrames(frames, npage),
-    }));
+  const lengths = [1, 2, 4, pages >> 1, pages - 1].filter((n) => n > 0 && n < pages);
+  return lengths.flatMap((npage) => {
+    const length = BigInt(npage) * PAGE;
+    const first = { ...operation, size: length, frames: part(frames, 0, npage) };
+    if (kind === 'file') return [first];
+    const last = { addr: addr + size - length, frames: part(frames, pages - npage, npage) };
+    return [first, { ...first, ...last }];
+  });
 }
 
-function firstFrames(frames: readonly FrameExtent[], npage: number): FrameExtent[] {
+/** Some of a region's frames. */
+function part(frames: readonly FrameExtent[], from: number, npage: number): FrameExtent[] {
   const kept: FrameExtent[] = [];
-  let left = npage;
+  let at = 0;
   for (const extent of frames) {
-    if (left <= 0) break;
-    kept.push({ ...extent, npage: Math.min(extent.npage, left) });
-    left -= extent.npage;
+    const start = Math.max(from, at);
+    const end = Math.min(from + npage, at + extent.npage);
+    if (start < end) kept.push({ ...extent, pfn: extent.pfn + start - at, npage: end - start });
+    at += extent.npage;
   }
   return kept;
 }

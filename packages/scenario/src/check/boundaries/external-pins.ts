@@ -1,9 +1,16 @@
 /** Devices without an IOMMU that have pages of a mapping pinned, huge pages above all. */
 import * as fc from 'fast-check';
 import type { BoundaryClass } from './boundary.ts';
+import { hugePageEnds } from './huge-page-ends.ts';
 import { plainMemory } from './plain-memory.ts';
+import type { Scene, Slot } from './scene.ts';
 
 const DEVICES = ['both', 'emulated'] as const;
+
+/** Memory of any kind, huge pages above all. */
+function pinnedMemory(slot: Slot): fc.Arbitrary<Scene> {
+  return fc.oneof(plainMemory(slot), hugePageEnds.scene(slot), hugePageEnds.scene(slot));
+}
 
 /** The registry's entry. */
 export const externalPins: BoundaryClass = {
@@ -11,9 +18,10 @@ export const externalPins: BoundaryClass = {
   summary: 'pages that devices have pinned before, while and after an IOMMU maps them',
   scene: (slot) =>
     fc
-      .tuple(plainMemory(slot), fc.constantFrom(...DEVICES))
+      .tuple(pinnedMemory(slot), fc.constantFrom(...DEVICES))
       .map(([scene, devices]) => ({ ...scene, devices })),
-  steps: { map: 4, unmap: 3, pin: 5, unpin: 2, domain: 2 },
+  begins: ['map', 'pin', 'domain'],
+  steps: { map: 4, unmap: 1, pin: 7, unpin: 1, domain: 5 },
 };
 
 /** The registry's entry. */
@@ -21,5 +29,6 @@ export const unalignedPins: BoundaryClass = {
   name: 'unaligned external pins',
   summary: 'pins at addresses inside pages, beside pins of the same and of other pages',
   scene: externalPins.scene,
-  steps: { map: 4, unmap: 3, pin: 2, pinInside: 5, unpin: 2, domain: 2 },
+  begins: ['map', 'pinInside', 'domain'],
+  steps: { map: 4, unmap: 2, pin: 2, pinInside: 5, unpin: 1, domain: 4 },
 };

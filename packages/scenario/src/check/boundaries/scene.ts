@@ -61,7 +61,7 @@ export const CHECK_MACHINE: MachineLine = {
     { pfn: 0, npage: 0x18000 },
     { pfn: 0x20000, npage: 0x8000 },
   ],
-  hugepages: 16,
+  hugepages: 8,
 };
 
 /** End of the memory below the hole. */

@@ -41,20 +41,25 @@ const MAX_DRAW = 2 ** 16;
  * Draws steps.
  *
  * @param mix how often each kind comes
- * @param maxLength steps at most
+ * @param maxLength steps at most, besides the first ones
+ * @param begins kinds of the first steps
  * @returns the arbitrary
  */
-export function drawnSteps(mix: StepMix, maxLength: number): fc.Arbitrary<Draw[]> {
+export function drawnSteps(
+  mix: StepMix,
+  maxLength: number,
+  begins: readonly StepKind[] = [],
+): fc.Arbitrary<Draw[]> {
   const kinds = STEP_KINDS.flatMap((kind) => {
     const weight = mix[kind] ?? 0;
     return weight > 0 ? [{ weight, arbitrary: fc.constant(kind) }] : [];
   });
   const number = fc.nat(MAX_DRAW);
-  const draw = fc.record({
-    ...{ kind: fc.oneof(...kinds), at: number, from: number },
-    ...{ to: number, how: number, more: number },
-  });
-  return fc.array(draw, { minLength: 4, maxLength, size: 'max' });
+  const numbers = { at: number, from: number, to: number, how: number, more: number };
+  const first = begins.map((kind) => fc.record({ kind: fc.constant(kind), ...numbers }));
+  const draw = fc.record({ kind: fc.oneof(...kinds), ...numbers });
+  const rest = fc.array(draw, { minLength: 3, maxLength, size: 'max' });
+  return fc.tuple(fc.tuple(...first), rest).map((parts) => parts.flat());
 }
 
 /** A mapping that was asked for. */
@@ -147,7 +152,7 @@ class Planner {
     const edge = area.edges[from % area.edges.length] + [0, -1, -1, 1, -2, 0][how % 6];
     const start = Math.min(Math.max(edge, 0), area.npage - 1);
     const ends = [
-      ...[1, 2, 2, 3, 4, 8].map((npage) => start + npage),
+      ...[1, 2, 2, 3, 3, 4, 8].map((npage) => start + npage),
       ...area.edges.map((end) => end + [0, 0, 1, -1][how % 4]),
       area.npage,
     ];
@@ -189,7 +194,7 @@ class Planner {
   #pin({ at, from, to, how }: Draw, offset: number): Operation[] {
     if (this.#maps.length === 0) return [];
     const { iovaPn, npage } = this.#maps[at % this.#maps.length];
-    const page = [0, npage - 1, from % npage, Math.min(1, npage - 1)][to % 4];
+    const page = [0, npage - 1, from % npage, npage >> 1, 1 % npage, 1 % npage][to % 6];
     const n = Math.min(1 + [0, 0, 1, 3][how % 4], npage - page);
     const iova = byteAddress(iovaPn + page) + BigInt(offset);
     const times = 1;

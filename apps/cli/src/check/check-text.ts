@@ -1,7 +1,7 @@
 /** The report of `pinfold check`, as text and as JSON. */
 import { INVARIANTS, type CheckFinding, type CheckReport } from '@pinfold/scenario';
-import { violationText } from './audit-text.ts';
-import { formatCount } from './table.ts';
+import { violationText } from '../audit-text.ts';
+import { formatCount } from '../table.ts';
 
 /** Format of the JSON. */
 const FORMAT = 'pinfold-check/1';
@@ -68,9 +68,14 @@ function findingJson(finding: CheckFinding, file: string | undefined): object {
  *
  * @param report the report
  * @param finding the finding
- * @returns for example `hugetlb-v1-2025-reach.scn`
+ * @param index its number, from 0
+ * @returns for example `hugetlb-v1-2025-1-reach.scn`
  */
-export function fileNameOf({ algorithm }: CheckReport, { invariant, known }: CheckFinding): string {
+export function fileNameOf(
+  { algorithm }: CheckReport,
+  { invariant }: CheckFinding,
+  index: number,
+): string {
   const name = algorithm.replace(/[^\w.-]+/g, '-');
-  return `${name}-${invariant}${known === null ? '' : '-known'}.scn`;
+  return `${name}-${index + 1}-${invariant}.scn`;
 }

@@ -1,0 +1,82 @@
+/** A thread of `pinfold check`: runs batches of sequences, and makes findings small. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { InputError } from '@pinfold/base';
+import {
+  runBatch,
+  smallestFinding,
+  type BatchResult,
+  type CheckedAlgorithms,
+  type CheckFinding,
+  type RawFinding,
+} from '@pinfold/scenario';
+import { AlgorithmFault, kernelVersion, pinAlgorithm } from '@pinfold/vfio-type1';
+import { importAlgorithm } from '../algorithm-file.ts';
+
+/** What a thread is started with. */
+export interface CheckWorkerOptions {
+  /** The algorithm: the name of one that is built in, or a file. */
+  readonly algorithm: { readonly name: string } | { readonly file: string };
+  /** Name of the reference. */
+  readonly against: string;
+  /** Release series. */
+  readonly kernel: string;
+  /** Seed of the check. */
+  readonly seed: number;
+  /** Seconds that the import of a file may wait. */
+  readonly patience: number;
+  /** Shows that code of a file is running. */
+  readonly heartbeat: Int32Array;
+}
+
+/** What a thread is told to do. */
+export type CheckTask =
+  { readonly from: number; readonly count: number } | { readonly raw: RawFinding };
+
+/** A fault, in parts: errors do not survive the way between threads. */
+export type WorkerFault =
+  | { readonly place: string; readonly what: string }
+  | { readonly place: string; readonly expected: string; readonly got: string };
+
+/** What it answers. */
+export type CheckAnswer =
+  | { readonly batch: BatchResult }
+  | { readonly finding: CheckFinding }
+  | { readonly fault: WorkerFault };
+
+const options = workerData as CheckWorkerOptions;
+let checked: CheckedAlgorithms | null = null;
+
+async function answer(task: CheckTask): Promise<CheckAnswer> {
+  const { seed } = options;
+  checked ??= await load();
+  if ('raw' in task) return { finding: smallestFinding(checked, seed, task.raw) };
+  return { batch: runBatch(checked, seed, task.from, task.count) };
+}
+
+async function load(): Promise<CheckedAlgorithms> {
+  const { algorithm, against, kernel, patience, heartbeat } = options;
+  return {
+    kernel: kernelVersion(kernel),
+    against: pinAlgorithm(against),
+    algorithm:
+      'name' in algorithm
+        ? pinAlgorithm(algorithm.name)
+        : await importAlgorithm(algorithm.file, patience, heartbeat),
+  };
+}
+
+function faultOf(error: unknown): CheckAnswer {
+  if (error instanceof AlgorithmFault) {
+    return { fault: { place: error.place, what: error.what } };
+  }
+  if (!(error instanceof InputError)) throw error;
+  const { place, expected, message } = error;
+  const got = message.split(', got ').slice(1).join(', got ');
+  return { fault: { place, expected, got } };
+}
+
+parentPort?.on('message', (task: CheckTask) => {
+  void answer(task)
+    .catch(faultOf)
+    .then((done) => parentPort?.postMessage(done));
+});
