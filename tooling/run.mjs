@@ -107,6 +107,7 @@ checkNode();
 const env = {
   ...process.env,
   PATH: [bin, process.env.PATH].join(delimiter),
+  ASTRO_TELEMETRY_DISABLED: '1',
   TURBO_NO_UPDATE_NOTIFIER: '1',
   TURBO_TELEMETRY_DISABLED: '1',
 };
