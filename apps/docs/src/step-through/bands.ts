@@ -1,0 +1,144 @@
+/**
+ * Which pages of the mapping are in which state at a step. Pinning and mapping go through the
+ * mapping in the order of its addresses, and so does unmapping: a few numbers say it for any size.
+ */
+import { Col } from './steps.ts';
+
+/** State of a page. */
+export type PageState = 'idle' | 'pinned' | 'chunk' | 'mapped' | 'waiting' | 'released';
+
+/** All states in the order in which a page goes through them, and what each means. */
+export const PAGE_STATES: Readonly<Record<PageState, string>> = {
+  idle: 'not pinned',
+  pinned: 'pinned by GUP: cannot move or be freed',
+  chunk: 'accepted into the chunk',
+  mapped: 'mapped by the IOMMU: the device reaches it',
+  waiting: 'unmapped, pinned until the IOTLB is flushed',
+  released: 'unpinned',
+};
+
+/** Pages in a row with the same state. */
+export interface Band {
+  /** Index in the mapping after the last of them. */
+  readonly end: number;
+  /** Their state. */
+  readonly state: PageState;
+}
+
+/**
+ * The states of all pages at a step.
+ *
+ * @param row the step's row
+ * @param npage length of the mapping in pages
+ * @returns bands that together are the mapping; none is empty
+ */
+export function bandsOf(row: Float64Array, npage: number): Band[] {
+  const pins = row[Col.pins];
+  const mapped = row[Col.mapped];
+  const ends: [number, PageState][] =
+    row[Col.phase] === 0
+      ? [
+          [mapped, 'mapped'],
+          [row[Col.chunkStart] + row[Col.chunkPinned], 'chunk'],
+          [pins, 'pinned'],
+          [npage, 'idle'],
+        ]
+      : [
+          [npage - pins, 'released'],
+          [row[Col.unmapped], 'waiting'],
+          [mapped, 'mapped'],
+        ];
+  const bands: Band[] = [];
+  let start = 0;
+  for (const [end, state] of ends) {
+    if (end <= start) continue;
+    bands.push({ end, state });
+    start = end;
+  }
+  return bands;
+}
+
+/**
+ * The state of one page.
+ *
+ * @param bands the bands of the mapping
+ * @param page index in the mapping
+ * @returns its state
+ */
+export function stateOf(bands: readonly Band[], page: number): PageState {
+  for (const { end, state } of bands) if (page < end) return state;
+  return 'idle';
+}
+
+/**
+ * Pages that hold a pin, in a range of the mapping.
+ *
+ * @param bands the bands of the mapping
+ * @param from index of the first page
+ * @param end index after the last page
+ * @returns their number
+ */
+export function pinsIn(bands: readonly Band[], from: number, end: number): number {
+  let pins = 0;
+  let start = 0;
+  for (const band of bands) {
+    const overlap = Math.min(end, band.end) - Math.max(from, start);
+    if (overlap > 0 && band.state !== 'idle' && band.state !== 'released') pins += overlap;
+    start = band.end;
+  }
+  return pins;
+}
+
+/**
+ * The page that a step is about: where the eye belongs.
+ *
+ * @param row the step's row
+ * @param npage length of the mapping in pages
+ * @returns index in the mapping
+ */
+export function focusOf(row: Float64Array, npage: number): number {
+  const pins = row[Col.pins];
+  const at =
+    row[Col.phase] === 1
+      ? // Unmapping goes ahead, unpinning follows: the one that moves is looked at.
+        row[Col.unmapped] < npage && row[Col.depth] < 4
+        ? row[Col.unmapped]
+        : npage - pins
+      : row[Col.batchSize] > 0 || row[Col.chunkPinned] === 0
+        ? row[Col.chunkStart] + row[Col.chunkPinned]
+        : row[Col.chunkStart] + row[Col.chunkPinned] - 1;
+  return Math.min(Math.max(0, at), npage - 1);
+}
+
+/**
+ * The frame of a page.
+ *
+ * @param folioPfns first frames of the folios, in the order of their addresses
+ * @param folioOrder log2 of a folio's size in pages
+ * @param page index in the mapping
+ * @returns its page frame number
+ */
+export function pfnOf(folioPfns: Uint32Array, folioOrder: number, page: number): number {
+  const size = 2 ** folioOrder;
+  const folio = Math.floor(page / size);
+  return folioPfns[folio] + (page - folio * size);
+}
+
+/**
+ * Size of the IOMMU leaf that maps a page when all is mapped.
+ *
+ * @param starts index of the first page of each run of leaves of one size
+ * @param orders their sizes
+ * @param page index in the mapping
+ * @returns log2 of the leaf's size in pages
+ */
+export function leafOrderAt(starts: Float64Array, orders: Uint8Array, page: number): number {
+  let low = 0;
+  let high = starts.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (starts[middle] <= page) low = middle + 1;
+    else high = middle;
+  }
+  return orders[Math.max(0, low - 1)];
+}

@@ -1,0 +1,263 @@
+/**
+ * Recordings: the steps of a mapping's life under one algorithm. However many there are, only some
+ * thousand rows exist at once: a window of all steps, and a sample of them from begin to end. For
+ * another window the machine is made again and does the same once more.
+ */
+import { ModelBug } from '@pinfold/base';
+import { backing, layouts, MemDmaMap } from '@pinfold/bench';
+import { folioOrderOf } from '@pinfold/mm';
+import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { Recorder, type StepObserver } from './recorder.ts';
+import { KERNELS_OWN, type Settings } from './settings.ts';
+import { Col, FUNCTIONS, IOCTL, Kind, progressOf, ROW, type StepLog } from './steps.ts';
+
+/** Steps of a window. */
+export const WINDOW = 8192;
+/** Steps that a sample has at most. */
+const MAX_SAMPLES = 2048;
+/** Steps between two reports of progress. */
+const REPORT_EVERY = 2 ** 20;
+
+/** Where the frames of a mapping lie, and how the IOMMU maps them. */
+export interface MemoryShape {
+  /** Length of the mapping in pages. */
+  readonly npage: number;
+  /** First virtual page. */
+  readonly vaddr: number;
+  /** First I/O virtual page. */
+  readonly iovaPn: number;
+  /** log2 of a folio's size in pages; all have the same. */
+  readonly folioOrder: number;
+  /** Of each folio in the order of its addresses: its first page frame, from the page table. */
+  readonly folioPfns: Uint32Array;
+  /** Index of the first page of each run of IOMMU leaves of one size, when all is mapped. */
+  readonly leafStarts: Float64Array;
+  /** log2 of the size in pages of these leaves. */
+  readonly leafOrders: Uint8Array;
+}
+
+/** What is known of all steps. */
+export interface Overview {
+  /** The memory. */
+  readonly shape: MemoryShape;
+  /** Name of the algorithm. */
+  readonly algorithm: string;
+  /** Number of steps. */
+  readonly steps: number;
+  /** Number of the first step of the unmap. */
+  readonly firstUnmapStep: number;
+  /** Of each function of {@link FUNCTIONS}: in how many steps it is called. */
+  readonly calls: Float64Array;
+  /** A sample of the steps from the first to the last. */
+  readonly samples: StepLog;
+}
+
+/** Ends a run when everything wanted has been seen. */
+class Enough extends Error {}
+
+/** Called with the number of steps made so far. */
+export type OnProgress = (steps: number) => void;
+
+/** The steps of a mapping under one algorithm, made again whenever something is asked. */
+export class Recording {
+  readonly #settings: Settings;
+  readonly #algorithm: PinAlgorithm;
+
+  /**
+   * @param settings memory and kernel
+   * @param algorithm name of the pin algorithm, or {@link KERNELS_OWN}
+   */
+  constructor(settings: Settings, algorithm: string) {
+    this.#settings = settings;
+    const own = kernelVersion(settings.kernel).type1.pinAlgorithm;
+    this.#algorithm = algorithm === KERNELS_OWN ? own : pinAlgorithm(algorithm);
+  }
+
+  /**
+   * Goes through all steps once.
+   *
+   * @param onProgress called now and then
+   * @returns what is known of all of them
+   */
+  overview(onProgress: OnProgress = () => undefined): Overview {
+    const samples = new Sampler();
+    const calls = new Float64Array(FUNCTIONS.length);
+    let steps = 0;
+    let firstUnmapStep = 0;
+    let shape: MemoryShape | null = null;
+    const observer: StepObserver = {
+      wantsCounters: (index) => samples.wants(index),
+      done: (index, row) => {
+        steps = index + 1;
+        if (steps % REPORT_EVERY === 0) onProgress(steps);
+        if (isCall(row)) calls[row[Col.fn]]++;
+        else if (row[Col.fn] === IOCTL && row[Col.phase] === 1 && firstUnmapStep === 0)
+          firstUnmapStep = index;
+        if (samples.wants(index)) samples.add(index, row);
+      },
+    };
+    const machine = this.#run(observer, (made) => (shape = shapeOf(made)));
+    if (shape === null) throw new ModelBug(`${machine.npage} pages were never mapped`);
+    return {
+      ...{ shape, algorithm: this.#algorithm.name, steps, firstUnmapStep, calls },
+      samples: samples.log(),
+    };
+  }
+
+  /**
+   * All steps from one on.
+   *
+   * @param from number of the first
+   * @param length how many at most
+   * @returns their rows
+   */
+  window(from: number, length: number = WINDOW): StepLog {
+    const indices = new Float64Array(length);
+    const rows = new Float64Array(length * ROW);
+    let kept = 0;
+    this.#runUntilEnough({
+      wantsCounters: (index) => index >= from,
+      done: (index, row) => {
+        if (index < from) return;
+        indices[kept] = index;
+        rows.set(row, kept * ROW);
+        if (++kept === length) throw new Enough();
+      },
+    });
+    return kept === length
+      ? { indices, rows }
+      : { indices: indices.slice(0, kept), rows: rows.slice(0, kept * ROW) };
+  }
+
+  /**
+   * The next or the previous step that calls a function.
+   *
+   * @param fn index of the function in {@link FUNCTIONS}
+   * @param from number of a step
+   * @param forward whether to look behind it, or before it
+   * @returns number of the step; -1 if there is none
+   */
+  find(fn: number, from: number, forward: boolean): number {
+    let found = -1;
+    this.#runUntilEnough({
+      wantsCounters: () => false,
+      done: (index, row) => {
+        if (!forward && index >= from) throw new Enough();
+        if (row[Col.fn] !== fn || !isCall(row) || (forward && index <= from)) return;
+        found = index;
+        if (forward) throw new Enough();
+      },
+    });
+    return found;
+  }
+
+  /**
+   * The last step that has come no further than another algorithm's.
+   *
+   * @param progress how far that one has come: {@link progressOf}
+   * @returns number of the step
+   */
+  locate(progress: number): number {
+    const npage = this.#settings.bytes / 4096;
+    let last = 0;
+    this.#runUntilEnough({
+      wantsCounters: () => false,
+      done: (index, row) => {
+        if (progressOf(row, npage) > progress) throw new Enough();
+        last = index;
+      },
+    });
+    return last;
+  }
+
+  #runUntilEnough(observer: StepObserver): void {
+    try {
+      this.#run(observer);
+    } catch (error) {
+      if (!(error instanceof Enough)) throw error;
+    }
+  }
+
+  #run(observer: StepObserver, onMapped: (machine: MemDmaMap) => void = () => undefined): MemDmaMap {
+    const { backing: name, layout, bytes, kernel } = this.#settings;
+    const recorder = new Recorder(observer);
+    const machine = new MemDmaMap({
+      kernel: kernelVersion(kernel),
+      pinAlgorithm: recorder.watch(this.#algorithm),
+      backing: backing(name),
+      layout: layouts[layout],
+      bytes,
+    });
+    recorder.record(machine, () => onMapped(machine));
+    machine.checkReleased();
+    return machine;
+  }
+}
+
+/** Whether a row is of a call of a function, and not of its return. */
+export function isCall(row: Float64Array): boolean {
+  const kind = row[Col.kind];
+  return row[Col.fn] !== IOCTL && kind !== Kind.exit && kind !== Kind.take;
+}
+
+/** Keeps every n-th step, n doubling whenever there are too many. */
+class Sampler {
+  readonly #indices = new Float64Array(MAX_SAMPLES);
+  readonly #rows = new Float64Array(MAX_SAMPLES * ROW);
+  #kept = 0;
+  #every = 1;
+
+  wants(index: number): boolean {
+    return index % this.#every === 0;
+  }
+
+  add(index: number, row: Float64Array): void {
+    if (this.#kept === MAX_SAMPLES) this.#thin();
+    if (!this.wants(index)) return;
+    this.#indices[this.#kept] = index;
+    this.#rows.set(row, this.#kept * ROW);
+    this.#kept++;
+  }
+
+  log(): StepLog {
+    const kept = this.#kept;
+    return { indices: this.#indices.slice(0, kept), rows: this.#rows.slice(0, kept * ROW) };
+  }
+
+  #thin(): void {
+    this.#every *= 2;
+    this.#kept /= 2;
+    for (let i = 1; i < this.#kept; i++) {
+      this.#indices[i] = this.#indices[2 * i];
+      this.#rows.copyWithin(i * ROW, 2 * i * ROW, (2 * i + 1) * ROW);
+    }
+  }
+}
+
+/** The shape of a mapping, read from the page tables of the process and of the IOMMU. */
+function shapeOf(machine: MemDmaMap): MemoryShape {
+  const { npage, vaddr, iovaPn, mm } = machine;
+  const { memmap } = mm.memory;
+  const folioOrder = folioOrderOf(memmap, mm.pageTable.pfnAt(vaddr));
+  const size = 2 ** folioOrder;
+  const folioPfns = new Uint32Array(npage / size);
+  for (let i = 0; i < folioPfns.length; i++) {
+    const pfn = mm.pageTable.pfnAt(vaddr + i * size);
+    if (folioOrderOf(memmap, pfn) !== folioOrder)
+      throw new ModelBug(`folio ${i} of the mapping has another order than the first`);
+    folioPfns[i] = pfn;
+  }
+  return { npage, vaddr, iovaPn, folioOrder, folioPfns, ...leavesOf(machine) };
+}
+
+/** Runs of IOMMU leaves of one size. */
+function leavesOf(machine: MemDmaMap): Pick<MemoryShape, 'leafStarts' | 'leafOrders'> {
+  const starts: number[] = [];
+  const orders: number[] = [];
+  for (const { iovaPn, order } of machine.leaves()) {
+    if (order === orders.at(-1)) continue;
+    starts.push(iovaPn - machine.iovaPn);
+    orders.push(order);
+  }
+  return { leafStarts: Float64Array.from(starts), leafOrders: Uint8Array.from(orders) };
+}
