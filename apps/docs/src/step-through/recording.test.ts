@@ -5,9 +5,18 @@ import { kernelVersion, kernelVersions, pinAlgorithm, pinAlgorithms } from '@pin
 import { describe, expect, test } from 'vitest';
 import { bandsOf, focusOf, leafOrderAt, pfnOf, stateOf } from './bands.ts';
 import { Recorder } from './recorder.ts';
-import { isCall, Recording } from './recording.ts';
+import { Recording } from './recording.ts';
 import { readState, type Settings } from './settings.ts';
-import { Col, FUNCTIONS, placeOf, progressOf, ROW, STATE_COLUMNS, stepOf } from './steps.ts';
+import {
+  Col,
+  FUNCTIONS,
+  isCall,
+  placeOf,
+  progressOf,
+  ROW,
+  STATE_COLUMNS,
+  stepOf,
+} from './steps.ts';
 
 function settings(query: string): Settings {
   return readState(new URLSearchParams(query)).settings;
@@ -33,18 +42,21 @@ const MEMORIES = [
 ];
 
 describe.each(MEMORIES)('%s', (query) => {
-  test.each(pinAlgorithms)('$name: the counters end as those of a run that nobody watches', (of) => {
-    const chosen = settings(query);
-    const { steps, firstUnmapStep } = new Recording(chosen, of.name).overview();
-    const log = new Recording(chosen, of.name).window(0, steps + 1);
-    expect(log.indices).toHaveLength(steps);
-    const machine = plainMachine(chosen, of.name);
-    machine.map();
-    const countersAt = (index: number): number[] => [...stepOf(log, index).counters];
-    expect(countersAt(firstUnmapStep - 1)).toEqual([...machine.counters.values]);
-    machine.unmap();
-    expect(countersAt(steps - 1)).toEqual([...machine.counters.values]);
-  });
+  test.each(pinAlgorithms)(
+    '$name: the counters end as those of a run that nobody watches',
+    (of) => {
+      const chosen = settings(query);
+      const { steps, firstUnmapStep } = new Recording(chosen, of.name).overview();
+      const log = new Recording(chosen, of.name).window(0, steps + 1);
+      expect(log.indices).toHaveLength(steps);
+      const machine = plainMachine(chosen, of.name);
+      machine.map();
+      const countersAt = (index: number): number[] => [...stepOf(log, index).counters];
+      expect(countersAt(firstUnmapStep - 1)).toEqual([...machine.counters.values]);
+      machine.unmap();
+      expect(countersAt(steps - 1)).toEqual([...machine.counters.values]);
+    },
+  );
 });
 
 describe.each(MEMORIES)('%s, step by step', (query) => {

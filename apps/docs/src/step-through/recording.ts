@@ -9,10 +9,8 @@ import { folioOrderOf } from '@pinfold/mm';
 import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { Recorder, type StepObserver } from './recorder.ts';
 import { KERNELS_OWN, type Settings } from './settings.ts';
-import { Col, FUNCTIONS, IOCTL, Kind, progressOf, ROW, type StepLog } from './steps.ts';
+import { Col, FUNCTIONS, IOCTL, isCall, progressOf, ROW, type StepLog } from './steps.ts';
 
-/** Steps of a window. */
-export const WINDOW = 8192;
 /** Steps that a sample has at most. */
 const MAX_SAMPLES = 2048;
 /** Steps between two reports of progress. */
@@ -111,7 +109,7 @@ export class Recording {
    * @param length how many at most
    * @returns their rows
    */
-  window(from: number, length: number = WINDOW): StepLog {
+  window(from: number, length: number): StepLog {
     const indices = new Float64Array(length);
     const rows = new Float64Array(length * ROW);
     let kept = 0;
@@ -178,7 +176,10 @@ export class Recording {
     }
   }
 
-  #run(observer: StepObserver, onMapped: (machine: MemDmaMap) => void = () => undefined): MemDmaMap {
+  #run(
+    observer: StepObserver,
+    onMapped: (machine: MemDmaMap) => void = () => undefined,
+  ): MemDmaMap {
     const { backing: name, layout, bytes, kernel } = this.#settings;
     const recorder = new Recorder(observer);
     const machine = new MemDmaMap({
@@ -192,12 +193,6 @@ export class Recording {
     machine.checkReleased();
     return machine;
   }
-}
-
-/** Whether a row is of a call of a function, and not of its return. */
-export function isCall(row: Float64Array): boolean {
-  const kind = row[Col.kind];
-  return row[Col.fn] !== IOCTL && kind !== Kind.exit && kind !== Kind.take;
 }
 
 /** Keeps every n-th step, n doubling whenever there are too many. */

@@ -109,6 +109,9 @@ export class Step {
   }
 }
 
+/** Steps of a window: of all steps from a multiple of this number on. */
+export const WINDOW = 8192;
+
 /** Rows of steps with ascending numbers, every one of them or a sample. */
 export interface StepLog {
   /** Numbers of the steps. */
@@ -157,4 +160,15 @@ export function placeOf({ indices }: StepLog, index: number): number {
 export function progressOf(row: Float64Array, npage: number): number {
   if (row[Col.phase] === 1) return npage + 1 + row[Col.unmapped];
   return Math.max(row[Col.mapped], row[Col.chunkStart] + row[Col.chunkPinned]);
+}
+
+/**
+ * Whether a step is the call of a function, and not its return.
+ *
+ * @param row the step's row
+ * @returns false for returns, for the ioctl and for what the pin loop does itself
+ */
+export function isCall(row: Float64Array): boolean {
+  const kind = row[Col.kind];
+  return row[Col.fn] !== IOCTL && kind !== Kind.exit && kind !== Kind.take;
 }
