@@ -2,7 +2,8 @@
  * Which pages of the mapping are in which state at a step. Pinning and mapping go through the
  * mapping in the order of its addresses, and so does unmapping: a few numbers say it for any size.
  */
-import { Col } from './steps.ts';
+import type { TracedFunction } from '@pinfold/base';
+import { Col, Kind, type Step } from './steps.ts';
 
 /** State of a page. */
 export type PageState = 'idle' | 'pinned' | 'chunk' | 'mapped' | 'waiting' | 'released';
@@ -89,25 +90,47 @@ export function pinsIn(bands: readonly Band[], from: number, end: number): numbe
   return pins;
 }
 
+/** Functions that work on the chunk as a whole, when no more pages are taken into it. */
+const OF_CHUNK = new Set<TracedFunction>([
+  ...(['vfio_lock_acct', 'mm_lock_acct', '__account_locked_vm'] as const),
+  ...(['iommu_map', 'iommu_map_nosync', 'intel_iommu_map_pages'] as const),
+]);
+
+/** Functions of the unmap that work on pages that are unmapped already. */
+const OF_UNPIN = new Set<TracedFunction>([
+  ...(['vfio_sync_unpin', 'intel_iommu_tlb_sync', 'cache_tag_flush_range'] as const),
+  ...(['vfio_unpin_pages_remote', 'unpin_user_pages_dirty_lock', 'put_pfn'] as const),
+  ...(['unpin_user_page_range_dirty_lock', 'unpin_user_pages', 'unpin_user_page'] as const),
+]);
+
 /**
  * The page that a step is about: where the eye belongs.
  *
- * @param row the step's row
+ * @param step the step
  * @param npage length of the mapping in pages
  * @returns index in the mapping
  */
-export function focusOf(row: Float64Array, npage: number): number {
-  const pins = row[Col.pins];
-  const at =
-    row[Col.phase] === 1
-      ? // Unmapping goes ahead, unpinning follows: the one that moves is looked at.
-        row[Col.unmapped] < npage && row[Col.depth] < 4
-        ? row[Col.unmapped]
-        : npage - pins
-      : row[Col.batchSize] > 0 || row[Col.chunkPinned] === 0
-        ? row[Col.chunkStart] + row[Col.chunkPinned]
-        : row[Col.chunkStart] + row[Col.chunkPinned] - 1;
-  return Math.min(Math.max(0, at), npage - 1);
+export function focusOf(step: Step, npage: number): number {
+  const page = step.at(Col.phase) === 0 ? mapFocus(step) : unmapFocus(step, npage);
+  return Math.min(Math.max(0, page), npage - 1);
+}
+
+function mapFocus(step: Step): number {
+  const next = step.at(Col.chunkStart) + step.at(Col.chunkPinned);
+  const kind = step.at(Col.kind);
+  const isWhole =
+    kind === Kind.take
+      ? step.at(Col.batchSize) === 0
+      : (step.fn !== null && OF_CHUNK.has(step.fn)) ||
+        (step.fn === 'vfio_pin_pages_remote' && kind === Kind.exit);
+  return isWhole ? next - 1 : next;
+}
+
+function unmapFocus(step: Step, npage: number): number {
+  const { fn } = step;
+  if (fn !== null && OF_UNPIN.has(fn)) return npage - step.at(Col.pins);
+  const isInRun = fn === 'iommu_unmap_fast' || fn === 'intel_iommu_unmap_pages';
+  return isInRun ? step.at(Col.runStart) : step.at(Col.unmapped);
 }
 
 /**

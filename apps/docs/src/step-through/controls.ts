@@ -45,11 +45,17 @@ export const SPEEDS: Readonly<Record<string, number>> = {
 /** The speed at first. */
 export const DEFAULT_SPEED = '4 steps a second';
 
+/** Whether there is room for everything at once. */
+function isWide(): boolean {
+  return matchMedia('(min-width: 50rem)').matches;
+}
+
 /** The menus of memory, kernel and algorithms. */
 export class SettingsForm {
   /** The element. */
   readonly element: HTMLElement;
   readonly #note = h('p', { className: 'st-note' });
+  readonly #summary = h('summary', {});
   readonly #menus: Readonly<Record<string, HTMLSelectElement>>;
   readonly #pace: HTMLElement;
   #state: PageState | null = null;
@@ -100,8 +106,10 @@ export class SettingsForm {
     );
     this.#pace = fields.pace.field;
     const all = Object.values(fields).map(({ field }) => field);
-    this.element = h('form', { className: 'st-settings' }, ...all, this.#note);
-    this.element.ariaLabel = 'What is run';
+    const form = h('form', { className: 'st-settings' }, ...all, this.#note);
+    form.ariaLabel = 'What is run';
+    // Closed where it would push the drawing off the screen.
+    this.element = h('details', { className: 'st-what', open: isWide() }, this.#summary, form);
   }
 
   /**
@@ -152,17 +160,22 @@ export class SettingsForm {
       state.pace,
     );
     this.#pace.hidden = state.versus === null;
+    const versus = state.versus === null ? '' : ` and ${state.versus}`;
+    const chosen = state.algorithm === KERNELS_OWN ? own : state.algorithm;
+    this.#summary.textContent = `${memory.name}, ${settings.layout}, ${formatSize(settings.bytes)} on ${settings.kernel}: ${chosen}${versus}`;
     const algorithm = pinAlgorithms.find(
       ({ name }) => name === (state.algorithm === KERNELS_OWN ? own : state.algorithm),
     );
-    this.#note.textContent = `${memory.name}: ${memory.summary}. ${algorithm?.name ?? ''}: ${algorithm?.summary ?? ''}.`;
+    this.#note.textContent = `${algorithm?.name ?? ''}: ${algorithm?.summary ?? ''}.`;
   }
 }
 
 /** The buttons that step, and the slider. */
 export class Transport {
-  /** The element. */
+  /** The element with the buttons. */
   readonly element: HTMLElement;
+  /** The element with speed and breakpoint. */
+  readonly options: HTMLElement;
   readonly #play: HTMLButtonElement;
   readonly #slider: HTMLInputElement;
   readonly #place = h('output', { className: 'st-place' });
@@ -183,8 +196,8 @@ export class Transport {
     this.#on.className = 'st-primary';
     this.#play = button('Play', 'play or pause (space)', () => commands.toggle());
     this.#runs = [
-      button('⇠ to the last', 'to the call of it before (Page Up)', () => commands.run(false)),
-      button('to the next ⇢', 'to the next call of it (Page Down)', () => commands.run(true)),
+      button('Previous call', 'to the call of it before (Page Up)', () => commands.run(false)),
+      button('Next call', 'to the next call of it (Page Down)', () => commands.run(true)),
     ];
     const speed = menu('Speed', (value) => commands.speed(value));
     fill(
@@ -196,13 +209,18 @@ export class Transport {
     this.#break = breakpoint.select;
     this.#slider = h('input', { type: 'range', min: '0', value: '0', 'aria-label': 'Step' });
     this.#slider.addEventListener('input', () => commands.go(Number(this.#slider.value)));
-    this.element = h(
+    this.options = h(
       'div',
-      { className: 'st-transport', role: 'group', 'aria-label': 'Stepping' },
-      h('div', { className: 'st-buttons' }, ...this.#back, this.#on, this.#play, speed.field),
-      h('div', { className: 'st-buttons' }, breakpoint.field, ...this.#runs),
-      h('div', { className: 'st-slider' }, this.#slider, this.#place),
+      { className: 'st-options' },
+      ...[speed.field, breakpoint.field, ...this.#runs],
     );
+    const buttons = h('div', { className: 'st-buttons' }, ...this.#back, this.#on, this.#play);
+    const slider = h('div', { className: 'st-slider' }, this.#slider, this.#place);
+    this.element = h('div', { className: 'st-transport' }, buttons, slider);
+    // On a phone what sticks to the top must be low.
+    if (isWide()) this.element.insertBefore(this.options, slider);
+    this.element.role = 'group';
+    this.element.ariaLabel = 'Stepping';
   }
 
   /**
@@ -214,11 +232,9 @@ export class Transport {
   showFunctions(overview: Overview | null, breakpoint: string): void {
     const called = FUNCTIONS.flatMap((fn, i) => {
       const calls = overview?.calls[i] ?? 0;
-      return calls > 0 || fn === breakpoint
-        ? [{ value: fn, label: `${fn} (${count(calls)})` }]
-        : [];
+      return calls > 0 || fn === breakpoint ? [{ value: fn, label: `${fn}: ${count(calls)}` }] : [];
     });
-    fill(this.#break, [{ value: '', label: 'none' }, ...called], breakpoint);
+    fill(this.#break, [{ value: '', label: 'no breakpoint' }, ...called], breakpoint);
     for (const run of this.#runs) run.disabled = breakpoint === '';
   }
 

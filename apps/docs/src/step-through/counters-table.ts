@@ -69,7 +69,7 @@ export class CountersTable {
     for (const { step, before } of this.#columns) {
       const value = step.counters[slot];
       const gain = before ? value - before.counters[slot] : 0;
-      const cell = h('td', {}, h('b', {}, count(value)));
+      const cell = h('td', {}, value > 0 ? h('b', {}, count(value)) : '0');
       if (gain > 0) {
         cell.append(h('i', {}, `+${count(gain)}`));
         row.classList.add('st-gained');

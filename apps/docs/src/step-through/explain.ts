@@ -63,6 +63,18 @@ export function hex(pn: number): string {
 }
 
 /**
+ * A number of things.
+ *
+ * @param n how many
+ * @param one what one is called
+ * @param many what several are called
+ * @returns for example `1 pin`, `512 pins`
+ */
+export function plural(n: number, one: string, many = `${one}s`): string {
+  return `${count(n)} ${n === 1 ? one : many}`;
+}
+
+/**
  * The call of a step, as a function-graph trace writes it.
  *
  * @param step the step
@@ -96,7 +108,7 @@ function ioctlText(step: Step): string {
 
 function takeText(step: Step): string {
   const taken = step.at(Col.a);
-  return taken > 0 ? `the chunk takes ${pages(taken)}` : 'the chunk takes nothing';
+  return `vfio_pin_pages_remote: ${taken > 0 ? `the chunk takes ${pages(taken)}` : 'the chunk ends'}`;
 }
 
 function address(pn: number): string {
@@ -104,7 +116,7 @@ function address(pn: number): string {
 }
 
 function pages(n: number): string {
-  return n === 1 ? '1 page' : `${count(n)} pages`;
+  return plural(n, 'page');
 }
 
 /** By how much a counter has grown in this step. */
@@ -191,7 +203,7 @@ const CALLS: Sentences = {
   __gup_longterm_locked: (told) => {
     const folios = gained(told, Slot.folioGrabs);
     const steps = gained(told, Slot.gupSteps);
-    return `GUP reads ${plural(steps, 'page-table leaf', 'page-table leaves')} and grabs ${plural(folios, 'folio', 'folios')} with ${plural(gained(told, Slot.grabAtomics), 'atomic operation', 'atomic operations')}. ${pages(told.step.at(Col.ret))} got a pin, and their struct page pointers lie in the batch's array.`;
+    return `GUP reads ${plural(steps, 'page-table leaf', 'page-table leaves')} and grabs ${plural(folios, 'folio')} with ${plural(gained(told, Slot.grabAtomics), 'atomic operation')}. ${pages(told.step.at(Col.ret))} got a pin, and their struct page pointers lie in the batch's array.`;
   },
   is_invalid_reserved_pfn: ({ step }) =>
     `Frame ${hex(step.at(Col.a))} begins a chunk. Is it device memory, without a struct page of its own? ${step.at(Col.ret) === 0 ? 'No: its pages will be charged.' : 'Yes: nothing is charged.'}`,
@@ -232,7 +244,7 @@ const CALLS: Sentences = {
   put_pfn: ({ step }) =>
     `Frame ${hex(step.at(Col.a))} does not belong to the chunk: its pin is given back.`,
   unpin_user_pages_dirty_lock: (told) =>
-    `${plural(told.step.at(Col.n), 'call', 'calls')}, one per page, with ${plural(gained(told, Slot.putAtomics), 'atomic operation', 'atomic operations')} so far.`,
+    `${plural(told.step.at(Col.n), 'call')}, one per page: each page is put on its own.`,
   unpin_user_page_range_dirty_lock: ({ step }) =>
     `One call for ${pages(step.at(Col.a))}: folio by folio.`,
   unpin_user_pages: ({ step }) => `${pages(step.at(Col.a))} are put.`,
@@ -252,16 +264,12 @@ const RETURNS: Sentences = {
   iommu_unmap_fast: ({ step }) =>
     `${pages(step.at(Col.ret))} are unmapped; ${plural(step.at(Col.regions), 'region waits', 'regions wait')} for the flush.`,
   vfio_unpin_pages_remote: (told) =>
-    `${pages(told.step.at(Col.ret))} are unpinned, with ${plural(gained(told, Slot.putCalls), 'folio put', 'folio puts')} and ${plural(gained(told, Slot.putAtomics), 'atomic operation', 'atomic operations')}; ${count(told.step.at(Col.pins))} pins are left.`,
+    `${pages(told.step.at(Col.ret))} are unpinned, with ${plural(gained(told, Slot.putCalls), 'folio put')} and ${plural(gained(told, Slot.putAtomics), 'atomic operation')}; ${count(told.step.at(Col.pins))} pins are left.`,
   vfio_sync_unpin: ({ step }) => `All waiting regions are unpinned: ${pages(step.at(Col.ret))}.`,
   intel_iommu_tlb_sync: () => 'The IOTLB is clean: now the pages may be unpinned.',
   vfio_unmap_unpin: () => 'Nothing of the mapping is left in the IOMMU.',
   vfio_remove_dma: () => 'The mapping is gone.',
 };
-
-function plural(n: number, one: string, many: string): string {
-  return `${count(n)} ${n === 1 ? one : many}`;
-}
 
 function tables(told: Told): string {
   const n = gained(told, Slot.iommuTableAllocs);

@@ -1,14 +1,18 @@
 /** What the page and the worker that records say to each other. */
+import type { Target } from './beside.ts';
 import type { Overview } from './recording.ts';
 import type { Settings } from './settings.ts';
 import type { StepLog } from './steps.ts';
 
 /** Questions by name, and what answers each. */
 export interface Questions {
-  overview: { ask: { settings: Settings; algorithm: string }; answer: Overview };
+  overview: {
+    ask: { settings: Settings; algorithm: string; from: number; length: number };
+    answer: Overview;
+  };
   window: { ask: { from: number; length: number }; answer: StepLog };
   find: { ask: { fn: number; from: number; forward: boolean }; answer: number };
-  locate: { ask: { progress: number }; answer: number };
+  locate: { ask: { target: Target }; answer: number };
 }
 
 /** Name of a question. */

@@ -10,11 +10,12 @@ import { readState, type Settings } from './settings.ts';
 import {
   Col,
   FUNCTIONS,
+  ROW,
+  STATE_COLUMNS,
+  Step,
   isCall,
   placeOf,
   progressOf,
-  ROW,
-  STATE_COLUMNS,
   stepOf,
 } from './steps.ts';
 
@@ -83,7 +84,7 @@ describe.each(MEMORIES)('%s, step by step', (query) => {
         const states = pages.map((page) => stateOf(bands, page));
         const unpinned = states.filter((state) => state === 'idle' || state === 'released');
         expect(npage - unpinned.length).toBe(pinned[index]);
-        expect(focusOf(row, npage)).toBeLessThan(npage);
+        expect(focusOf(new Step(index, row), npage)).toBeLessThan(npage);
         const mapped = states.filter((state) => state === 'mapped').length;
         if (row[Col.fn] === FUNCTIONS.indexOf('iommu_map') && !isCall(row))
           expect(mapped).toBe(reachable[index]);
@@ -187,16 +188,12 @@ describe('going through many steps', () => {
     }
   });
 
-  test.each(pinAlgorithms)('$name never goes back, and is found where another one is', (of) => {
+  test.each(pinAlgorithms)('$name never goes back', (of) => {
     const other = new Recording(chosen, of.name);
     const { steps } = other.overview();
     const { rows, indices } = other.window(0, steps);
     const progress = [...indices].map((i) => progressOf(rows.subarray(i * ROW), 1024));
-    for (let i = 1; i < progress.length; i++)
-      expect(progress[i]).toBeGreaterThanOrEqual(progress[i - 1]);
-    const middle = progress[Math.floor(steps / 2)];
-    expect(other.locate(middle)).toBe(progress.lastIndexOf(middle));
-    expect(other.locate(Infinity)).toBe(steps - 1);
+    for (let i = 1; i < steps; i++) expect(progress[i]).toBeGreaterThanOrEqual(progress[i - 1]);
   });
 });
 

@@ -3,13 +3,14 @@
  * thousand rows exist at once: a window of all steps, and a sample of them from begin to end. For
  * another window the machine is made again and does the same once more.
  */
-import { ModelBug } from '@pinfold/base';
+import { ModelBug, PAGE_SIZE } from '@pinfold/base';
 import { backing, layouts, MemDmaMap } from '@pinfold/bench';
 import { folioOrderOf } from '@pinfold/mm';
 import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { Recorder, type StepObserver } from './recorder.ts';
 import { KERNELS_OWN, type Settings } from './settings.ts';
-import { Col, FUNCTIONS, IOCTL, isCall, progressOf, ROW, type StepLog } from './steps.ts';
+import { BesideSearch, type Target } from './beside.ts';
+import { Col, FUNCTIONS, IOCTL, isCall, ROW, type StepLog } from './steps.ts';
 
 /** Steps that a sample has at most. */
 const MAX_SAMPLES = 2048;
@@ -48,6 +49,8 @@ export interface Overview {
   readonly calls: Float64Array;
   /** A sample of the steps from the first to the last. */
   readonly samples: StepLog;
+  /** All steps of the window that was asked for. */
+  readonly window: StepLog;
 }
 
 /** Ends a run when everything wanted has been seen. */
@@ -74,17 +77,20 @@ export class Recording {
   /**
    * Goes through all steps once.
    *
+   * @param from number of the first step of the window that comes with it
+   * @param length how many steps that has at most
    * @param onProgress called now and then
    * @returns what is known of all of them
    */
-  overview(onProgress: OnProgress = () => undefined): Overview {
+  overview(from = 0, length = 1, onProgress: OnProgress = () => undefined): Overview {
     const samples = new Sampler();
+    const window = new WindowLog(from, length);
     const calls = new Float64Array(FUNCTIONS.length);
     let steps = 0;
     let firstUnmapStep = 0;
     let shape: MemoryShape | null = null;
     const observer: StepObserver = {
-      wantsCounters: (index) => samples.wants(index),
+      wantsCounters: (index) => samples.wants(index) || window.wants(index),
       done: (index, row) => {
         steps = index + 1;
         if (steps % REPORT_EVERY === 0) onProgress(steps);
@@ -92,13 +98,14 @@ export class Recording {
         else if (row[Col.fn] === IOCTL && row[Col.phase] === 1 && firstUnmapStep === 0)
           firstUnmapStep = index;
         if (samples.wants(index)) samples.add(index, row);
+        if (window.wants(index)) window.add(index, row);
       },
     };
     const machine = this.#run(observer, (made) => (shape = shapeOf(made)));
     if (shape === null) throw new ModelBug(`${machine.npage} pages were never mapped`);
     return {
       ...{ shape, algorithm: this.#algorithm.name, steps, firstUnmapStep, calls },
-      samples: samples.log(),
+      ...{ samples: samples.log(), window: window.log() },
     };
   }
 
@@ -110,21 +117,15 @@ export class Recording {
    * @returns their rows
    */
   window(from: number, length: number): StepLog {
-    const indices = new Float64Array(length);
-    const rows = new Float64Array(length * ROW);
-    let kept = 0;
+    const window = new WindowLog(from, length);
     this.#runUntilEnough({
-      wantsCounters: (index) => index >= from,
+      wantsCounters: (index) => window.wants(index),
       done: (index, row) => {
-        if (index < from) return;
-        indices[kept] = index;
-        rows.set(row, kept * ROW);
-        if (++kept === length) throw new Enough();
+        if (index >= from + length) throw new Enough();
+        if (window.wants(index)) window.add(index, row);
       },
     });
-    return kept === length
-      ? { indices, rows }
-      : { indices: indices.slice(0, kept), rows: rows.slice(0, kept * ROW) };
+    return window.log();
   }
 
   /**
@@ -150,22 +151,20 @@ export class Recording {
   }
 
   /**
-   * The last step that has come no further than another algorithm's.
+   * The step at which another algorithm would stand: {@link BesideSearch}.
    *
-   * @param progress how far that one has come: {@link progressOf}
+   * @param target the step of the other algorithm, as far as it matters
    * @returns number of the step
    */
-  locate(progress: number): number {
-    const npage = this.#settings.bytes / 4096;
-    let last = 0;
+  locate(target: Target): number {
+    const search = new BesideSearch(target, this.#settings.bytes / PAGE_SIZE);
     this.#runUntilEnough({
       wantsCounters: () => false,
       done: (index, row) => {
-        if (progressOf(row, npage) > progress) throw new Enough();
-        last = index;
+        if (search.see(index, row)) throw new Enough();
       },
     });
-    return last;
+    return search.found;
   }
 
   #runUntilEnough(observer: StepObserver): void {
@@ -195,6 +194,42 @@ export class Recording {
   }
 }
 
+/** Keeps the steps of a window. */
+class WindowLog {
+  readonly #from: number;
+  readonly #end: number;
+  readonly #indices: Float64Array;
+  readonly #rows: Float64Array;
+  #kept = 0;
+
+  constructor(from: number, length: number) {
+    this.#from = from;
+    this.#end = from + length;
+    this.#indices = new Float64Array(length);
+    this.#rows = new Float64Array(length * ROW);
+  }
+
+  wants(index: number): boolean {
+    return index >= this.#from && index < this.#end;
+  }
+
+  add(index: number, row: Float64Array): void {
+    this.#indices[this.#kept] = index;
+    this.#rows.set(row, this.#kept * ROW);
+    this.#kept++;
+  }
+
+  log(): StepLog {
+    return firstOf(this.#indices, this.#rows, this.#kept);
+  }
+}
+
+/** The first rows of a log, in buffers that are no larger. */
+function firstOf(indices: Float64Array, rows: Float64Array, kept: number): StepLog {
+  if (kept === indices.length) return { indices, rows };
+  return { indices: indices.slice(0, kept), rows: rows.slice(0, kept * ROW) };
+}
+
 /** Keeps every n-th step, n doubling whenever there are too many. */
 class Sampler {
   readonly #indices = new Float64Array(MAX_SAMPLES);
@@ -215,8 +250,7 @@ class Sampler {
   }
 
   log(): StepLog {
-    const kept = this.#kept;
-    return { indices: this.#indices.slice(0, kept), rows: this.#rows.slice(0, kept * ROW) };
+    return firstOf(this.#indices, this.#rows, this.#kept);
   }
 
   #thin(): void {

@@ -9,7 +9,7 @@ import {
   type Band,
   type PageState,
 } from './bands.ts';
-import { count, hex } from './explain.ts';
+import { count, hex, plural } from './explain.ts';
 import type { MemoryShape } from './recording.ts';
 import { Col, Kind, type Step } from './steps.ts';
 import {
@@ -109,6 +109,7 @@ export function drawBatch(canvas: HTMLCanvasElement, scene: Scene): void {
     return stateOf(frame.bands, Math.max(0, next - offset + entry));
   });
   drawGlue(frame, 0, 0, 512, 1);
+  drawOutline(frame, 0, 0, false);
   if (!isUnmap && row[Col.batchSize] > 0) drawRing(frame, 0, 0, offset, frame.palette.text);
 }
 
@@ -125,7 +126,7 @@ function begin(canvas: HTMLCanvasElement, scene: Scene, grid: Grid, height: numb
   ctx.setTransform(ratio, 0, 0, ratio, EDGE * ratio, EDGE * ratio);
   ctx.font = FONT;
   ctx.textBaseline = 'alphabetic';
-  const focus = focusOf(step.row, shape.npage);
+  const focus = focusOf(step, shape.npage);
   const bands = bandsOf(step.row, shape.npage);
   return { ...scene, ctx, grid, bands, focus, first: firstTile(grid, focus) };
 }
@@ -211,7 +212,7 @@ function label(
   colour: 'text' | 'muted' = 'muted',
 ): void {
   ctx.fillStyle = palette[colour];
-  ctx.fillText(text, x, y, grid.columns * grid.cell + 6);
+  ctx.fillText(text, x, y, Math.max(90, grid.columns * grid.cell));
 }
 
 /** Cells of the tile of the mapping at a place; fewer at the mapping's end. */
@@ -290,9 +291,8 @@ function pinsText({ bands, shape, grid }: Frame, { pages }: FrameTile): string {
     seen++;
     pins += pinsIn(bands, page, page + step);
   }
-  const size = formatSize(PAGE_SIZE * 2 ** shape.folioOrder);
-  const folios = shape.folioOrder > 0 ? `folio of ${size}` : `${count(seen)} folios of ${size}`;
-  return pins === 1 ? `${folios}, 1 pin` : `${folios}, ${count(pins)} pins`;
+  const folios = Math.max(1, (seen * step) / 2 ** shape.folioOrder);
+  return `${plural(pins, 'pin')}, ${plural(folios, 'folio')}`;
 }
 
 function drawIommuTile(frame: Frame, slot: number, y: number): void {
@@ -308,11 +308,32 @@ function drawIommuTile(frame: Frame, slot: number, y: number): void {
   const isLarge = 2 ** order >= cells * step;
   drawGlue(frame, x, y, cells, isLarge && mapped(0) ? cells : 1);
   drawOutline(frame, x, y, isLarge && mapped(0));
+  drawScan(frame, x, y, start);
   label(frame, `iova 0x${(shape.iovaPn + start).toString(16)}000`, x, y - 4);
   let reached = 0;
   for (let cell = 0; cell < cells; cell++) if (mapped(cell)) reached += step;
   const bottom = y + grid.rows * grid.cell + LABEL - 2;
   label(frame, leavesText(reached, order, size), x, bottom, 'text');
+}
+
+/** Shades what iommu_iova_to_phys has read in this step. */
+function drawScan(
+  { ctx, grid, palette, step, shape }: Frame,
+  x: number,
+  y: number,
+  start: number,
+): void {
+  if (step.fn !== 'iommu_iova_to_phys') return;
+  const pages = 2 ** grid.cellOrder;
+  const from = step.at(Col.a) - shape.iovaPn - start;
+  const end = Math.min(from + step.at(Col.n), grid.cells * pages);
+  ctx.fillStyle = palette.text;
+  ctx.globalAlpha = 0.45;
+  for (let cell = Math.max(0, Math.floor(from / pages)); cell * pages < end; cell++) {
+    const left = x + (cell % grid.columns) * grid.cell;
+    ctx.fillRect(left, y + Math.floor(cell / grid.columns) * grid.cell, grid.cell, grid.cell);
+  }
+  ctx.globalAlpha = 1;
 }
 
 function leavesText(reached: number, order: number, size: number): string {

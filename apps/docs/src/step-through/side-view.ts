@@ -2,7 +2,7 @@
 import { formatSize, PAGE_SIZE } from '@pinfold/base';
 import { bandsOf, pfnOf } from './bands.ts';
 import { h } from './dom.ts';
-import { count, hex } from './explain.ts';
+import { count, hex, plural } from './explain.ts';
 import type { Overview } from './recording.ts';
 import { drawBatch, drawIommu, drawMemory, type Palette, type Scene } from './scene.ts';
 import { Col, type Step } from './steps.ts';
@@ -27,8 +27,8 @@ export class SideView {
   readonly #drawings: HTMLElement;
 
   constructor() {
-    const memoryTitle = h('h3', {}, 'The process’s memory, and the frames behind it');
-    const iommuTitle = h('h3', {}, 'The IOMMU’s page table: what the device reaches');
+    const memoryTitle = h('h3', {}, 'The process’s page table, and its frames');
+    const iommuTitle = h('h3', {}, 'The IOMMU’s page table');
     this.#drawings = h(
       'div',
       { className: 'st-drawings' },
@@ -62,11 +62,12 @@ export class SideView {
    *
    * @param step the step
    * @param overview what is known of all steps
+   * @param kernel the kernel's series
    * @param palette the colours
    */
-  show(step: Step, overview: Overview, palette: Palette): void {
+  show(step: Step, overview: Overview, kernel: string, palette: Palette): void {
     const { shape } = overview;
-    this.#title.textContent = overview.algorithm;
+    this.#title.replaceChildren(overview.algorithm, h('small', {}, `under the rules of ${kernel}`));
     this.element.ariaLabel = overview.algorithm;
     this.#drawings.hidden = false;
     const width = Math.max(MIN_WIDTH, this.#drawings.clientWidth);
@@ -108,8 +109,8 @@ export class SideView {
   #showBatch(step: Step, overview: Overview): void {
     const isUnmap = step.at(Col.phase) === 1;
     this.#batchTitle.textContent = isUnmap
-      ? 'Regions that wait for the IOTLB’s flush: 512 at most'
-      : 'The batch: 512 page pointers between GUP and the chunk';
+      ? 'Regions that wait for the IOTLB’s flush'
+      : 'The batch: 512 pointers to pinned pages';
     const facts = isUnmap ? unmapFacts(step) : mapFacts(step, overview);
     this.#facts.replaceChildren(
       ...facts.map(({ name, value, className }) =>
@@ -149,7 +150,11 @@ function mapFacts(step: Step, { shape }: Overview): Fact[] {
   const size = step.at(Col.batchSize);
   const next = step.at(Col.chunkStart) + pinned;
   const chunk =
-    pinned > 0 ? `${count(pinned)} pages from frame ${hex(base)}` : base > 0 ? 'empty' : 'none yet';
+    pinned > 0
+      ? `${plural(pinned, 'page')} from frame ${hex(base)}`
+      : base > 0
+        ? 'empty'
+        : 'none yet';
   const facts: Fact[] = [
     { name: 'chunk (the run being accepted)', value: chunk },
     { name: 'waiting in the batch', value: `${count(size)} of 512` },
@@ -174,7 +179,7 @@ function unmapFacts(step: Step): Fact[] {
   return [
     {
       name: 'run that was found',
-      value: length > 0 ? `${count(length)} pages from page ${count(start)} on` : 'none yet',
+      value: length > 0 ? `${plural(length, 'page')} from page ${count(start)} on` : 'none yet',
     },
     { name: 'regions waiting', value: `${count(step.at(Col.regions))} of 512` },
     { name: 'pages unmapped', value: count(step.at(Col.unmapped)) },

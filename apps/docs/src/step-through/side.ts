@@ -2,20 +2,11 @@
  * One algorithm as the page sees it: its steps, of which a few windows are here and the worker has
  * the rest.
  */
+import { besideIn, type Target } from './beside.ts';
 import type { Answer, Question, Questions } from './protocol.ts';
 import type { Overview } from './recording.ts';
 import type { Settings } from './settings.ts';
-import {
-  Col,
-  isCall,
-  placeOf,
-  progressOf,
-  ROW,
-  stepOf,
-  WINDOW,
-  type Step,
-  type StepLog,
-} from './steps.ts';
+import { Col, isCall, placeOf, stepOf, WINDOW, type Step, type StepLog } from './steps.ts';
 
 /** Windows that are kept: those that were used last. */
 const KEPT_WINDOWS = 4;
@@ -54,11 +45,13 @@ export class Side {
    *
    * @param settings memory and kernel
    * @param algorithm name of the algorithm
-   * @returns what is known of all steps
+   * @param index number of the step that will be looked at first
    */
-  async open(settings: Settings, algorithm: string): Promise<Overview> {
-    this.overview = await this.#ask('overview', { settings, algorithm });
-    return this.overview;
+  async open(settings: Settings, algorithm: string, index: number): Promise<void> {
+    const window = Math.floor(index / WINDOW);
+    const asked = { settings, algorithm, from: window * WINDOW, length: WINDOW };
+    this.overview = await this.#ask('overview', asked);
+    if (this.overview.window.indices.length > 0) this.#windows.set(window, this.overview.window);
   }
 
   /** Ends the worker; what was asked is not answered any more. */
@@ -82,6 +75,16 @@ export class Side {
     if (!log) return null;
     const place = placeOf(log, index);
     return place >= 0 && log.indices[place] === index ? stepOf(log, place) : null;
+  }
+
+  /**
+   * Whether a step and those around it are here.
+   *
+   * @param index its number
+   * @returns false if it has to be {@link load}ed
+   */
+  isHere(index: number): boolean {
+    return this.#windows.has(Math.floor(index / WINDOW));
   }
 
   /**
@@ -128,44 +131,28 @@ export class Side {
   }
 
   /**
-   * The last step that has come no further than another algorithm.
+   * The step at which another algorithm would stand: {@link BesideSearch}.
    *
-   * @param progress how far that one has come: {@link progressOf}
+   * @param target the step of the other algorithm, as far as it matters
    * @returns number of the step
    */
-  async locate(progress: number): Promise<number> {
-    return this.locateHere(progress) ?? this.#ask('locate', { progress });
+  async locate(target: Target): Promise<number> {
+    return this.locateHere(target) ?? this.#ask('locate', { target });
   }
 
   /**
    * {@link locate}, if what is here tells.
    *
-   * @param progress how far the other one has come
+   * @param target the step of the other algorithm, as far as it matters
    * @returns number of the step; null if the worker has to be asked
    */
-  locateHere(progress: number): number | null {
+  locateHere(target: Target): number | null {
+    const npage = this.overview?.shape.npage ?? 0;
     for (const log of this.#windows.values()) {
-      const place = this.#placeIn(log, progress);
-      if (place >= 0) return log.indices[place];
+      const found = besideIn(log, target, npage, this.lastStep);
+      if (found !== null) return found;
     }
     return null;
-  }
-
-  /** Place in a log of the last step that has come no further; -1 if the log does not tell. */
-  #placeIn({ indices, rows }: StepLog, progress: number): number {
-    const npage = this.overview?.shape.npage ?? 0;
-    const at = (i: number): number => progressOf(rows.subarray(i * ROW, (i + 1) * ROW), npage);
-    const last = indices.length - 1;
-    if (at(0) > progress) return -1;
-    if (at(last) <= progress) return indices[last] === this.lastStep ? last : -1;
-    let low = 0;
-    let high = last;
-    while (high - low > 1) {
-      const middle = (low + high) >>> 1;
-      if (at(middle) <= progress) low = middle;
-      else high = middle;
-    }
-    return low;
   }
 
   #loadWindow(window: number): Promise<void> {

@@ -1,5 +1,6 @@
 /** The page "Step through a map": a mapping's life, step by step, under one algorithm or two. */
-import { InputError } from '@pinfold/base';
+import { formatSize, InputError } from '@pinfold/base';
+import { targetOf } from './beside.ts';
 import { PAGE_STATES, type PageState as State } from './bands.ts';
 import { DEFAULT_SPEED, SettingsForm, SPEEDS, Transport, type Commands } from './controls.ts';
 import { CountersTable, type CountedStep } from './counters-table.ts';
@@ -10,7 +11,7 @@ import { Side } from './side.ts';
 import { SideView } from './side-view.ts';
 import { DEFAULT_STATE, readState, writeState, type PageState } from './settings.ts';
 import type { Palette } from './scene.ts';
-import { Col, FUNCTIONS, isCall, progressOf, type Step } from './steps.ts';
+import { Col, FUNCTIONS, isCall, type Step } from './steps.ts';
 import { TraceList } from './trace-list.ts';
 
 /** Milliseconds after which the address follows. */
@@ -32,7 +33,10 @@ class StepThrough extends HTMLElement implements Commands {
   #perSecond = SPEEDS[DEFAULT_SPEED];
   /** The next step at which playing stops. */
   #stop = Infinity;
-  #catchingUp = false;
+  /** Whose steps are being fetched. */
+  #catchingUp: readonly Shown[] | null = null;
+  /** Where the second algorithm was at a step of the first, as the worker has found out. */
+  #located: { readonly step: number; readonly place: number | null } = { step: -1, place: null };
   #addressTimer = 0;
   #palette: Palette | null = null;
 
@@ -42,23 +46,35 @@ class StepThrough extends HTMLElement implements Commands {
   readonly #trace = new TraceList((index) => this.go(index));
   readonly #call = h('code', { className: 'st-call' });
   readonly #text = h('p', { className: 'st-text' });
-  readonly #told = h('div', { className: 'st-told', role: 'status' }, this.#call, this.#text);
+  readonly #during = h('p', { className: 'st-note st-during' });
+  readonly #told = h(
+    'div',
+    { className: 'st-told', role: 'status' },
+    ...[this.#call, this.#during, this.#text],
+  );
+  readonly #command = h('p', { className: 'st-note st-command' });
   readonly #error = h('p', { className: 'st-error', role: 'alert', hidden: true });
   readonly #views = h('div', { className: 'st-sides' });
+  readonly #main = h(
+    'div',
+    { className: 'st-main' },
+    this.#views,
+    h('div', { className: 'st-panels' }, this.#trace.element, this.#counters.element),
+  );
   readonly #stage = h(
     'section',
     { className: 'st-stage', tabIndex: 0, 'aria-label': 'The step: arrow keys step, space plays' },
     this.#told,
-    this.#views,
+    legend(),
+    this.#main,
   );
 
   /** Draws the element and begins. */
   connectedCallback(): void {
     const keys = h('p', { className: 'st-note' }, KEYS);
     this.replaceChildren(
-      ...[this.#form, this.#transport].map(({ element }) => element),
-      ...[this.#error, this.#stage, legend(), keys],
-      h('div', { className: 'st-panels' }, this.#trace.element, this.#counters.element),
+      ...[this.#form.element, this.#transport.options, this.#transport.element],
+      ...[this.#error, this.#stage, keys, this.#command],
     );
     this.#stage.addEventListener('keydown', (event) => this.#onKey(event));
     addEventListener('popstate', () => this.#readAddress());
@@ -198,24 +214,39 @@ class StepThrough extends HTMLElement implements Commands {
   async #open(): Promise<void> {
     this.#pause();
     for (const { side } of this.#sides) side.close();
-    const { settings, algorithm, versus } = this.#state;
+    const { settings, algorithm, versus, step } = this.#state;
     const names = versus === null ? [algorithm] : [algorithm, versus];
     const sides = names.map(() => this.#newSide());
     this.#sides = sides;
+    this.#located = { step: -1, place: null };
     this.dataset.ready = 'false';
     this.#form.show(this.#state);
     this.#transport.showFunctions(null, this.#state.breakpoint);
     this.#views.replaceChildren(...sides.map(({ view }) => view.element));
-    this.#views.classList.toggle('st-two', sides.length === 2);
+    this.#main.classList.toggle('st-two', sides.length === 2);
     try {
-      await Promise.all(sides.map(({ side }, i) => side.open(settings, names[i])));
+      await Promise.all(sides.map(({ side }, i) => side.open(settings, names[i], step)));
     } catch (error) {
       if (this.#sides === sides) this.#showError(error instanceof Error ? error.message : '');
       return;
     }
     if (this.#sides !== sides) return;
     this.#transport.showFunctions(sides[0].side.overview, this.#state.breakpoint);
+    this.#showCommand();
     this.go(this.#state.step);
+  }
+
+  /** The command that counts the same in a terminal. */
+  #showCommand(): void {
+    const { backing, layout, bytes, kernel } = this.#state.settings;
+    const names = this.#sides.map(({ side }) => side.overview?.algorithm ?? '');
+    const algorithms = [...new Set(names)].join(',');
+    const memory = `--backing ${backing} --layout ${layout} --size ${formatSize(bytes)}`;
+    const command = `pinfold compare ${memory} --kernel ${kernel} --algorithm ${algorithms} --base ${names[0]} --repeat 1 --json`;
+    this.#command.replaceChildren(
+      'The same counters in a terminal, of each of the two calls as a whole: ',
+      h('code', {}, command),
+    );
   }
 
   #newSide(): Shown {
@@ -239,9 +270,10 @@ class StepThrough extends HTMLElement implements Commands {
     this.#transport.show(this.#state.step, side.lastStep, this.#playing > 0);
     this.#trace.show(index, side.lastStep, (i) => side.step(i));
     this.#counters.show(this.#sides.flatMap(countedStep));
-    this.dataset.ready = String(isExact && side.step(index) !== null);
+    const isReady = isExact && this.#sides.every((one) => one.side.isHere(one.index));
+    this.dataset.ready = String(isReady);
     this.dataset.step = String(index);
-    if (!isExact || this.#playing === 0) void this.#catchUp();
+    if (!isExact || this.#playing === 0) void this.#catchUp(isReady);
   }
 
   /** Places all sides at the step; false if something is not here yet. */
@@ -254,33 +286,47 @@ class StepThrough extends HTMLElement implements Commands {
     const place =
       this.#state.pace === 'step'
         ? Math.min(step, second.side.lastStep)
-        : here && second.side.locateHere(progressOf(here.row, npageOf(first.side)));
+        : here && this.#placeBeside(first.side, second.side, here);
     if (place === null) return false;
     second.index = place;
     return here !== null && second.side.step(place) !== null;
   }
 
+  /** The step of the second algorithm that is as far as one of the first, if that is known here. */
+  #placeBeside(first: Side, second: Side, { row, index }: Step): number | null {
+    if (this.#located.step === index && this.#located.place !== null) return this.#located.place;
+    return second.locateHere(targetOf(row, npageOf(first)));
+  }
+
   /** Gets what is not here; what was asked for meanwhile too. */
-  async #catchUp(): Promise<void> {
-    if (this.#catchingUp) return;
-    this.#catchingUp = true;
+  async #catchUp(wasReady: boolean): Promise<void> {
     const sides = this.#sides;
-    const [first, second] = sides;
-    let wasExact = true;
-    for (let step = -1; step !== this.#state.step && this.#sides === sides;) {
-      step = this.#state.step;
-      wasExact &&= this.#placeAll();
-      await first.side.load(step);
-      const here = first.side.step(step);
-      if (!second || !here) continue;
-      const place =
-        this.#state.pace === 'step'
-          ? Math.min(step, second.side.lastStep)
-          : await second.side.locate(progressOf(here.row, npageOf(first.side)));
-      await second.side.load(place);
+    if (this.#catchingUp === sides) return;
+    this.#catchingUp = sides;
+    try {
+      for (let step = -1; step !== this.#state.step && this.#sides === sides;) {
+        step = this.#state.step;
+        await this.#loadStep(sides, step);
+      }
+    } catch (error) {
+      this.#showError(error instanceof Error ? error.message : String(error));
+      return;
     }
-    this.#catchingUp = false;
-    if (!wasExact || this.#sides !== sides || this.dataset.ready !== 'true') this.#render();
+    if (this.#sides !== sides) return;
+    this.#catchingUp = null;
+    if (!wasReady || this.dataset.ready !== 'true') this.#render();
+  }
+
+  async #loadStep([first, second]: readonly Shown[], step: number): Promise<void> {
+    await first.side.load(step);
+    const here = first.side.step(step);
+    if (!second || !here) return;
+    const isByStep = this.#state.pace === 'step';
+    const place = isByStep
+      ? Math.min(step, second.side.lastStep)
+      : await second.side.locate(targetOf(here.row, npageOf(first.side)));
+    await second.side.load(place);
+    this.#located = { step, place: isByStep ? null : place };
   }
 
   #showSide({ side, view, index }: Shown, palette: Palette): void {
@@ -288,7 +334,7 @@ class StepThrough extends HTMLElement implements Commands {
     const step = side.step(index) ?? side.nearest(index);
     if (!overview || !step) return;
     view.showLoading(step.index === index ? '' : `Reading step ${count(index)} …`);
-    view.show(step, overview, palette);
+    view.show(step, overview, this.#state.settings.kernel, palette);
   }
 
   /** Says what the step does. While it plays, a screen reader is left in peace. */
@@ -302,7 +348,9 @@ class StepThrough extends HTMLElement implements Commands {
     this.#text.textContent = text;
     const isStop = step.fn === this.#state.breakpoint && isCall(step.row);
     this.#told.classList.toggle('st-stopped', isStop);
-    this.#told.classList.toggle('st-unmapping', step.at(Col.phase) === 1);
+    const ioctl = step.at(Col.phase) === 0 ? 'VFIO_IOMMU_MAP_DMA' : 'VFIO_IOMMU_UNMAP_DMA';
+    const beside = this.#sides.length > 1 ? `, ${overview.algorithm}` : '';
+    this.#during.textContent = `${isStop ? 'Breakpoint. ' : ''}During ${ioctl}${beside}`;
   }
 }
 
@@ -327,7 +375,7 @@ function legend(): HTMLElement {
     .filter(([state]) => state !== 'released')
     .map(([state, text]) => h('li', {}, h('span', { className: `st-swatch st-${state}` }), text));
   items.push(
-    h('li', {}, h('span', { className: 'st-swatch st-next' }), 'the page that comes next'),
+    h('li', {}, h('span', { className: 'st-swatch st-next' }), 'the page in question'),
     h(
       'li',
       {},

@@ -155,11 +155,12 @@ export function placeOf({ indices }: StepLog, index: number): number {
  *
  * @param row the step's row
  * @param npage length of the mapping in pages
- * @returns pages that have been mapped, or taken for it; from `npage` on, those unmapped since
+ * @returns pages taken into chunks and pages mapped, together; from the unmap on more than all of
+ *   these, by the pages that are unmapped and those that are unpinned
  */
 export function progressOf(row: Float64Array, npage: number): number {
-  if (row[Col.phase] === 1) return npage + 1 + row[Col.unmapped];
-  return Math.max(row[Col.mapped], row[Col.chunkStart] + row[Col.chunkPinned]);
+  if (row[Col.phase] === 1) return 3 * npage + 1 + row[Col.unmapped] - row[Col.pins];
+  return row[Col.mapped] + Math.max(row[Col.mapped], row[Col.chunkStart] + row[Col.chunkPinned]);
 }
 
 /**

@@ -9,6 +9,10 @@ import { pfnOf } from './bands.ts';
 const TILE_CELLS = 512;
 const COLUMNS = 32;
 const GAP = 14;
+/** A cell of which one still sees that it is one. */
+const SMALLEST_CELL = 4;
+/** Tiles side by side, at most: more do not help. */
+const MOST_TILES = 4;
 
 /** How tiles are drawn. */
 export interface Grid {
@@ -41,14 +45,16 @@ export function gridOf({ npage, folioOrder }: MemoryShape, width: number): Grid 
   const cells = Math.min(TILE_CELLS, allCells);
   const columns = Math.min(COLUMNS, cells);
   const tiles = Math.ceil(allCells / cells);
-  const wanted = Math.max(2, Math.floor((width + GAP) / (COLUMNS * 5.6 + GAP)));
-  const visible = Math.min(tiles, wanted);
-  const cell = Math.min(24, (width - GAP * (visible - 1)) / (visible * columns), maxCell(cells));
+  const wanted = Math.max(2, Math.floor((width + GAP) / (COLUMNS * SMALLEST_CELL + GAP)));
+  const visible = Math.min(tiles, wanted, MOST_TILES);
+  const room = (width - GAP * (visible - 1)) / (visible * columns);
+  // Whole pixels, or the lines between cells would blur.
+  const cell = Math.max(2, Math.floor(Math.min(room, largestCell(cells))));
   return { cellOrder, cells, columns, rows: Math.ceil(cells / columns), cell, visible, tiles };
 }
 
 /** Few cells may be large; a full tile need not fill the whole width. */
-function maxCell(cells: number): number {
+function largestCell(cells: number): number {
   return cells < 128 ? 24 : 9;
 }
 

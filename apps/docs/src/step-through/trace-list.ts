@@ -54,8 +54,12 @@ export class TraceList {
 /** A line as the function-graph tracer writes it. */
 function traceLine(step: Step): string {
   const kind = step.at(Col.kind);
-  const text = callText(step);
-  if (kind === Kind.exit) return `} ${text}`;
+  // Names of arguments are in the text above; here is little room.
+  const text = callText(step).replace(/\w+=(?=\S)/g, '');
+  if (kind === Kind.exit) {
+    const ret = / returns (.+)$/.exec(text)?.[1];
+    return ret === undefined ? '}' : `} = ${ret}  /* ${step.fn ?? 'ioctl'} */`;
+  }
   if (kind === Kind.enter) return `${text} {`;
-  return kind === Kind.take ? `— ${text}` : `${text};`;
+  return kind === Kind.take ? `/* ${text.replace(/^.*: /, '')} */` : `${text};`;
 }

@@ -17,7 +17,7 @@ addEventListener('message', ({ data }: MessageEvent<Ask>) => {
 function answerTo(ask: Ask): Questions[Question]['answer'] {
   if (ask.question === 'overview') {
     recording = new Recording(ask.settings, ask.algorithm);
-    return recording.overview((steps) => post({ id: ask.id, steps }));
+    return recording.overview(ask.from, ask.length, (steps) => post({ id: ask.id, steps }));
   }
   if (recording === null) throw new Error('the first question is for the overview');
   switch (ask.question) {
@@ -26,7 +26,7 @@ function answerTo(ask: Ask): Questions[Question]['answer'] {
     case 'find':
       return recording.find(ask.fn, ask.from, ask.forward);
     case 'locate':
-      return recording.locate(ask.progress);
+      return recording.locate(ask.target);
   }
 }
 
@@ -38,6 +38,7 @@ function post(answer: Answer, transfer: Transferable[] = []): void {
 function transferables(answer: Questions[Question]['answer']): Transferable[] {
   if (typeof answer === 'number') return [];
   if ('rows' in answer) return [answer.rows.buffer, answer.indices.buffer];
-  const { samples, shape } = answer;
-  return [samples.rows.buffer, samples.indices.buffer, shape.folioPfns.buffer];
+  const { samples, window, shape } = answer;
+  const logs = [samples, window].flatMap(({ rows, indices }) => [rows.buffer, indices.buffer]);
+  return [...logs, shape.folioPfns.buffer];
 }
