@@ -11,10 +11,10 @@ export type PageState = 'idle' | 'pinned' | 'chunk' | 'mapped' | 'waiting' | 're
 /** All states in the order in which a page goes through them, and what each means. */
 export const PAGE_STATES: Readonly<Record<PageState, string>> = {
   idle: 'not pinned',
-  pinned: 'pinned by GUP: cannot move or be freed',
-  chunk: 'accepted into the chunk',
-  mapped: 'mapped by the IOMMU: the device reaches it',
-  waiting: 'unmapped, pinned until the IOTLB is flushed',
+  pinned: 'pinned by GUP',
+  chunk: 'in the chunk',
+  mapped: 'mapped for the device',
+  waiting: 'unmapped, still pinned',
   released: 'unpinned',
 };
 

@@ -45,8 +45,12 @@ export const SPEEDS: Readonly<Record<string, number>> = {
 /** The speed at first. */
 export const DEFAULT_SPEED = '4 steps a second';
 
-/** Whether there is room for everything at once. */
-function isWide(): boolean {
+/**
+ * Whether there is room for everything at once.
+ *
+ * @returns false on a phone
+ */
+export function isWide(): boolean {
   return matchMedia('(min-width: 50rem)').matches;
 }
 
@@ -174,7 +178,7 @@ export class SettingsForm {
 export class Transport {
   /** The element with the buttons. */
   readonly element: HTMLElement;
-  /** The element with speed and breakpoint. */
+  /** The element with speed and breakpoint: in `element` where there is room. */
   readonly options: HTMLElement;
   readonly #play: HTMLButtonElement;
   readonly #slider: HTMLInputElement;
@@ -217,7 +221,6 @@ export class Transport {
     const buttons = h('div', { className: 'st-buttons' }, ...this.#back, this.#on, this.#play);
     const slider = h('div', { className: 'st-slider' }, this.#slider, this.#place);
     this.element = h('div', { className: 'st-transport' }, buttons, slider);
-    // On a phone what sticks to the top must be low.
     if (isWide()) this.element.insertBefore(this.options, slider);
     this.element.role = 'group';
     this.element.ariaLabel = 'Stepping';

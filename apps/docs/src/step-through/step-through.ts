@@ -2,7 +2,14 @@
 import { formatSize, InputError } from '@pinfold/base';
 import { targetOf } from './beside.ts';
 import { PAGE_STATES, type PageState as State } from './bands.ts';
-import { DEFAULT_SPEED, SettingsForm, SPEEDS, Transport, type Commands } from './controls.ts';
+import {
+  DEFAULT_SPEED,
+  isWide,
+  SettingsForm,
+  SPEEDS,
+  Transport,
+  type Commands,
+} from './controls.ts';
 import { CountersTable, type CountedStep } from './counters-table.ts';
 import { h } from './dom.ts';
 import { count, explain } from './explain.ts';
@@ -72,9 +79,11 @@ class StepThrough extends HTMLElement implements Commands {
   /** Draws the element and begins. */
   connectedCallback(): void {
     const keys = h('p', { className: 'st-note' }, KEYS);
+    // On a phone, what sticks to the top must be low.
+    if (!isWide()) this.#form.element.append(this.#transport.options);
     this.replaceChildren(
-      ...[this.#form.element, this.#transport.options, this.#transport.element],
-      ...[this.#error, this.#stage, keys, this.#command],
+      ...[this.#form.element, this.#transport.element, this.#error],
+      ...[this.#stage, keys, this.#command],
     );
     this.#stage.addEventListener('keydown', (event) => this.#onKey(event));
     addEventListener('popstate', () => this.#readAddress());
@@ -375,13 +384,8 @@ function legend(): HTMLElement {
     .filter(([state]) => state !== 'released')
     .map(([state, text]) => h('li', {}, h('span', { className: `st-swatch st-${state}` }), text));
   items.push(
-    h('li', {}, h('span', { className: 'st-swatch st-next' }), 'the page in question'),
-    h(
-      'li',
-      {},
-      h('span', { className: 'st-swatch st-needed' }),
-      'the frame that the chunk would have needed',
-    ),
+    h('li', {}, h('span', { className: 'st-swatch st-next' }), 'page in question'),
+    h('li', {}, h('span', { className: 'st-swatch st-needed' }), 'frame that the chunk needs'),
   );
   const list = h('ul', { className: 'st-legend' }, ...items);
   list.ariaLabel = 'Colours';
