@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addBench } from './commands/bench.ts';
+import { addCheck } from './commands/check.ts';
 import { addCompare } from './commands/compare.ts';
 import { addExplain } from './commands/explain.ts';
 import { addList } from './commands/list.ts';
@@ -26,6 +27,7 @@ function pinfold(): Command {
   addExplain(program);
   addVerify(program);
   addBench(program);
+  addCheck(program);
   addCompare(program);
   addList(program);
   addNewAlgorithm(program);

@@ -3,6 +3,17 @@
  * and the comparison with what real kernels did.
  */
 export { RegionAddresses } from './addresses.ts';
+export {
+  BATCH as CHECK_BATCH,
+  checkAlgorithm,
+  checkedOf,
+  CheckTally,
+  DEFAULT_RUNS as DEFAULT_CHECK_RUNS,
+  reportOf,
+  runBatch,
+} from './check/check-algorithm.ts';
+export { auditScenario, type SequenceOutcome } from './check/run-sequence.ts';
+export { INVARIANTS, type CheckViolation, type Invariant } from './check/violation.ts';
 export { END_OF_PROCESS, verifyRecording } from './conformance.ts';
 export { familyOf } from './family.ts';
 export {
@@ -14,6 +25,7 @@ export {
 export { parseScenario } from './language.ts';
 export { levels } from './levels/index.ts';
 export { DEFAULT_FACTS, factsOfRecording, guestMemory } from './machine-facts.ts';
+export { factsOfLine, type MachineLine } from './machine-line.ts';
 export { modelMachineForPass } from './model-machine-for-pass.ts';
 export { ModelMachine } from './model-machine.ts';
 export { checkKernel, parseRecording, recordedScenario } from './parse-recording.ts';
@@ -27,6 +39,16 @@ export { functionGraph } from './trace/function-graph.ts';
 export { ALL_PROBES, ProbeLines } from './trace/probe-lines.ts';
 export { traceEventFile } from './trace/trace-events.ts';
 
+export type {
+  BatchResult,
+  CheckFinding,
+  CheckOptions,
+  CheckReport,
+  CheckWatcher,
+  RawFinding,
+} from './check/check-algorithm.ts';
+export type { CheckedAlgorithms } from './check/checked-pair.ts';
+export type { CheckSequence } from './check/sequence.ts';
 export type {
   RecordedMachine,
   RecordedMachineFactory,

@@ -114,6 +114,7 @@ export class ModelMachine implements Machine {
   #table = '';
   /** What fails in the next step. */
   #fault: StepFault | null = null;
+  #faultFired = false;
 
   /**
    * @param options kernel, facts and frames
@@ -145,6 +146,11 @@ export class ModelMachine implements Machine {
   /** What is left to see when an operation has ended in a BUG of the kernel. */
   get died(): Observation | undefined {
     return this.#died;
+  }
+
+  /** Whether the fault that the last step had to meet has happened. */
+  get faultFired(): boolean {
+    return this.#faultFired;
   }
 
   perform(operation: Operation): Promise<Observation> {
@@ -226,7 +232,7 @@ export class ModelMachine implements Machine {
 
   /** What a VFIO call throws is what the kernel returns. */
   #attempt(operation: Operation): Done {
-    const undo = this.#fault && armFault(this.#fault, this.#memory, this.inspect().containers);
+    const armed = this.#fault && armFault(this.#fault, this.#memory, this.inspect().containers);
     this.#fault = null;
     try {
       return this.#do(operation);
@@ -235,7 +241,8 @@ export class ModelMachine implements Machine {
       const shown = operation.op === 'open' ? this.#extensions() : {};
       return { code: -error.errno, failure: failureOf(error.at, error.detail), ...shown };
     } finally {
-      undo?.();
+      armed?.undo();
+      this.#faultFired = armed?.fired ?? false;
     }
   }
 

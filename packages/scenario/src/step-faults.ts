@@ -23,27 +23,49 @@ export interface StepFault {
 /** Takes a fault's wrapping away. */
 type Undo = () => void;
 
+/** A fault that is armed. */
+export interface ArmedFault {
+  /** Takes it away, whether it has happened or not. */
+  readonly undo: Undo;
+  /** Whether it has happened. */
+  readonly fired: boolean;
+}
+
 /**
  * Lets one call fail until it is undone.
  *
  * @param fault which call
  * @param memory the machine's memory
  * @param containers the open containers
- * @returns takes the fault away, whether it has happened or not
+ * @returns the fault
  */
 export function armFault(
   fault: StepFault,
   memory: Memory,
   containers: readonly VfioContainer[],
-): Undo {
+): ArmedFault {
   let left = fault.n;
-  const fires = (): boolean => --left === 0;
+  const undo = wrap(fault, memory, containers, () => --left === 0);
+  return {
+    undo,
+    get fired() {
+      return left <= 0;
+    },
+  };
+}
+
+function wrap(
+  fault: StepFault,
+  memory: Memory,
+  containers: readonly VfioContainer[],
+  fires: () => boolean,
+): Undo {
   if (fault.what === 'frame') return failFrame(memory, fires);
   if (fault.what === 'gup') {
     return together([...memory.addressSpaces].map((mm) => failGup(mm, fires)));
   }
   const domains = containers.flatMap((one) =>
-    one.tryGetInfo().info ? one.iommu.domainList.map(({ domain }) => domain) : [],
+    one.hasIommu ? one.iommu.domainList.map(({ domain }) => domain) : [],
   );
   return together(domains.map(({ table }) => failMap(table, fires)));
 }

@@ -52,6 +52,11 @@ export abstract class ContainerGroups {
     this.#params = liveParams(options.params ?? {});
   }
 
+  /** Whether VFIO_SET_IOMMU has been done, so that there is a type1 state. */
+  get hasIommu(): boolean {
+    return this.state !== null;
+  }
+
   /**
    * The type1 state, for looking at it.
    *

@@ -1,8 +1,11 @@
 /** `pinfold run`: a scenario on the model. */
 import { basename } from 'node:path';
 import {
+  auditScenario,
   CallRecorder,
+  DEFAULT_FACTS,
   explainRun,
+  factsOfLine,
   ModelMachine,
   parseScenario,
   runScenario,
@@ -11,7 +14,12 @@ import {
   type ScenarioRun,
   type StepCalls,
 } from '@pinfold/scenario';
-import { kernelVersion, type PinAlgorithm } from '@pinfold/vfio-type1';
+import {
+  AlgorithmFault,
+  kernelVersion,
+  pinAlgorithm,
+  type PinAlgorithm,
+} from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
 import {
   algorithmOption,
@@ -19,9 +27,11 @@ import {
   fileOptions,
   type AlgorithmFlags,
 } from '../algorithm-flags.ts';
+import { auditJson, auditText, EXIT_VIOLATION, type Audited } from '../audit-text.ts';
 import { explanationText } from '../explanation-text.ts';
 import { callsText, recordedCalls, writePerfetto } from '../run-calls.ts';
 import { runTable } from '../run-table.ts';
+import { forFlag } from '../flags.ts';
 import { kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { formatCount } from '../table.ts';
 import { throwUsageErrors } from '../usage-error.ts';
@@ -79,17 +89,52 @@ async function run(file: string, flags: RunFlags): Promise<void> {
   const { name, script } = readScenario(file);
   const scenario = parseScenario(script, name);
   const algorithm = await chosenAlgorithm(flags);
-  const { done, calls } = await runTraced(scenario, flags, algorithm);
+  const audited = auditOf(scenario, flags, algorithm);
+  if (audited?.outcome.found) process.exitCode = EXIT_VIOLATION;
   const heading = headingOf(scenario, flags, algorithm);
+  const traced = await runAudited(scenario, flags, algorithm, audited);
+  if (!traced) {
+    process.stdout.write(`${heading}\n${auditText(audited)}`);
+    return;
+  }
+  const { done, calls } = traced;
   if (flags.perfetto !== undefined) {
     writePerfetto(flags.perfetto, heading, done.steps, calls);
   }
   const shown = flags.trace ? calls : [];
   process.stdout.write(
     flags.json
-      ? jsonText(scenario, script, done, shown, flags, algorithm)
-      : text(heading, done, flags) + callsText(done.steps, shown),
+      ? jsonText(scenario, script, done, shown, flags, algorithm, audited)
+      : text(heading, done, flags) + callsText(done.steps, shown) + auditText(audited),
   );
+}
+
+/** Runs a scenario with an `audit` line beside its reference, on machines of their own. */
+function auditOf(
+  scenario: Scenario,
+  flags: RunFlags,
+  algorithm: PinAlgorithm | null,
+): Audited | null {
+  if (!scenario.audit) return null;
+  const kernel = kernelVersion(flags.kernel);
+  const against = forFlag(`${scenario.file}: audit`, scenario.audit.against, pinAlgorithm);
+  const checked = { kernel, against, algorithm: algorithm ?? kernel.type1.pinAlgorithm };
+  return { scenario, outcome: auditScenario(checked, scenario) };
+}
+
+/** Runs a scenario; null if it cannot be run to its end because of what its audit has found. */
+async function runAudited(
+  scenario: Scenario,
+  flags: RunFlags,
+  algorithm: PinAlgorithm | null,
+  audited: Audited | null,
+): Promise<{ done: ScenarioRun; calls: readonly StepCalls[] } | null> {
+  try {
+    return await runTraced(scenario, flags, algorithm);
+  } catch (error) {
+    if (audited?.outcome.found && !(error instanceof AlgorithmFault)) return null;
+    throw error;
+  }
 }
 
 /** Runs a scenario; its calls, if anyone wants them, are those of each step and of the end. */
@@ -101,6 +146,7 @@ async function runTraced(
   const tracer = trace || perfetto !== undefined ? new CallRecorder() : null;
   const machine = new ModelMachine({
     kernel: kernelVersion(kernel),
+    facts: factsOfLine(scenario.machine, DEFAULT_FACTS),
     buddy: { seed },
     ...(tracer && { tracer }),
     ...(pinAlgorithm && { type1: { pinAlgorithm } }),
@@ -139,6 +185,7 @@ function jsonText(
   calls: readonly StepCalls[],
   { kernel, seed }: RunFlags,
   algorithm: PinAlgorithm | null,
+  audited: Audited | null,
 ): string {
   const run = {
     format: FORMAT,
@@ -155,6 +202,7 @@ function jsonText(
       ...recordedCalls(calls.at(index)),
     })),
     pins_left: pinsLeft,
+    ...(audited && { audit: auditJson(audited) }),
   };
   return `${JSON.stringify(run, null, 2)}\n`;
 }

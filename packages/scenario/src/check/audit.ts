@@ -6,7 +6,7 @@
 import { pagesOf, PMD_ORDER, type IovaPn, type Pfn } from '@pinfold/base';
 import { PG, PTE, VM, type Memory, type MmStruct } from '@pinfold/mm';
 import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
-import type { Inspectable } from '../invariants.ts';
+import type { Inspectable, MachineView } from '../invariants.ts';
 import { FolioTally } from './folio-tally.ts';
 import { OVERCHARGE } from './known-quirks.ts';
 import { violation, type CheckViolation } from './violation.ts';
@@ -36,6 +36,7 @@ export class AlgorithmAudit {
   /** Charges that a kernel with exact look-ups makes again: per mapping, and per process. */
   readonly #overcharge = new WeakMap<VfioDma, number>();
   readonly #overcharged = new WeakMap<MmStruct, number>();
+  #anyOvercharge = false;
   #found: CheckViolation | null = null;
 
   /** @param machine a machine that has done nothing yet */
@@ -55,6 +56,16 @@ export class AlgorithmAudit {
     return this.#seen.get(dma);
   }
 
+  /** The folios that mappings, page tables or devices have ever had. */
+  get folios(): FolioTally {
+    return this.#tally;
+  }
+
+  /** Whether a mapping was attached with pins inside pages: kernels up to 6.17 charge them again. */
+  get mayOvercharge(): boolean {
+    return this.#anyOvercharge;
+  }
+
   /**
    * Takes note of something that was seen inside a step; the first such thing counts.
    *
@@ -65,22 +76,30 @@ export class AlgorithmAudit {
   }
 
   /**
+   * Takes what was seen inside a step.
+   *
+   * @returns it, or null
+   */
+  takeNoted(): CheckViolation | null {
+    const noted = this.#found;
+    this.#found = null;
+    return noted;
+  }
+
+  /**
    * Looks at everything after a step.
    *
    * @returns the most telling of what does not hold; null if all is well
    */
   check(): CheckViolation | null {
-    const iommus = this.#iommus();
+    const iommus = iommusOf(this.#machine.inspect());
     const dmas = iommus.flatMap(({ dmaList }) => [...dmaList]);
     this.#forget(dmas);
-    const found =
-      this.#reach(iommus) ??
-      this.#found ??
-      this.#pins(dmas) ??
-      this.#charges(dmas) ??
-      this.#warnings();
-    this.#found = null;
-    return found;
+    const noted = this.takeNoted();
+    const found = this.#reach(iommus) ?? noted ?? this.#pins(dmas);
+    if (found) return found;
+    const charges = this.#charges(dmas);
+    return charges?.known === null ? charges : (this.#warnings() ?? charges);
   }
 
   /**
@@ -98,11 +117,6 @@ export class AlgorithmAudit {
     return this.#warnings();
   }
 
-  #iommus(): VfioIommu[] {
-    const { containers } = this.#machine.inspect();
-    return containers.filter((one) => one.tryGetInfo().info).map(({ iommu }) => iommu);
-  }
-
   /** Mappings that are gone, or that an IOMMU maps no longer, are looked at anew when they come. */
   #forget(dmas: readonly VfioDma[]): void {
     for (const dma of this.#seen.keys()) {
@@ -117,11 +131,10 @@ export class AlgorithmAudit {
 
   /** Devices' pins inside pages, which a look-up at the page's address misses. */
   #expectOvercharge(dma: VfioDma): void {
-    const pages = new Set<IovaPn>();
-    for (const { iovaPn, offset } of dma.pfnList) if (offset !== 0) pages.add(iovaPn);
     let nodes = 0;
     for (const { offset } of dma.pfnList) if (offset !== 0) nodes++;
     if (nodes === 0) return;
+    this.#anyOvercharge = true;
     this.#overcharge.set(dma, nodes);
     this.#overcharged.set(dma.mm, nodes + (this.#overcharged.get(dma.mm) ?? 0));
   }
@@ -201,16 +214,15 @@ export class AlgorithmAudit {
   }
 
   #charges(dmas: readonly VfioDma[]): CheckViolation | null {
+    let knownOnly: CheckViolation | null = null;
     for (const dma of dmas) {
       const expected = this.#seen.get(dma)?.pinned ?? chargeOfNodes(this.#memory, dma);
       const more = dma.lockedVm - expected;
       if (more === 0) continue;
       const known = more > 0 && more <= (this.#overcharge.get(dma) ?? 0) ? OVERCHARGE : null;
-      return violation(
-        'charge',
-        `the mapping at iova ${iovaText(dma.iovaPn)} is charged ${tooMany(more)}`,
-        known,
-      );
+      const what = `the mapping at iova ${iovaText(dma.iovaPn)} is charged ${tooMany(more)}`;
+      if (known === null) return violation('charge', what);
+      knownOnly ??= violation('charge', what, known);
     }
     for (const mm of this.#memory.addressSpaces) {
       let pages = 0;
@@ -219,13 +231,11 @@ export class AlgorithmAudit {
       const more = mm.lockedVm - pages;
       if (more === 0) continue;
       const known = more > 0 && more <= (this.#overcharged.get(mm) ?? 0) ? OVERCHARGE : null;
-      return violation(
-        'charge',
-        `the process is charged ${tooMany(more)}, which no mapping has`,
-        known,
-      );
+      const what = `the process is charged ${tooMany(more)}, which no mapping has`;
+      if (known === null) return violation('charge', what);
+      knownOnly ??= violation('charge', what, known);
     }
-    return null;
+    return knownOnly;
   }
 
   #warnings(): CheckViolation | null {
@@ -234,6 +244,16 @@ export class AlgorithmAudit {
     }
     return null;
   }
+}
+
+/**
+ * The type1 states of a machine.
+ *
+ * @param view the machine
+ * @returns the state of each container that has its IOMMU
+ */
+export function iommusOf({ containers }: MachineView): VfioIommu[] {
+  return containers.filter(({ hasIommu }) => hasIommu).map(({ iommu }) => iommu);
 }
 
 const NOTHING = new Float64Array(0);

@@ -1,5 +1,5 @@
 /** Counting anew what references and pins folios ought to have. */
-import { GUP_PIN_COUNTING_BIAS, type MemMap } from '@pinfold/mm';
+import { GUP_PIN_COUNTING_BIAS, PG, type MemMap } from '@pinfold/mm';
 import type { Pfn } from '@pinfold/base';
 
 /** A folio whose counts are wrong. */
@@ -11,6 +11,10 @@ export interface WrongFolio {
   readonly pins: number;
   /** References besides pins too many; below 0: too few. */
   readonly refs: number;
+}
+
+function isPinned({ order, refcount, pincount }: MemMap, entry: number): boolean {
+  return order[entry] > 0 ? pincount[entry] > 0 : refcount[entry] >= GUP_PIN_COUNTING_BIAS;
 }
 
 /** Counts per folio; only those that were ever counted are looked at. */
@@ -96,6 +100,31 @@ export class FolioTally {
     if (pins < 0)
       return `${folio} lacks ${-pins} ${pins === -1 ? 'pin' : 'pins'}, dropped twice or never taken`;
     return `${folio} has ${Math.abs(refs)} references too ${refs > 0 ? 'many' : 'few'}`;
+  }
+
+  /**
+   * Compares the folios that were ever counted with those of another machine.
+   *
+   * @param other the other machine's memory map
+   * @returns the first difference in one line; null without one
+   */
+  firstDifference(other: MemMap): string | null {
+    const own = this.#memmap;
+    for (const pfn of this.#folios) {
+      const [a, b] = [own.headEntryOf(pfn), other.headEntryOf(pfn)];
+      if (own.refcount[a] === 0 && other.refcount[b] === 0) continue;
+      const folio = `the folio of frame 0x${pfn.toString(16)}`;
+      if (own.refcount[a] !== other.refcount[b] || own.pincount[a] !== other.pincount[b]) {
+        return `${folio} has ${own.refcount[a]} references and ${own.pincount[a]} pins, in the reference ${other.refcount[b]} and ${other.pincount[b]}`;
+      }
+      // Whoever puts a page to pin it again makes it dirty while it is still mapped.
+      if (isPinned(own, a)) continue;
+      const dirty = (own.flags[a] & PG.dirty) !== 0;
+      if (dirty !== ((other.flags[b] & PG.dirty) !== 0)) {
+        return `${folio} is ${dirty ? '' : 'not '}dirty, in the reference it is${dirty ? ' not' : ''}`;
+      }
+    }
+    return null;
   }
 
   #entryOf(pfn: Pfn): number {

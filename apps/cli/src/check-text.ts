@@ -1,0 +1,76 @@
+/** The report of `pinfold check`, as text and as JSON. */
+import { INVARIANTS, type CheckFinding, type CheckReport } from '@pinfold/scenario';
+import { violationText } from './audit-text.ts';
+import { formatCount } from './table.ts';
+
+/** Format of the JSON. */
+const FORMAT = 'pinfold-check/1';
+
+/**
+ * The report in words.
+ *
+ * @param report what was found
+ * @param replay the command that replays a file
+ * @param files the scenario files, of the findings and then of what is known
+ * @returns the text
+ */
+export function checkText(report: CheckReport, replay: string, files: readonly string[]): string {
+  const { algorithm, against, kernel, seed, sequences, layouts, classes } = report;
+  const tried =
+    `${formatCount(sequences)} sequences, ${formatCount(layouts)} layouts, ` +
+    `${classes} boundary classes, seed ${seed}`;
+  const head = `${algorithm} on Linux ${kernel}, compared with ${against}\n${tried}\n`;
+  const all = [...report.findings, ...report.known];
+  const found = all.map((finding, i) => findingText(finding, replay, files.at(i)));
+  const none = report.findings.length === 0 ? '\nnothing violated\n' : '';
+  return `${head}${found.join('')}${none}`;
+}
+
+function findingText(finding: CheckFinding, replay: string, file: string | undefined): string {
+  const { known, what } = finding;
+  const title =
+    known === null
+      ? `violated: ${violationText(finding)}`
+      : `known: also in the recorded kernels\n  ${known}\n  ${what}`;
+  const where = file === undefined ? '' : `  ${replay} ${file}\n`;
+  return `\n${title}\n${where}`;
+}
+
+/**
+ * The report for programs.
+ *
+ * @param report what was found
+ * @param files the scenario files, of the findings and then of what is known
+ * @returns JSON
+ */
+export function checkJson(report: CheckReport, files: readonly string[]): string {
+  const { findings, known, ...rest } = report;
+  const json = {
+    format: FORMAT,
+    ...rest,
+    findings: findings.map((finding, i) => findingJson(finding, files.at(i))),
+    known: known.map((finding, i) => findingJson(finding, files.at(findings.length + i))),
+  };
+  return `${JSON.stringify(json, null, 2)}\n`;
+}
+
+function findingJson(finding: CheckFinding, file: string | undefined): object {
+  const { invariant, what, known, index, scenario } = finding;
+  return {
+    ...{ invariant, rule: INVARIANTS[invariant], what, known, sequence: index },
+    ...(file === undefined ? {} : { file }),
+    script: scenario.trimEnd().split('\n'),
+  };
+}
+
+/**
+ * The name of a finding's file.
+ *
+ * @param report the report
+ * @param finding the finding
+ * @returns for example `hugetlb-v1-2025-reach.scn`
+ */
+export function fileNameOf({ algorithm }: CheckReport, { invariant, known }: CheckFinding): string {
+  const name = algorithm.replace(/[^\w.-]+/g, '-');
+  return `${name}-${invariant}${known === null ? '' : '-known'}.scn`;
+}

@@ -1,0 +1,146 @@
+/** `pinfold check`: looks for a sequence on which a pin algorithm goes wrong. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { InputError } from '@pinfold/base';
+import {
+  checkAlgorithm,
+  DEFAULT_CHECK_RUNS,
+  type CheckFinding,
+  type CheckOptions,
+  type CheckReport,
+} from '@pinfold/scenario';
+import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
+import type { Command } from 'commander';
+import {
+  algorithmOption,
+  chosenAlgorithm,
+  fileOptions,
+  type AlgorithmFlags,
+} from '../algorithm-flags.ts';
+import { EXIT_VIOLATION } from '../audit-text.ts';
+import { checkJson, checkText, fileNameOf } from '../check-text.ts';
+import { count, flag, forFlag } from '../flags.ts';
+import { StatusLine } from '../status-line.ts';
+import { throwUsageErrors } from '../usage-error.ts';
+
+const MAX_RUNS = 100_000_000;
+const MAX_SEED = 0xffff_ffff;
+const REFERENCE = 'batched';
+
+/** The command's flags, read. */
+interface CheckFlags extends AlgorithmFlags {
+  readonly kernel?: string;
+  readonly against: PinAlgorithm;
+  readonly runs: number;
+  readonly seed: number;
+  readonly out: string;
+  readonly strict?: boolean;
+  readonly json?: boolean;
+}
+
+/**
+ * Adds the command.
+ *
+ * @param program the program
+ */
+export function addCheck(program: Command): void {
+  const command = program
+    .command('check')
+    .summary('look for a sequence on which a pin algorithm goes wrong')
+    .description(
+      'Runs random sequences of operations on memory with boundary cases, looks after every step ' +
+        'whether all invariants hold, and compares with a reference. For each invariant that is ' +
+        'violated it writes the smallest sequence that shows it to a scenario file, which ' +
+        'pinfold run replays; the exit code is 1 then.',
+    )
+    .addOption(algorithmOption());
+  for (const option of fileOptions()) command.addOption(option);
+  command
+    .addOption(
+      flag(
+        '--kernel <name>',
+        'the release whose rules hold; alone: check its algorithm',
+        (text) => {
+          forFlag('--kernel', text, kernelVersion);
+          return text;
+        },
+      ),
+    )
+    .addOption(
+      flag('--against <name>', 'the reference', (text, place) =>
+        forFlag(place, text, pinAlgorithm),
+      ).default(pinAlgorithm(REFERENCE), REFERENCE),
+    )
+    .addOption(
+      flag('--runs <n>', 'sequences at most', (text, place) =>
+        count(text, place, MAX_RUNS),
+      ).default(DEFAULT_CHECK_RUNS),
+    )
+    .addOption(
+      flag('--seed <n>', 'decides everything that is random, 1 or more', (text, place) =>
+        count(text, place, MAX_SEED),
+      ).default(1),
+    )
+    .option('--out <dir>', 'where the scenario files go', '.')
+    .option('--strict', 'exit with 1 for what the recorded kernels do wrong too')
+    .option('--json', 'print the report as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n' +
+        '  pinfold check --algorithm hugetlb-v1-2025\n' +
+        '  pinfold check --file my-algorithm.ts --runs 100000 --out findings\n' +
+        '  pinfold check --kernel 6.16 --strict',
+    )
+    .action(check);
+  throwUsageErrors(command);
+}
+
+async function check(flags: CheckFlags): Promise<void> {
+  const options = await optionsOf(flags);
+  const status = new StatusLine(process.stderr);
+  const report = await checkAlgorithm(options, {
+    onProgress: (done) => {
+      status.show(`${done} of ${flags.runs} sequences`);
+    },
+  });
+  status.clear();
+  const shown = [...report.findings, ...(flags.strict ? report.known : [])];
+  const files = shown.map((finding) => writeScenario(flags.out, report, finding));
+  process.stdout.write(
+    flags.json ? checkJson(report, files) : checkText(report, replayOf(flags), files),
+  );
+  if (shown.length > 0) process.exitCode = EXIT_VIOLATION;
+}
+
+async function optionsOf(flags: CheckFlags): Promise<CheckOptions> {
+  const { kernel: name, against, runs, seed } = flags;
+  const own = await chosenAlgorithm(flags);
+  const kernel = name === undefined ? undefined : kernelVersion(name);
+  const algorithm = own ?? kernel?.type1.pinAlgorithm;
+  if (!algorithm) {
+    throw new InputError('check', '--algorithm, --file or --kernel', 'none of them');
+  }
+  return { algorithm, against, runs, seed, ...(kernel && { kernel }) };
+}
+
+/** The flags with which `pinfold run` does the same. */
+function replayOf({ algorithm, file, kernel }: CheckFlags): string {
+  return [
+    'pinfold run',
+    ...(kernel === undefined ? [] : [`--kernel ${kernel}`]),
+    ...(algorithm ? [`--algorithm ${algorithm.name}`] : []),
+    ...(file === undefined ? [] : [`--file ${file}`]),
+  ].join(' ');
+}
+
+function writeScenario(dir: string, report: CheckReport, finding: CheckFinding): string {
+  const file = join(dir, fileNameOf(report, finding));
+  try {
+    mkdirSync(dir, { recursive: true });
+    writeFileSync(file, finding.scenario);
+  } catch (error) {
+    const got = error instanceof Error ? error.message : String(error);
+    throw new InputError('--out', 'a directory that can be written to', got);
+  }
+  return file;
+}

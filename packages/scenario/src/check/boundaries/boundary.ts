@@ -1,0 +1,21 @@
+/** A boundary class: layouts in which algorithms have gone wrong, or could. */
+import type * as fc from 'fast-check';
+import type { Scene, Slot } from './scene.ts';
+import type { StepMix } from './steps.ts';
+
+/** One class. */
+export interface BoundaryClass {
+  /** Name. */
+  readonly name: string;
+  /** One line on what is special about it. */
+  readonly summary: string;
+  /**
+   * Its layouts.
+   *
+   * @param slot where its memory goes
+   * @returns the arbitrary
+   */
+  readonly scene: (slot: Slot) => fc.Arbitrary<Scene>;
+  /** What is done there. */
+  readonly steps: StepMix;
+}

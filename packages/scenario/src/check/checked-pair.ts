@@ -1,0 +1,138 @@
+/** A machine with the algorithm that is checked, beside one with the reference. */
+import { InputError, KernelBug } from '@pinfold/base';
+import { AlgorithmFault, type KernelVersion, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { DEFAULT_FACTS } from '../machine-facts.ts';
+import { factsOfLine, type MachineLine } from '../machine-line.ts';
+import { ModelMachine, type Done } from '../model-machine.ts';
+import type { Operation } from '../operation.ts';
+import { AlgorithmAudit } from './audit.ts';
+import { firstDifference } from './equivalence.ts';
+import { violation, type CheckViolation } from './violation.ts';
+import { watched, type Watcher } from './watched-algorithm.ts';
+
+/** What is checked, and how. */
+export interface CheckedAlgorithms {
+  /** The kernel whose other rules both machines have. */
+  readonly kernel: KernelVersion;
+  /** The algorithm that is checked. */
+  readonly algorithm: PinAlgorithm;
+  /** What it has to be equivalent to. */
+  readonly against: PinAlgorithm;
+}
+
+/** Both machines, which do every operation. */
+export class CheckedPair {
+  readonly #own: ModelMachine;
+  readonly #audit: AlgorithmAudit;
+  /** Null once the machines may differ. */
+  #reference: ModelMachine | null;
+  #over = false;
+  /** What was found that the recorded kernels do too. */
+  readonly known: CheckViolation[] = [];
+
+  /**
+   * @param checked kernel and algorithms
+   * @param line the machine
+   */
+  constructor({ kernel, algorithm, against }: CheckedAlgorithms, line: MachineLine) {
+    const facts = { ...DEFAULT_FACTS, ...factsOfLine(line, DEFAULT_FACTS) };
+    const watcher: Watcher = { audit: null };
+    const machine = (pinAlgorithm: PinAlgorithm): ModelMachine =>
+      new ModelMachine({ kernel, facts, keepsBytes: false, type1: { pinAlgorithm } });
+    this.#own = machine(watched(algorithm, watcher));
+    this.#reference = algorithm === against ? null : machine(against);
+    watcher.audit = this.#audit = new AlgorithmAudit(this.#own);
+  }
+
+  /** Whether nothing more can be done: a kernel has died, or a machine could not do a step. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /**
+   * Does an operation on both machines and looks at them.
+   *
+   * @param operation the operation
+   * @returns what it did, null where the machine could not do it; and the violation that it led to
+   * @throws {AlgorithmFault} for a mistake in an algorithm of one's own
+   */
+  step(operation: Operation): { done: Done | null; found: CheckViolation | null } {
+    const own = attempt(() => this.#own.apply(operation));
+    const reference = this.#reference;
+    const other = reference && attempt(() => reference.apply(operation));
+    if ('error' in own) {
+      this.#over = true;
+      const same = other && 'error' in other && kindOf(own.error) === kindOf(other.error);
+      if (same || own.error instanceof InputError) return { done: null, found: null };
+      return { done: null, found: this.#audit.takeNoted() ?? thrown(own.error) };
+    }
+    const found = this.#settle(this.#audit.check());
+    if (found || !reference || !other) return { done: own.value, found };
+    return { done: own.value, found: this.#compare(own.value, other, reference) };
+  }
+
+  /**
+   * Ends both processes.
+   *
+   * @returns what is left that must not be
+   */
+  end(): CheckViolation | null {
+    if (this.#over) return null;
+    const own = attempt(() => this.#own.end());
+    if ('error' in own) {
+      const reference = this.#reference;
+      const other = reference && attempt(() => reference.end());
+      const same = other && 'error' in other && kindOf(own.error) === kindOf(other.error);
+      return same ? null : (this.#audit.takeNoted() ?? thrown(own.error));
+    }
+    return this.#settle(this.#audit.checkEnd());
+  }
+
+  /** Keeps what is known apart. */
+  #settle(found: CheckViolation | null): CheckViolation | null {
+    if (!found) return null;
+    if (found.known === null) return found;
+    if (!this.known.some(({ known }) => known === found.known)) this.known.push(found);
+    return null;
+  }
+
+  #compare(done: Done, other: Attempt<Done>, reference: ModelMachine): CheckViolation | null {
+    if ('error' in other) {
+      // What the reference cannot do either is no reference.
+      this.#reference = null;
+      return null;
+    }
+    const what = firstDifference(
+      { view: this.#own.inspect(), done },
+      { view: reference.inspect(), done: other.value },
+      this.#audit.folios,
+    );
+    if (what === null) return null;
+    this.#reference = null;
+    const excused = this.#audit.mayOvercharge || this.#own.faultFired !== reference.faultFired;
+    return excused ? null : violation('equal', what);
+  }
+}
+
+type Attempt<Value> = { readonly value: Value } | { readonly error: Error };
+
+function attempt<Value>(action: () => Value): Attempt<Value> {
+  try {
+    return { value: action() };
+  } catch (error) {
+    if (error instanceof AlgorithmFault) throw error;
+    return { error: error instanceof Error ? error : new Error(String(error)) };
+  }
+}
+
+function kindOf(error: Error): string {
+  return error instanceof KernelBug ? `${error.name} ${error.at}` : error.name;
+}
+
+function thrown(error: Error): CheckViolation {
+  const crash = error instanceof KernelBug;
+  return violation(
+    crash ? 'crash' : 'model',
+    crash ? error.message : `${error.name}: ${error.message}`,
+  );
+}

@@ -1,0 +1,158 @@
+/** Comparing two machines that did the same with different pin algorithms. */
+import type { IovaPn } from '@pinfold/base';
+import type { IoLeaf } from '@pinfold/iommu';
+import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
+import type { MachineView } from '../invariants.ts';
+import type { Done } from '../model-machine.ts';
+import { iommusOf } from './audit.ts';
+import type { FolioTally } from './folio-tally.ts';
+
+/** A machine after a step. */
+export interface SteppedMachine {
+  /** Its state. */
+  readonly view: MachineView;
+  /** What the step returned and showed. */
+  readonly done: Done;
+}
+
+/** What a step shows that does not follow from the state after it. */
+const SHOWN = ['size_out', 'rets', 'pfns', 'bitmap', 'data', 'info'] as const;
+
+/**
+ * Finds what differs from the reference: results, mappings, what devices reach, pins, charges,
+ * pages that devices have pinned, dirty bitmaps, and the dirty flags of folios.
+ *
+ * @param own the machine with the algorithm
+ * @param reference the machine with the reference
+ * @param folios the folios that matter
+ * @returns the first difference in one line; null without one
+ */
+export function firstDifference(
+  own: SteppedMachine,
+  reference: SteppedMachine,
+  folios: FolioTally,
+): string | null {
+  return (
+    results(own.done, reference.done) ??
+    containers(iommusOf(own.view), iommusOf(reference.view)) ??
+    memories(own.view, reference.view, folios)
+  );
+}
+
+function results(own: Done, reference: Done): string | null {
+  if (own.code !== reference.code) return differs('the step returns', own.code, reference.code);
+  for (const key of SHOWN) {
+    if (own[key] === undefined && reference[key] === undefined) continue;
+    const [a, b] = [textOf(own[key]), textOf(reference[key])];
+    if (a !== b) return differs(`${key} of the step is`, a, b);
+  }
+  return null;
+}
+
+function containers(own: readonly VfioIommu[], reference: readonly VfioIommu[]): string | null {
+  if (own.length !== reference.length) {
+    return differs('containers with an IOMMU:', own.length, reference.length);
+  }
+  for (let i = 0; i < own.length; i++) {
+    const found = dmas(own[i], reference[i]) ?? domains(own[i], reference[i]);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+function dmas({ dmaList: own }: VfioIommu, { dmaList: reference }: VfioIommu): string | null {
+  if (own.size !== reference.size) return differs('mappings:', own.size, reference.size);
+  let other = reference.first();
+  for (let dma = own.first(); dma && other; dma = own.next(dma)) {
+    const found = oneDma(dma, other);
+    if (found !== null) return `the mapping at iova ${iovaText(dma.iovaPn)} ${found}`;
+    other = reference.next(other);
+  }
+  return null;
+}
+
+function oneDma(own: VfioDma, reference: VfioDma): string | null {
+  if (own.iovaPn !== reference.iovaPn) {
+    return differs('begins at', iovaText(own.iovaPn), iovaText(reference.iovaPn));
+  }
+  if (own.npage !== reference.npage) return differs('has pages:', own.npage, reference.npage);
+  if (own.iommuMapped !== reference.iommuMapped) {
+    return differs('is in a domain:', own.iommuMapped, reference.iommuMapped);
+  }
+  if (own.lockedVm !== reference.lockedVm) {
+    return differs('is charged pages:', own.lockedVm, reference.lockedVm);
+  }
+  const [a, b] = [nodesOf(own), nodesOf(reference)];
+  if (a !== b) return differs('has pages that devices pinned:', a, b);
+  const [bits, others] = [bitsOf(own), bitsOf(reference)];
+  return bits === others ? null : differs('has dirty pages:', bits, others);
+}
+
+function nodesOf({ pfnList }: VfioDma): string {
+  if (pfnList.size === 0) return 'none';
+  return [...pfnList]
+    .map(({ iovaPn, offset, pfn, refCount }) => {
+      const at = `0x${((BigInt(iovaPn) << 12n) + BigInt(offset)).toString(16)}`;
+      return `${at}=0x${pfn.toString(16)}*${refCount}`;
+    })
+    .join(',');
+}
+
+function bitsOf({ bitmap, npage }: VfioDma): string {
+  if (!bitmap) return 'not tracked';
+  return textOf([...bitmap.runs()].filter(([at]) => at < npage));
+}
+
+function domains(own: VfioIommu, reference: VfioIommu): string | null {
+  const [a, b] = [own.domainList, reference.domainList];
+  if (a.length !== b.length) return differs('domains:', a.length, b.length);
+  for (let i = 0; i < a.length; i++) {
+    const others = b[i].domain.leaves()[Symbol.iterator]();
+    for (const leaf of a[i].domain.leaves()) {
+      const { value: other, done } = others.next() as IteratorResult<IoLeaf, undefined>;
+      if (done) return `domain ${i} maps iova ${iovaText(leaf.iovaPn)}, in the reference nothing`;
+      if (
+        leaf.iovaPn === other.iovaPn &&
+        leaf.pfn === other.pfn &&
+        leaf.order === other.order &&
+        leaf.prot === other.prot
+      ) {
+        continue;
+      }
+      return differs(`in domain ${i} the next leaf is`, leafText(leaf), leafText(other));
+    }
+    const { value: left, done } = others.next() as IteratorResult<IoLeaf, undefined>;
+    if (!done) return `domain ${i} does not map iova ${iovaText(left.iovaPn)}, the reference does`;
+  }
+  return null;
+}
+
+function leafText(leaf: IoLeaf): string {
+  return `${iovaText(leaf.iovaPn)}=0x${leaf.pfn.toString(16)}:${leaf.order} prot ${leaf.prot}`;
+}
+
+function memories(own: MachineView, reference: MachineView, folios: FolioTally): string | null {
+  const [a, b] = [own.memory, reference.memory];
+  if (a.vmstat.pinsHeld !== b.vmstat.pinsHeld) {
+    return differs('pins held:', a.vmstat.pinsHeld, b.vmstat.pinsHeld);
+  }
+  const others = [...b.addressSpaces];
+  let i = 0;
+  for (const { lockedVm } of a.addressSpaces) {
+    const other = others[i++]?.lockedVm ?? 0;
+    if (lockedVm !== other) return differs('the process is charged pages:', lockedVm, other);
+  }
+  return folios.firstDifference(b.memmap);
+}
+
+function differs(what: string, own: unknown, reference: unknown): string {
+  return `${what} ${String(own)}, in the reference ${String(reference)}`;
+}
+
+function textOf(value: unknown): string {
+  return JSON.stringify(value) ?? 'nothing';
+}
+
+function iovaText(iovaPn: IovaPn): string {
+  return `0x${(BigInt(iovaPn) << 12n).toString(16)}`;
+}
