@@ -44,7 +44,7 @@ export function menu(
   label: string,
   onChange: (value: string) => void,
 ): { field: HTMLLabelElement; select: HTMLSelectElement } {
-  const select = h('select', { onchange: () => onChange(select.value) });
+  const select = h('select', { ariaLabel: label, onchange: () => onChange(select.value) });
   return { field: h('label', { className: 'st-field' }, h('span', {}, label), select), select };
 }
 

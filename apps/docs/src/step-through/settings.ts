@@ -62,7 +62,7 @@ export const DEFAULT_STATE: PageState = {
 /** Sizes that the page offers, in bytes. */
 const SIZES: readonly number[] = [
   ...[64 * 2 ** 10, 2 ** 20, 4 * 2 ** 20, 16 * 2 ** 20, 64 * 2 ** 20, 512 * 2 ** 20],
-  ...[2 ** 30, 4 * 2 ** 30, 16 * 2 ** 30],
+  ...[2 ** 30, 2 * 2 ** 30, 4 * 2 ** 30, 16 * 2 ** 30],
 ];
 
 /** Largest mapping: what a browser's tab has memory for, whatever the layout. */

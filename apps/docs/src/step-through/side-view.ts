@@ -129,7 +129,7 @@ export class SideView {
     });
     const reached = step.at(Col.mapped) - step.at(Col.unmapped);
     const words = bands.join(', ');
-    this.#memory.ariaLabel = `Memory: ${words}`;
+    this.#memory.ariaLabel = `Pages in order: ${words}`;
     this.#batch.ariaLabel =
       step.at(Col.phase) === 1
         ? `Regions that wait: ${count(step.at(Col.regions))} of 512`
