@@ -132,36 +132,3 @@ function unmapFocus(step: Step, npage: number): number {
   const isInRun = fn === 'iommu_unmap_fast' || fn === 'intel_iommu_unmap_pages';
   return isInRun ? step.at(Col.runStart) : step.at(Col.unmapped);
 }
-
-/**
- * The frame of a page.
- *
- * @param folioPfns first frames of the folios, in the order of their addresses
- * @param folioOrder log2 of a folio's size in pages
- * @param page index in the mapping
- * @returns its page frame number
- */
-export function pfnOf(folioPfns: Uint32Array, folioOrder: number, page: number): number {
-  const size = 2 ** folioOrder;
-  const folio = Math.floor(page / size);
-  return folioPfns[folio] + (page - folio * size);
-}
-
-/**
- * Size of the IOMMU leaf that maps a page when all is mapped.
- *
- * @param starts index of the first page of each run of leaves of one size
- * @param orders their sizes
- * @param page index in the mapping
- * @returns log2 of the leaf's size in pages
- */
-export function leafOrderAt(starts: Float64Array, orders: Uint8Array, page: number): number {
-  let low = 0;
-  let high = starts.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (starts[middle] <= page) low = middle + 1;
-    else high = middle;
-  }
-  return orders[Math.max(0, low - 1)];
-}

@@ -3,7 +3,7 @@ import { formatSize } from '@pinfold/base';
 import { backing, backings, layouts } from '@pinfold/bench';
 import { kernelVersion, kernelVersions, pinAlgorithms } from '@pinfold/vfio-type1';
 import { fill, h, menu, type Choice } from './dom.ts';
-import { count } from './explain.ts';
+import { count } from './call-text.ts';
 import type { Overview } from './recording.ts';
 import {
   KERNELS_OWN,

@@ -1,15 +1,7 @@
 /** Steps in words: the kernel's call as a trace writes it, and a sentence on what it did. */
-import {
-  formatSize,
-  PAGE_SIZE,
-  Slot,
-  TRACED_FUNCTIONS,
-  writeArguments,
-  writeReturn,
-  type TracedFunction,
-} from '@pinfold/base';
-import { pfnOf } from './bands.ts';
-import type { MemoryShape } from './recording.ts';
+import { formatSize, PAGE_SIZE, Slot, type TracedFunction } from '@pinfold/base';
+import { address, callText, count, hex, pages, plural } from './call-text.ts';
+import { pfnOf, type MemoryShape } from './memory-shape.ts';
 import { Col, Kind, type Step } from './steps.ts';
 
 /** What a step is said with. */
@@ -40,83 +32,6 @@ export function explain(told: Told): Explanation {
   const { step, before } = told;
   const isKnown = step.index === 0 || before !== null;
   return { call: callText(step), text: isKnown ? sentence(told) : '' };
-}
-
-/**
- * A number as the site writes it.
- *
- * @param n a whole number
- * @returns with a comma between thousands
- */
-export function count(n: number): string {
-  return n.toLocaleString('en-US');
-}
-
-/**
- * A page frame number or a page number.
- *
- * @param pn the number
- * @returns in hexadecimal
- */
-export function hex(pn: number): string {
-  return `0x${pn.toString(16)}`;
-}
-
-/**
- * A number of things.
- *
- * @param n how many
- * @param one what one is called
- * @param many what several are called
- * @returns for example `1 pin`, `512 pins`
- */
-export function plural(n: number, one: string, many = `${one}s`): string {
-  return `${count(n)} ${n === 1 ? one : many}`;
-}
-
-/**
- * The call of a step, as a function-graph trace writes it.
- *
- * @param step the step
- * @returns name and arguments at the entry, the result at the return, both of a call that makes none
- */
-export function callText(step: Step): string {
-  const kind = step.at(Col.kind);
-  if (step.fn === null) return ioctlText(step);
-  if (kind === Kind.take) return takeText(step);
-  const isVoid = TRACED_FUNCTIONS[step.fn].ret === null;
-  const ret = isVoid ? '' : ` = ${writeReturn(step.fn, step.at(Col.ret))}`;
-  if (kind === Kind.exit) return `${step.fn} returns${ret.replace(' =', '')}`;
-  const values = [Col.a, Col.b, Col.c, Col.d].map((col) => step.at(col));
-  const args = writeArguments(step.fn, values)
-    .map(({ name, text }) => `${name}=${text}`)
-    .join(', ');
-  if (kind === Kind.enter) return `${step.fn}(${args})`;
-  if (kind === Kind.call) return `${step.fn}(${args})${ret}`;
-  return `${step.fn}(${args}, …)${ret}, … × ${count(step.at(Col.n))}`;
-}
-
-function ioctlText(step: Step): string {
-  const name = step.at(Col.phase) === 0 ? 'VFIO_IOMMU_MAP_DMA' : 'VFIO_IOMMU_UNMAP_DMA';
-  if (step.at(Col.kind) === Kind.exit) return `${name} returns 0`;
-  const size = `size=${formatSize(step.at(Col.c) * PAGE_SIZE)}`;
-  const iova = `iova=${address(step.at(Col.b))}`;
-  return step.at(Col.phase) === 0
-    ? `${name}(vaddr=${address(step.at(Col.a))}, ${iova}, ${size})`
-    : `${name}(${iova}, ${size})`;
-}
-
-function takeText(step: Step): string {
-  const taken = step.at(Col.a);
-  return `vfio_pin_pages_remote: ${taken > 0 ? `the chunk takes ${pages(taken)}` : 'the chunk ends'}`;
-}
-
-function address(pn: number): string {
-  return `0x${pn.toString(16)}000`;
-}
-
-function pages(n: number): string {
-  return plural(n, 'page');
 }
 
 /** By how much a counter has grown in this step. */
@@ -201,9 +116,10 @@ const CALLS: Sentences = {
   pin_user_pages_remote: ({ step }) =>
     `GUP takes the mmap lock for reading and asks for ${pages(step.at(Col.c))}, to stay for long and to be written by the device.`,
   __gup_longterm_locked: (told) => {
-    const folios = gained(told, Slot.folioGrabs);
-    const steps = gained(told, Slot.gupSteps);
-    return `GUP reads ${plural(steps, 'page-table leaf', 'page-table leaves')} and grabs ${plural(folios, 'folio')} with ${plural(gained(told, Slot.grabAtomics), 'atomic operation')}. ${pages(told.step.at(Col.ret))} got a pin, and their struct page pointers lie in the batch's array.`;
+    const leaves = plural(gained(told, Slot.gupSteps), 'page-table leaf', 'page-table leaves');
+    const grabs = plural(gained(told, Slot.folioGrabs), 'call');
+    const atomics = plural(gained(told, Slot.grabAtomics), 'atomic operation');
+    return `GUP reads ${leaves} and pins by ${grabs} of try_grab_folio, ${atomics}. Pointers to ${pages(told.step.at(Col.ret))} lie in the batch’s array.`;
   },
   is_invalid_reserved_pfn: ({ step }) =>
     `Frame ${hex(step.at(Col.a))} begins a chunk. Is it device memory, without a struct page of its own? ${step.at(Col.ret) === 0 ? 'No: its pages will be charged.' : 'Yes: nothing is charged.'}`,

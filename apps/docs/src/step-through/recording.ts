@@ -5,35 +5,17 @@
  */
 import { ModelBug, PAGE_SIZE } from '@pinfold/base';
 import { backing, layouts, MemDmaMap } from '@pinfold/bench';
-import { folioOrderOf } from '@pinfold/mm';
 import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { BesideSearch, type Target } from './beside.ts';
+import type { MemoryShape } from './memory-shape.ts';
+import { shapeOf } from './read-shape.ts';
 import { Recorder, type StepObserver } from './recorder.ts';
 import { KERNELS_OWN, type Settings } from './settings.ts';
-import { BesideSearch, type Target } from './beside.ts';
-import { Col, FUNCTIONS, IOCTL, isCall, ROW, type StepLog } from './steps.ts';
+import { Sampler, WindowLog } from './step-logs.ts';
+import { Col, FUNCTIONS, IOCTL, isCall, type StepLog } from './steps.ts';
 
-/** Steps that a sample has at most. */
-const MAX_SAMPLES = 2048;
 /** Steps between two reports of progress. */
 const REPORT_EVERY = 2 ** 20;
-
-/** Where the frames of a mapping lie, and how the IOMMU maps them. */
-export interface MemoryShape {
-  /** Length of the mapping in pages. */
-  readonly npage: number;
-  /** First virtual page. */
-  readonly vaddr: number;
-  /** First I/O virtual page. */
-  readonly iovaPn: number;
-  /** log2 of a folio's size in pages; all have the same. */
-  readonly folioOrder: number;
-  /** Of each folio in the order of its addresses: its first page frame, from the page table. */
-  readonly folioPfns: Uint32Array;
-  /** Index of the first page of each run of IOMMU leaves of one size, when all is mapped. */
-  readonly leafStarts: Float64Array;
-  /** log2 of the size in pages of these leaves. */
-  readonly leafOrders: Uint8Array;
-}
 
 /** What is known of all steps. */
 export interface Overview {
@@ -192,101 +174,4 @@ export class Recording {
     machine.checkReleased();
     return machine;
   }
-}
-
-/** Keeps the steps of a window. */
-class WindowLog {
-  readonly #from: number;
-  readonly #end: number;
-  readonly #indices: Float64Array;
-  readonly #rows: Float64Array;
-  #kept = 0;
-
-  constructor(from: number, length: number) {
-    this.#from = from;
-    this.#end = from + length;
-    this.#indices = new Float64Array(length);
-    this.#rows = new Float64Array(length * ROW);
-  }
-
-  wants(index: number): boolean {
-    return index >= this.#from && index < this.#end;
-  }
-
-  add(index: number, row: Float64Array): void {
-    this.#indices[this.#kept] = index;
-    this.#rows.set(row, this.#kept * ROW);
-    this.#kept++;
-  }
-
-  log(): StepLog {
-    return firstOf(this.#indices, this.#rows, this.#kept);
-  }
-}
-
-/** The first rows of a log, in buffers that are no larger. */
-function firstOf(indices: Float64Array, rows: Float64Array, kept: number): StepLog {
-  if (kept === indices.length) return { indices, rows };
-  return { indices: indices.slice(0, kept), rows: rows.slice(0, kept * ROW) };
-}
-
-/** Keeps every n-th step, n doubling whenever there are too many. */
-class Sampler {
-  readonly #indices = new Float64Array(MAX_SAMPLES);
-  readonly #rows = new Float64Array(MAX_SAMPLES * ROW);
-  #kept = 0;
-  #every = 1;
-
-  wants(index: number): boolean {
-    return index % this.#every === 0;
-  }
-
-  add(index: number, row: Float64Array): void {
-    if (this.#kept === MAX_SAMPLES) this.#thin();
-    if (!this.wants(index)) return;
-    this.#indices[this.#kept] = index;
-    this.#rows.set(row, this.#kept * ROW);
-    this.#kept++;
-  }
-
-  log(): StepLog {
-    return firstOf(this.#indices, this.#rows, this.#kept);
-  }
-
-  #thin(): void {
-    this.#every *= 2;
-    this.#kept /= 2;
-    for (let i = 1; i < this.#kept; i++) {
-      this.#indices[i] = this.#indices[2 * i];
-      this.#rows.copyWithin(i * ROW, 2 * i * ROW, (2 * i + 1) * ROW);
-    }
-  }
-}
-
-/** The shape of a mapping, read from the page tables of the process and of the IOMMU. */
-function shapeOf(machine: MemDmaMap): MemoryShape {
-  const { npage, vaddr, iovaPn, mm } = machine;
-  const { memmap } = mm.memory;
-  const folioOrder = folioOrderOf(memmap, mm.pageTable.pfnAt(vaddr));
-  const size = 2 ** folioOrder;
-  const folioPfns = new Uint32Array(npage / size);
-  for (let i = 0; i < folioPfns.length; i++) {
-    const pfn = mm.pageTable.pfnAt(vaddr + i * size);
-    if (folioOrderOf(memmap, pfn) !== folioOrder)
-      throw new ModelBug(`folio ${i} of the mapping has another order than the first`);
-    folioPfns[i] = pfn;
-  }
-  return { npage, vaddr, iovaPn, folioOrder, folioPfns, ...leavesOf(machine) };
-}
-
-/** Runs of IOMMU leaves of one size. */
-function leavesOf(machine: MemDmaMap): Pick<MemoryShape, 'leafStarts' | 'leafOrders'> {
-  const starts: number[] = [];
-  const orders: number[] = [];
-  for (const { iovaPn, order } of machine.leaves()) {
-    if (order === orders.at(-1)) continue;
-    starts.push(iovaPn - machine.iovaPn);
-    orders.push(order);
-  }
-  return { leafStarts: Float64Array.from(starts), leafOrders: Uint8Array.from(orders) };
 }

@@ -1,16 +1,17 @@
 /** Drawing: the process's memory, the frames, the batch and the IOMMU's table, on canvases. */
 import { formatSize, PAGE_SIZE } from '@pinfold/base';
+import { bandsOf, focusOf, pinsIn, stateOf, type Band } from './bands.ts';
+import { count, hex, plural } from './call-text.ts';
 import {
-  bandsOf,
-  focusOf,
-  leafOrderAt,
-  pinsIn,
-  stateOf,
-  type Band,
-  type PageState,
-} from './bands.ts';
-import { count, hex, plural } from './explain.ts';
-import type { MemoryShape } from './recording.ts';
+  drawCells,
+  drawGlue,
+  drawOutline,
+  drawRing,
+  label,
+  type Canvas,
+  type Palette,
+} from './cells.ts';
+import { leafOrderAt, type MemoryShape } from './memory-shape.ts';
 import { Col, Kind, type Step } from './steps.ts';
 import {
   firstTile,
@@ -21,11 +22,6 @@ import {
   type FrameTile,
   type Grid,
 } from './tiles.ts';
-
-/** Colours, from the page's style. */
-export type Palette = Readonly<
-  Record<PageState | 'text' | 'muted' | 'line' | 'background' | 'wrong' | 'absent', string>
->;
 
 /** What is drawn. */
 export interface Scene {
@@ -47,12 +43,10 @@ const BETWEEN = 40;
 const EDGE = 2;
 
 /** What all parts of a scene need. */
-interface Frame extends Scene {
-  readonly grid: Grid;
+interface Frame extends Scene, Canvas {
   readonly first: number;
   readonly bands: readonly Band[];
   readonly focus: number;
-  readonly ctx: CanvasRenderingContext2D;
 }
 
 /**
@@ -129,90 +123,6 @@ function begin(canvas: HTMLCanvasElement, scene: Scene, grid: Grid, height: numb
   const focus = focusOf(step, shape.npage);
   const bands = bandsOf(step.row, shape.npage);
   return { ...scene, ctx, grid, bands, focus, first: firstTile(grid, focus) };
-}
-
-/** Fills cells: runs of one colour in a row are one rectangle. */
-function drawCells(
-  { ctx, grid, palette }: Frame,
-  x: number,
-  y: number,
-  cells: number,
-  state: (cell: number) => PageState | null,
-): void {
-  const { columns, cell } = grid;
-  for (let from = 0; from < cells;) {
-    const colour = state(from);
-    const rowEnd = Math.min(cells, from + columns - (from % columns));
-    let end = from + 1;
-    while (end < rowEnd && state(end) === colour) end++;
-    ctx.fillStyle = palette[colour ?? 'absent'];
-    const top = y + Math.floor(from / columns) * cell;
-    ctx.fillRect(x + (from % columns) * cell, top, (end - from) * cell, cell);
-    from = end;
-  }
-}
-
-/** Lines between cells: strong between two of a kind that belong apart, faint inside one of them. */
-function drawGlue(
-  { ctx, grid, palette }: Frame,
-  x: number,
-  y: number,
-  cells: number,
-  together: number,
-): void {
-  const { columns, cell } = grid;
-  const rows = Math.ceil(cells / columns);
-  const width = Math.min(cells, columns) * cell;
-  ctx.strokeStyle = palette.background;
-  ctx.lineWidth = 1;
-  ctx.globalAlpha = together >= cells && cells > 1 ? 0.22 : 0.9;
-  ctx.beginPath();
-  for (let row = 1; row < rows; row++) {
-    ctx.moveTo(x, y + row * cell);
-    ctx.lineTo(x + width, y + row * cell);
-  }
-  for (let column = 1; column < columns; column++) {
-    ctx.moveTo(x + column * cell, y);
-    ctx.lineTo(x + column * cell, y + rows * cell);
-  }
-  ctx.stroke();
-  ctx.globalAlpha = 1;
-}
-
-function drawOutline({ ctx, grid, palette }: Frame, x: number, y: number, strong: boolean): void {
-  ctx.strokeStyle = strong ? palette.text : palette.line;
-  ctx.lineWidth = strong ? 1.5 : 1;
-  ctx.strokeRect(x, y, grid.columns * grid.cell, grid.rows * grid.cell);
-}
-
-/** A ring around a cell, so that the eye finds it. */
-function drawRing(
-  { ctx, grid, palette }: Frame,
-  x: number,
-  y: number,
-  cell: number,
-  colour: string,
-): void {
-  const size = grid.cell;
-  const left = x + (cell % grid.columns) * size;
-  const top = y + Math.floor(cell / grid.columns) * size;
-  ctx.lineWidth = 4;
-  ctx.strokeStyle = palette.background;
-  ctx.strokeRect(left, top, size, size);
-  ctx.lineWidth = 2;
-  ctx.strokeStyle = colour;
-  ctx.strokeRect(left, top, size, size);
-}
-
-function label(
-  { ctx, palette, grid }: Frame,
-  text: string,
-  x: number,
-  y: number,
-  colour: 'text' | 'muted' = 'muted',
-): void {
-  ctx.fillStyle = palette[colour];
-  ctx.fillText(text, x, y, Math.max(90, grid.columns * grid.cell));
 }
 
 /** Cells of the tile of the mapping at a place; fewer at the mapping's end. */

@@ -1,10 +1,12 @@
 /** What the page shows of one algorithm: numbers, drawings, and where the pin loop is, in words. */
 import { formatSize, PAGE_SIZE } from '@pinfold/base';
-import { bandsOf, pfnOf } from './bands.ts';
+import { bandsOf } from './bands.ts';
+import { pfnOf } from './memory-shape.ts';
 import { h } from './dom.ts';
-import { count, hex, plural } from './explain.ts';
+import { count, hex, plural } from './call-text.ts';
 import type { Overview } from './recording.ts';
-import { drawBatch, drawIommu, drawMemory, type Palette, type Scene } from './scene.ts';
+import type { Palette } from './cells.ts';
+import { drawBatch, drawIommu, drawMemory, type Scene } from './scene.ts';
 import { Col, type Step } from './steps.ts';
 
 /** Fewest pixels that a drawing needs. */

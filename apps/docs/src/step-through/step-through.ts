@@ -1,7 +1,8 @@
 /** The page "Step through a map": a mapping's life, step by step, under one algorithm or two. */
 import { formatSize, InputError } from '@pinfold/base';
-import { targetOf } from './beside.ts';
-import { PAGE_STATES, type PageState as State } from './bands.ts';
+import { count } from './call-text.ts';
+import type { Palette } from './cells.ts';
+import { legend, readPalette } from './colours.ts';
 import {
   DEFAULT_SPEED,
   isWide,
@@ -10,15 +11,16 @@ import {
   Transport,
   type Commands,
 } from './controls.ts';
-import { CountersTable, type CountedStep } from './counters-table.ts';
+import { CountersTable } from './counters-table.ts';
 import { h } from './dom.ts';
-import { count, explain } from './explain.ts';
+import { Places } from './places.ts';
 import { paceOf } from './player.ts';
-import { Side } from './side.ts';
-import { SideView } from './side-view.ts';
 import { DEFAULT_STATE, readState, writeState, type PageState } from './settings.ts';
-import type { Palette } from './scene.ts';
-import { Col, FUNCTIONS, isCall, type Step } from './steps.ts';
+import type { ShownStep } from './shown-step.ts';
+import { SideView } from './side-view.ts';
+import { Side } from './side.ts';
+import { FUNCTIONS } from './steps.ts';
+import { ToldStep } from './told-step.ts';
 import { TraceList } from './trace-list.ts';
 
 /** Milliseconds after which the address follows. */
@@ -28,22 +30,17 @@ const ADDRESS_DELAY = 250;
 interface Shown {
   readonly side: Side;
   readonly view: SideView;
-  /** Number of the step that is shown. */
-  index: number;
 }
 
 /** The element of the page. */
 class StepThrough extends HTMLElement implements Commands {
   #state: PageState = DEFAULT_STATE;
-  #sides: Shown[] = [];
+  #sides: readonly Shown[] = [];
+  #places = new Places([], 'page');
   #playing = 0;
   #perSecond = SPEEDS[DEFAULT_SPEED];
   /** The next step at which playing stops. */
   #stop = Infinity;
-  /** Whose steps are being fetched. */
-  #catchingUp: readonly Shown[] | null = null;
-  /** Where the second algorithm was at a step of the first, as the worker has found out. */
-  #located: { readonly step: number; readonly place: number | null } = { step: -1, place: null };
   #addressTimer = 0;
   #palette: Palette | null = null;
 
@@ -51,14 +48,7 @@ class StepThrough extends HTMLElement implements Commands {
   readonly #transport = new Transport(this);
   readonly #counters = new CountersTable();
   readonly #trace = new TraceList((index) => this.go(index));
-  readonly #call = h('code', { className: 'st-call' });
-  readonly #text = h('p', { className: 'st-text' });
-  readonly #during = h('p', { className: 'st-note st-during' });
-  readonly #told = h(
-    'div',
-    { className: 'st-told', role: 'status' },
-    ...[this.#call, this.#during, this.#text],
-  );
+  readonly #told = new ToldStep();
   readonly #command = h('p', { className: 'st-note st-command' });
   readonly #error = h('p', { className: 'st-error', role: 'alert', hidden: true });
   readonly #views = h('div', { className: 'st-sides' });
@@ -71,7 +61,7 @@ class StepThrough extends HTMLElement implements Commands {
   readonly #stage = h(
     'section',
     { className: 'st-stage', tabIndex: 0, 'aria-label': 'The step: arrow keys step, space plays' },
-    this.#told,
+    this.#told.element,
     legend(),
     this.#main,
   );
@@ -223,11 +213,10 @@ class StepThrough extends HTMLElement implements Commands {
   async #open(): Promise<void> {
     this.#pause();
     for (const { side } of this.#sides) side.close();
-    const { settings, algorithm, versus, step } = this.#state;
+    const { settings, algorithm, versus, pace, step } = this.#state;
     const names = versus === null ? [algorithm] : [algorithm, versus];
     const sides = names.map(() => this.#newSide());
     this.#sides = sides;
-    this.#located = { step: -1, place: null };
     this.dataset.ready = 'false';
     this.#form.show(this.#state);
     this.#transport.showFunctions(null, this.#state.breakpoint);
@@ -240,6 +229,10 @@ class StepThrough extends HTMLElement implements Commands {
       return;
     }
     if (this.#sides !== sides) return;
+    this.#places = new Places(
+      sides.map(({ side }) => side),
+      pace,
+    );
     this.#transport.showFunctions(sides[0].side.overview, this.#state.breakpoint);
     this.#showCommand();
     this.go(this.#state.step);
@@ -264,151 +257,51 @@ class StepThrough extends HTMLElement implements Commands {
     view.showLoading('The model maps and unmaps once …');
     const onProgress = (steps: number): void =>
       view.showLoading(`The model maps and unmaps once: ${count(steps)} steps so far …`);
-    return { side: new Side(worker, onProgress), view, index: 0 };
+    return { side: new Side(worker, onProgress), view };
   }
 
   /** Shows the step, if it is here; else what is nearest, and gets it. */
   #render(): void {
     if (this.#sides.length === 0 || this.#sides.some(({ side }) => !side.overview)) return;
-    const isExact = this.#placeAll();
+    const { step: wanted } = this.#state;
+    const isReady = this.#places.isHere(wanted);
+    const places = this.#places.at(wanted);
     this.#palette ??= readPalette(this);
-    for (const shown of this.#sides) this.#showSide(shown, this.#palette);
-    const [{ side, index }] = this.#sides;
-    const step = side.step(index) ?? side.nearest(index);
-    if (step) this.#tell(side, step);
-    this.#transport.show(this.#state.step, side.lastStep, this.#playing > 0);
-    this.#trace.show(index, side.lastStep, (i) => side.step(i));
-    this.#counters.show(this.#sides.flatMap(countedStep));
-    const isReady = isExact && this.#sides.every((one) => one.side.isHere(one.index));
+    const counted = this.#sides.flatMap((shown, i) => this.#showSide(shown, places[i]));
+    const [{ side }] = this.#sides;
+    this.#told.show(counted[0], this.#state.breakpoint, this.#playing > 0, counted.length > 1);
+    this.#transport.show(wanted, side.lastStep, this.#playing > 0);
+    this.#trace.show(wanted, side.lastStep, (i) => side.step(i));
+    this.#counters.show(counted);
     this.dataset.ready = String(isReady);
-    this.dataset.step = String(index);
-    if (!isExact || this.#playing === 0) void this.#catchUp(isReady);
+    this.dataset.step = String(wanted);
+    if (!isReady || this.#playing === 0) void this.#fetch(isReady);
   }
 
-  /** Places all sides at the step; false if something is not here yet. */
-  #placeAll(): boolean {
-    const [first, second] = this.#sides;
-    const { step } = this.#state;
-    const here = first.side.step(step);
-    first.index = step;
-    if (!second) return here !== null;
-    const place =
-      this.#state.pace === 'step'
-        ? Math.min(step, second.side.lastStep)
-        : here && this.#placeBeside(first.side, second.side, here);
-    if (place === null) return false;
-    second.index = place;
-    return here !== null && second.side.step(place) !== null;
-  }
-
-  /** The step of the second algorithm that is as far as one of the first, if that is known here. */
-  #placeBeside(first: Side, second: Side, { row, index }: Step): number | null {
-    if (this.#located.step === index && this.#located.place !== null) return this.#located.place;
-    return second.locateHere(targetOf(row, npageOf(first)));
-  }
-
-  /** Gets what is not here; what was asked for meanwhile too. */
-  async #catchUp(wasReady: boolean): Promise<void> {
-    const sides = this.#sides;
-    if (this.#catchingUp === sides) return;
-    this.#catchingUp = sides;
+  async #fetch(wasReady: boolean): Promise<void> {
+    const places = this.#places;
     try {
-      for (let step = -1; step !== this.#state.step && this.#sides === sides;) {
-        step = this.#state.step;
-        await this.#loadStep(sides, step);
-      }
+      const fetched = await places.fetch(() => this.#state.step);
+      if (!fetched || this.#places !== places) return;
     } catch (error) {
       this.#showError(error instanceof Error ? error.message : String(error));
       return;
     }
-    if (this.#sides !== sides) return;
-    this.#catchingUp = null;
     if (!wasReady || this.dataset.ready !== 'true') this.#render();
   }
 
-  async #loadStep([first, second]: readonly Shown[], step: number): Promise<void> {
-    await first.side.load(step);
-    const here = first.side.step(step);
-    if (!second || !here) return;
-    const isByStep = this.#state.pace === 'step';
-    const place = isByStep
-      ? Math.min(step, second.side.lastStep)
-      : await second.side.locate(targetOf(here.row, npageOf(first.side)));
-    await second.side.load(place);
-    this.#located = { step, place: isByStep ? null : place };
-  }
-
-  #showSide({ side, view, index }: Shown, palette: Palette): void {
+  #showSide({ side, view }: Shown, index: number): ShownStep[] {
     const { overview } = side;
     const step = side.step(index) ?? side.nearest(index);
-    if (!overview || !step) return;
+    if (!overview || !step || !this.#palette) return [];
     view.showLoading(step.index === index ? '' : `Reading step ${count(index)} …`);
-    view.show(step, overview, this.#state.settings.kernel, palette);
-  }
-
-  /** Says what the step does. While it plays, a screen reader is left in peace. */
-  #tell(side: Side, step: Step): void {
-    const { overview } = side;
-    if (!overview) return;
+    view.show(step, overview, this.#state.settings.kernel, this.#palette);
     const before = step.index > 0 ? side.step(step.index - 1) : null;
-    const { call, text } = explain({ step, before, shape: overview.shape });
-    this.#told.ariaLive = this.#playing > 0 ? 'off' : 'polite';
-    this.#call.textContent = call;
-    this.#text.textContent = text;
-    const isStop = step.fn === this.#state.breakpoint && isCall(step.row);
-    this.#told.classList.toggle('st-stopped', isStop);
-    const ioctl = step.at(Col.phase) === 0 ? 'VFIO_IOMMU_MAP_DMA' : 'VFIO_IOMMU_UNMAP_DMA';
-    const beside = this.#sides.length > 1 ? `, ${overview.algorithm}` : '';
-    this.#during.textContent = `${isStop ? 'Breakpoint. ' : ''}During ${ioctl}${beside}`;
+    return [{ step, before, last: side.nearest(side.lastStep), overview }];
   }
 }
 
 const KEYS =
   'Keys, while the drawing has the focus: → and ← step (with Shift ten steps), space plays, Home and End, Page Down and Page Up go to the breakpoint.';
-
-function npageOf(side: Side): number {
-  return side.overview?.shape.npage ?? 0;
-}
-
-function countedStep({ side, index }: Shown): CountedStep[] {
-  const step = side.step(index) ?? side.nearest(index);
-  if (!step || !side.overview) return [];
-  const before = step.index > 0 ? side.step(step.index - 1) : null;
-  return [{ algorithm: side.overview.algorithm, step, before, last: side.nearest(side.lastStep) }];
-}
-
-/** What the colours mean. */
-function legend(): HTMLElement {
-  const states = Object.entries(PAGE_STATES) as [State, string][];
-  const items = states
-    .filter(([state]) => state !== 'released')
-    .map(([state, text]) => h('li', {}, h('span', { className: `st-swatch st-${state}` }), text));
-  items.push(
-    h('li', {}, h('span', { className: 'st-swatch st-next' }), 'page in question'),
-    h('li', {}, h('span', { className: 'st-swatch st-needed' }), 'frame that the chunk needs'),
-  );
-  const list = h('ul', { className: 'st-legend' }, ...items);
-  list.ariaLabel = 'Colours';
-  return list;
-}
-
-function readPalette(element: HTMLElement): Palette {
-  const style = getComputedStyle(element);
-  const colour = (name: string): string => style.getPropertyValue(`--st-${name}`).trim();
-  return {
-    idle: colour('idle'),
-    pinned: colour('pinned'),
-    chunk: colour('chunk'),
-    mapped: colour('mapped'),
-    waiting: colour('waiting'),
-    released: colour('released'),
-    text: colour('text'),
-    muted: colour('muted'),
-    line: colour('line'),
-    background: colour('background'),
-    wrong: colour('wrong'),
-    absent: colour('absent'),
-  };
-}
 
 customElements.define('step-through', StepThrough);

@@ -2,8 +2,7 @@
  * Where things are drawn. A tile is what one page of a page table covers, 512 cells of 32 by 16: of
  * 4 KiB pages, or of 2 MiB where memory comes in folios of 1 GiB. A batch of 512 pointers is as large.
  */
-import type { MemoryShape } from './recording.ts';
-import { pfnOf } from './bands.ts';
+import { pfnOf, type MemoryShape } from './memory-shape.ts';
 
 /** Cells of a full tile. */
 const TILE_CELLS = 512;

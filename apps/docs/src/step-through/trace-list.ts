@@ -1,6 +1,6 @@
 /** The steps around the one that is shown, as a function-graph trace lists them. */
 import { h } from './dom.ts';
-import { callText, count } from './explain.ts';
+import { callText, count } from './call-text.ts';
 import { Col, Kind, type Step } from './steps.ts';
 
 /** Steps before and after the one that is shown. */
