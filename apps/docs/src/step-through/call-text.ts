@@ -8,6 +8,9 @@ import {
 } from '@pinfold/base';
 import { Col, Kind, type Step } from './steps.ts';
 
+/** Made once: making one costs more than a drawing. */
+const THOUSANDS = new Intl.NumberFormat('en-US');
+
 /**
  * A number as the site writes it.
  *
@@ -15,7 +18,7 @@ import { Col, Kind, type Step } from './steps.ts';
  * @returns with a comma between thousands
  */
 export function count(n: number): string {
-  return n.toLocaleString('en-US');
+  return THOUSANDS.format(n);
 }
 
 /**

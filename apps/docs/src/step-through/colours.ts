@@ -15,7 +15,7 @@ export function legend(): HTMLElement {
     .map(([state, text]) => h('li', {}, h('span', { className: `st-swatch st-${state}` }), text));
   items.push(
     h('li', {}, h('span', { className: 'st-swatch st-next' }), 'page in question'),
-    h('li', {}, h('span', { className: 'st-swatch st-needed' }), 'frame that the chunk needs'),
+    h('li', {}, h('span', { className: 'st-swatch st-needed' }), 'frame needed'),
   );
   const list = h('ul', { className: 'st-legend' }, ...items);
   list.ariaLabel = 'Colours';
