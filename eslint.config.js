@@ -63,7 +63,10 @@ function layerRules(dir, { name, browser, mayImport }) {
 }
 
 export default defineConfig(
-  globalIgnores(['**/dist/', '**/coverage/', '**/.turbo/', '**/tmp/', 'packages/recordings/']),
+  globalIgnores([
+    ...['**/dist/', '**/coverage/', '**/.turbo/', '**/.astro/', '**/tmp/'],
+    'packages/recordings/',
+  ]),
   eslint.configs.recommended,
   tseslint.configs.strictTypeChecked,
   tseslint.configs.stylisticTypeChecked,

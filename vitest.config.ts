@@ -26,6 +26,17 @@ export default defineConfig({
           hookTimeout: 600_000,
         },
       },
+      {
+        extends: true,
+        test: {
+          // The built site in Chromium; `npm run test:browser`.
+          name: 'browser',
+          include: ['apps/docs/test/browser/**/*.browser.ts'],
+          globalSetup: ['apps/docs/test/browser/serve-site.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
     ],
   },
 });

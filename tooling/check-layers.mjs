@@ -38,8 +38,12 @@ function findCycle(byName, name, path = []) {
   return undefined;
 }
 
-/** `@scope/name/file` to `@scope/name`. @param {string} specifier */
-const packageOf = (specifier) => specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+/** `@scope/name/file` to `@scope/name`, `name:module` to `name`. @param {string} specifier */
+const packageOf = (specifier) =>
+  specifier
+    .replace(/:.*/, '')
+    .split('/', specifier.startsWith('@') ? 2 : 1)
+    .join('/');
 
 /** What a package does not publish. @param {string} file relative to the package's folder */
 const isTest = (file) => /^(?:test|bench|examples)\/|\.test\.ts$/.test(file);

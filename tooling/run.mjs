@@ -34,7 +34,15 @@ const tasks = {
   typecheck: [{ command: ['turbo', 'run', 'typecheck', 'typecheck:root'] }],
   lint: [{ command: ['eslint', '--max-warnings=0', '.'] }],
   format: [{ command: ['prettier', '--write', '--log-level=warn', '.'] }],
-  'test:unit': [{ command: ['vitest', 'run'] }],
+  'test:unit': [{ command: ['vitest', 'run', '--project', 'unit'] }],
+  'test:browser': [
+    { command: ['turbo', 'run', 'build', '--output-logs=errors-only'] },
+    { command: ['node', 'tooling/test-browser.mjs'] },
+  ],
+  site: [
+    { command: ['turbo', 'run', 'build', '--output-logs=errors-only'] },
+    { command: ['pnpm', '--filter', 'docs', 'run', 'preview'] },
+  ],
   'check:layers': [{ command: ['node', 'tooling/check-layers.mjs'] }],
   'check:docs': [{ command: ['node', 'tooling/check-docs.mjs'] }],
   'check:pack': [
@@ -112,6 +120,7 @@ checkNode();
 const env = {
   ...process.env,
   PATH: [bin, process.env.PATH].join(delimiter),
+  ASTRO_TELEMETRY_DISABLED: '1',
   TURBO_NO_UPDATE_NOTIFIER: '1',
   TURBO_TELEMETRY_DISABLED: '1',
 };

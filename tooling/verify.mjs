@@ -3,9 +3,9 @@
 // Leaves a line "N passed, N failed" in the results file, for .ci/run: each test counts, and each
 // other step counts as one.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cache, countTests, reporting } from './count-tests.mjs';
 
-const cache = 'node_modules/.cache/pinfold';
 const resultsFile = `${cache}/results.txt`;
 const vitestReport = `${cache}/vitest.json`;
 
@@ -19,36 +19,8 @@ const steps = {
   docs: ['node', 'tooling/check-docs.mjs'],
   packages: ['node', 'tooling/check-pack.mjs'],
   'peer dependencies': ['pnpm', 'peers', 'check'],
-  tests: [
-    'vitest',
-    'run',
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${vitestReport}`,
-  ],
+  tests: ['vitest', 'run', '--project', 'unit', ...reporting(vitestReport)],
 };
-
-/**
- * Counts the tests in vitest's report. A file that could not be loaded counts as one failure, and
- * so does a run that failed without a failed test, wrote no report, or had no tests.
- * @param {boolean} ok whether vitest itself was content
- */
-function countTests(ok) {
-  const count = { passed: 0, failed: 0 };
-  try {
-    for (const file of JSON.parse(readFileSync(vitestReport, 'utf8')).testResults) {
-      for (const { status } of file.assertionResults) {
-        if (status === 'passed') count.passed++;
-        if (status === 'failed') count.failed++;
-      }
-      if (file.status === 'failed' && file.assertionResults.length === 0) count.failed++;
-    }
-  } catch {
-    count.failed++;
-  }
-  if (count.failed === 0 && (!ok || count.passed === 0)) count.failed++;
-  return count;
-}
 
 mkdirSync(cache, { recursive: true });
 rmSync(resultsFile, { force: true });
@@ -63,7 +35,7 @@ for (const [name, [file = '', ...args]] of Object.entries(steps)) {
   const seconds = ((performance.now() - start) / 1000).toFixed(1).padStart(6);
   if (result.error) console.error(`cannot start ${file}: ${result.error.message}`);
   const ok = result.status === 0;
-  const count = name === 'tests' ? countTests(ok) : { passed: +ok, failed: +!ok };
+  const count = name === 'tests' ? countTests(vitestReport, ok) : { passed: +ok, failed: +!ok };
   total.passed += count.passed;
   total.failed += count.failed;
   const detail = name === 'tests' ? `  ${count.passed} passed, ${count.failed} failed` : '';

@@ -5,8 +5,15 @@
  * The process has no CAP_IPC_LOCK and an unlimited RLIMIT_MEMLOCK, so that the kernel tests the
  * limit and never hits it. The device sits behind a VT-d unit with 2 MiB and 1 GiB superpages.
  */
-import { byteAddress, ModelBug, PAGE_SIZE, type Counters } from '@pinfold/base';
-import { intelVtd } from '@pinfold/iommu';
+import {
+  byteAddress,
+  ModelBug,
+  PAGE_SIZE,
+  type Counters,
+  type IovaPn,
+  type Vpn,
+} from '@pinfold/base';
+import { intelVtd, type IoLeaf } from '@pinfold/iommu';
 import { MemMap, Memory, mmapMemory, MmStruct, PAGES_PER_SECTION, Task } from '@pinfold/mm';
 import {
   VFIO_TYPE1v2_IOMMU,
@@ -38,6 +45,12 @@ export interface MemDmaMapOptions {
 
 /** A machine with one process, whose memory is populated, and one container. */
 export class MemDmaMap {
+  /** First virtual page of the process's buffer. */
+  readonly vaddr: Vpn = VADDR;
+  /** First I/O virtual page at which the device sees it. */
+  readonly iovaPn: IovaPn = IOVA;
+  /** Its length in pages. */
+  readonly npage: number;
   readonly #memory: Memory;
   readonly #task: Task;
   readonly #container: VfioContainer;
@@ -49,6 +62,7 @@ export class MemDmaMap {
     const npage = bytes / PAGE_SIZE;
     const placement = layout.place(VADDR, npage);
     const memmap = new MemMap([placement.memory]);
+    this.npage = npage;
     this.#size = BigInt(bytes);
     this.#memory = new Memory(memmap, kernel.mm);
     const mm = new MmStruct(this.#memory);
@@ -71,6 +85,20 @@ export class MemDmaMap {
   /** The machine's operation counters. */
   get counters(): Counters {
     return this.#memory.counters;
+  }
+
+  /** The process's address space. */
+  get mm(): MmStruct {
+    return this.#task.mm;
+  }
+
+  /**
+   * What the IOMMU maps.
+   *
+   * @returns the leaves of its page table in address order
+   */
+  leaves(): Iterable<IoLeaf> {
+    return this.#container.iommu.domainList[0].domain.leaves();
   }
 
   /** VFIO_IOMMU_MAP_DMA of the whole buffer. */

@@ -1,0 +1,21 @@
+import starlight from '@astrojs/starlight';
+import { defineConfig, passthroughImageService } from 'astro/config';
+
+export default defineConfig({
+  // Pictures are vector graphics or drawn by the pages; nothing is converted.
+  image: { service: passthroughImageService() },
+  integrations: [
+    starlight({
+      title: 'pinfold',
+      description: "An executable, page-exact model of Linux's VFIO type1 DMA mapping",
+      customCss: ['./src/styles/site.css'],
+      sidebar: [
+        { label: 'What it is', link: '/' },
+        { label: 'Interactive', items: [{ autogenerate: { directory: 'interactive' } }] },
+        { label: 'Guide', items: [{ autogenerate: { directory: 'guide' } }] },
+        { label: 'Reference', items: [{ autogenerate: { directory: 'reference' } }] },
+        { label: 'Results', items: [{ autogenerate: { directory: 'results' } }] },
+      ],
+    }),
+  ],
+});
