@@ -78,7 +78,7 @@ export const sources: readonly string[] = [
     rows.flatMap(({ published }) =>
       published
         ? [
-            `${published.kernel}: ${published.source.author}, ${published.source.date}, “${published.source.title}”`,
+            `${published.kernel}: ${published.source.author}, ${published.source.date}, “${published.source.title}”${published.caveat && `; ${published.caveat}`}`,
           ]
         : [],
     ),
