@@ -358,10 +358,14 @@ export class MemMap {
    * @param npage number of pages
    */
   reservePages(pfn: Pfn, npage: number): void {
-    for (let at = pfn; at < pfn + npage; at++) {
+    const end = pfn + npage;
+    for (let at = pfn; at < end;) {
       this.#refine(at, 0);
-      const entry = this.entryOf(at);
-      this.flags[entry] |= PG.reserved;
+      const from = this.entryOf(at);
+      const inSection = PAGES_PER_SECTION - (at & (PAGES_PER_SECTION - 1));
+      const to = from + Math.min(end - at, inSection);
+      for (let entry = from; entry < to; entry++) this.flags[entry] |= PG.reserved;
+      at += inSection;
     }
   }
 
@@ -381,10 +385,10 @@ export class MemMap {
       const base = this.sectionBase[section];
       if (base < 0) continue;
       const stride = this.sectionStride[section];
-      for (let entry = base; entry < base + (PAGES_PER_SECTION >>> stride); entry++) {
+      const end = base + (PAGES_PER_SECTION >>> stride);
+      for (let entry = this.#inUse(base, end); entry < end; entry = this.#inUse(entry + 1, end)) {
         const refcount = this.refcount[entry];
         const pincount = this.pincount[entry];
-        if (refcount === 0 && pincount === 0) continue;
         const pfn = section * PAGES_PER_SECTION + ((entry - base) << stride);
         yield { pfn, order: this.order[entry], refcount, pincount, flags: this.flags[entry] };
       }
@@ -399,6 +403,14 @@ export class MemMap {
    */
   reserveState(npage: number, order: number): void {
     this.#grow(this.#entries + Math.ceil(npage / 2 ** Math.min(order, SECTION_ORDER)));
+  }
+
+  /** First state entry from one on that holds references; `end` without one. */
+  #inUse(from: number, end: number): number {
+    const { refcount, pincount } = this;
+    let entry = from;
+    while (entry < end && refcount[entry] === 0 && pincount[entry] === 0) entry++;
+    return entry;
   }
 
   #addRange(range: MemoryRange): void {

@@ -46,7 +46,15 @@ describe('a scenario', () => {
   });
 
   it('may be empty', () => {
-    expect(parseScenario('', 'x')).toEqual({ file: 'x', title: '', layout: true, steps: [] });
+    const nothing = { file: 'x', title: '', layout: true, machine: {}, audit: null, steps: [] };
+    expect(parseScenario('', 'x')).toEqual(nothing);
+  });
+
+  it('may name the reference and the kernel of an audit', () => {
+    expect(parseScenario('audit against=batched', 'x').audit).toEqual({ against: 'batched' });
+    const { audit } = parseScenario('audit against=batched kernel=6.16', 'x');
+    expect(audit).toEqual({ against: 'batched', kernel: '6.16' });
+    expect(() => parseScenario('audit kernel=6.16', 'x')).toThrow('audit against=ALGORITHM');
   });
 });
 

@@ -33,6 +33,14 @@ export interface Step {
   evaluate(regions: Regions): Operation;
 }
 
+/** What an `audit` line says. */
+export interface AuditLine {
+  /** Name of the pin algorithm to compare with. */
+  readonly against: string;
+  /** Kernel release that the scenario is for. */
+  readonly kernel?: string;
+}
+
 /** A scenario. */
 export interface Scenario {
   /** Its file, for messages. */
@@ -45,9 +53,9 @@ export interface Scenario {
   readonly machine: MachineLine;
   /**
    * What its `audit` line asks for: whether the steps keep every rule is looked at after each, and
-   * they are compared with another pin algorithm; null without the line. Pinfold's own.
+   * they are compared with another pin algorithm, on a kernel; null without the line. Pinfold's own.
    */
-  readonly audit: { readonly against: string } | null;
+  readonly audit: AuditLine | null;
   /** Its steps. */
   readonly steps: readonly Step[];
 }
@@ -98,11 +106,12 @@ export function parseScenario(script: string | readonly string[], file: string):
   return { file, title: title ?? '', layout, machine: machine ?? {}, audit, steps };
 }
 
-/** The algorithm that an `audit` line names. */
-function readAudit(words: readonly string[], place: string): { readonly against: string } {
-  const [, against] = /^against=(\S+)$/.exec(words.join(' ')) ?? [];
-  if (against !== undefined) return { against };
-  throw new InputError(place, 'audit against=ALGORITHM', `'${words.join(' ')}'`);
+/** The words of an `audit` line. */
+function readAudit(words: readonly string[], place: string): AuditLine {
+  const text = words.join(' ');
+  const [, against, kernel] = /^against=(\S+)(?: kernel=(\S+))?$/.exec(text) ?? [];
+  if (against !== undefined) return { against, ...(kernel !== undefined && { kernel }) };
+  throw new InputError(place, 'audit against=ALGORITHM [kernel=RELEASE]', `'${text}'`);
 }
 
 /** The words of a line up to a comment, which begins with a `#` at the start of a word. */

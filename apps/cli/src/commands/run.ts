@@ -85,9 +85,11 @@ export function addRun(program: Command): void {
   throwUsageErrors(command);
 }
 
-async function run(file: string, flags: RunFlags): Promise<void> {
+async function run(file: string, written: RunFlags, command: Command): Promise<void> {
   const { name, script } = readScenario(file);
   const scenario = parseScenario(script, name);
+  const asked = command.getOptionValueSource('kernel') !== 'default';
+  const flags = asked ? written : { ...written, kernel: kernelOf(scenario) ?? written.kernel };
   const algorithm = await chosenAlgorithm(flags);
   const audited = auditOf(scenario, flags, algorithm);
   if (audited?.outcome.found) process.exitCode = EXIT_VIOLATION;
@@ -107,6 +109,14 @@ async function run(file: string, flags: RunFlags): Promise<void> {
       ? jsonText(scenario, script, done, shown, flags, algorithm, audited)
       : text(heading, done, flags) + callsText(done.steps, shown) + auditText(audited),
   );
+}
+
+/** The kernel that an `audit` line names. */
+function kernelOf({ file, audit }: Scenario): string | null {
+  const kernel = audit?.kernel;
+  if (kernel === undefined) return null;
+  forFlag(`${file}: audit`, kernel, kernelVersion);
+  return kernel;
 }
 
 /** Runs a scenario with an `audit` line beside its reference, on machines of their own. */

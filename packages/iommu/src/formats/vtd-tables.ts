@@ -282,15 +282,31 @@ export class VtdTables {
 
   *#leavesOf(table: number, level: number, iovaPn: IovaPn): Generator<IoLeaf, void> {
     const arena = level === 0 ? this.pts : this.dirs;
-    for (let slot = 0; slot < PTRS_PER_TABLE; slot++) {
-      const index = table * PTRS_PER_TABLE + slot;
-      const at = iovaPn + slot * ENTRY_PAGES[level];
+    const first = table * PTRS_PER_TABLE;
+    const end = first + PTRS_PER_TABLE;
+    for (let index = first; index < end; index++) {
+      index = this.#nextEntry(index, end, level);
+      if (index === end) return;
+      const at = iovaPn + (index - first) * ENTRY_PAGES[level];
       if (level > 0 && this.dirs.child[index] > 0)
         yield* this.#leavesOf(this.dirs.child[index], level - 1, at);
       else if (arena.bits[index] !== 0) {
         yield { iovaPn: at, pfn: arena.frame[index], order: 9 * level, prot: arena.bits[index] };
       }
     }
+  }
+
+  /** First entry from one on that is a leaf or leads to a table; `end` without one. */
+  #nextEntry(from: number, end: number, level: number): number {
+    let at = from;
+    if (level === 0) {
+      const { bits } = this.pts;
+      while (at < end && bits[at] === 0) at++;
+    } else {
+      const { child, bits } = this.dirs;
+      while (at < end && child[at] === 0 && bits[at] === 0) at++;
+    }
+    return at;
   }
 }
 

@@ -4,12 +4,13 @@
  * cost, and it says what went wrong in the words of a reviewer.
  */
 import { pagesOf, PMD_ORDER, type IovaPn, type Pfn } from '@pinfold/base';
+import { IOMMU } from '@pinfold/iommu';
 import { PG, PTE, VM, type Memory, type MmStruct } from '@pinfold/mm';
 import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 import type { Inspectable, MachineView } from '../invariants.ts';
 import { FolioTally } from './folio-tally.ts';
-import { OVERCHARGE } from './known-quirks.ts';
-import { violation, type CheckViolation } from './violation.ts';
+import { OVERCHARGE, STRADDLING_PIN } from './known-quirks.ts';
+import { violation, type CheckViolation, type Invariant } from './violation.ts';
 
 /** A mapping as it was when it was made: what the process had there. */
 export interface SeenDma {
@@ -37,13 +38,19 @@ export class AlgorithmAudit {
   readonly #overcharge = new WeakMap<VfioDma, number>();
   readonly #overcharged = new WeakMap<MmStruct, number>();
   #anyOvercharge = false;
+  /** Whether a device has pinned a page that lies in two mappings. */
+  #straddled = false;
   #found: CheckViolation | null = null;
 
-  /** @param machine a machine that has done nothing yet */
-  constructor(machine: Inspectable) {
+  /**
+   * @param machine a machine that has done nothing yet
+   * @param tally counts for it, and may have counted for another machine; default: a new one
+   */
+  constructor(machine: Inspectable, tally?: FolioTally) {
     this.#machine = machine;
     this.#memory = machine.inspect().memory;
-    this.#tally = new FolioTally(this.#memory.memmap);
+    this.#tally = tally ?? new FolioTally(this.#memory.memmap);
+    this.#tally.reset(this.#memory.memmap);
   }
 
   /**
@@ -64,6 +71,17 @@ export class AlgorithmAudit {
   /** Whether a mapping was attached with pins inside pages: kernels up to 6.17 charge them again. */
   get mayOvercharge(): boolean {
     return this.#anyOvercharge;
+  }
+
+  /**
+   * Finds out whether the recorded kernels do the same.
+   *
+   * @param found a violation
+   * @returns it, with the rule by which they do
+   */
+  judged(found: CheckViolation): CheckViolation {
+    if (found.known !== null || !this.#straddled || !LOST_PIN.has(found.invariant)) return found;
+    return { ...found, known: STRADDLING_PIN };
   }
 
   /**
@@ -95,8 +113,9 @@ export class AlgorithmAudit {
     const iommus = iommusOf(this.#machine.inspect());
     const dmas = iommus.flatMap(({ dmaList }) => [...dmaList]);
     this.#forget(dmas);
-    const noted = this.takeNoted();
-    const found = this.#reach(iommus) ?? noted ?? this.#pins(dmas);
+    this.#lookForStraddling(iommus);
+    const found = this.#reach(iommus) ?? this.takeNoted() ?? this.#pins(dmas);
+    this.#found = null;
     if (found) return found;
     const charges = this.#charges(dmas);
     return charges?.known === null ? charges : (this.#warnings() ?? charges);
@@ -109,6 +128,7 @@ export class AlgorithmAudit {
    */
   checkEnd(): CheckViolation | null {
     const { vmstat, memmap } = this.#memory;
+    this.#forget([]);
     if (this.#found) return this.#found;
     if (vmstat.pinsHeld !== 0) return violation('end', `${vmstat.pinsHeld} pins are left`);
     for (const { pfn, order, refcount } of memmap.foliosInUse()) {
@@ -119,13 +139,44 @@ export class AlgorithmAudit {
 
   /** Mappings that are gone, or that an IOMMU maps no longer, are looked at anew when they come. */
   #forget(dmas: readonly VfioDma[]): void {
-    for (const dma of this.#seen.keys()) {
-      if (!dma.iommuMapped || !dmas.includes(dma)) this.#seen.delete(dma);
+    for (const [dma, seen] of this.#seen) {
+      if (dma.iommuMapped && dmas.includes(dma)) continue;
+      this.#seen.delete(dma);
+      this.#lookForDirt(dma, seen);
     }
     for (const dma of dmas) {
       if (!dma.iommuMapped || this.#seen.has(dma)) continue;
       this.#seen.set(dma, readDma(dma));
       this.#expectOvercharge(dma);
+    }
+  }
+
+  /** The device may have written what it could write: those folios are dirty when they are unpinned. */
+  #lookForDirt({ prot, iovaPn }: VfioDma, { frames, ram }: SeenDma): void {
+    if (!(prot & IOMMU.WRITE)) return;
+    const { memmap } = this.#memory;
+    for (let i = 0; i < frames.length; i++) {
+      if (ram[i] === 0) continue;
+      const entry = memmap.headEntryOf(frames[i]);
+      if (memmap.refcount[entry] === 0 || memmap.flags[entry] & PG.dirty) continue;
+      const where = `page ${i} of the mapping at iova ${iovaText(iovaPn)}`;
+      const what = `${frameText(frames[i])} (${where}) is clean, though the device could write it`;
+      this.note(violation('dirty', what));
+      return;
+    }
+  }
+
+  /** Pages that devices have pinned of one mapping, and that another one has a part of. */
+  #lookForStraddling(iommus: readonly VfioIommu[]): void {
+    for (const { dmaList } of iommus) {
+      for (const dma of dmaList) {
+        if (dma.pfnList.size === 0) continue;
+        for (const { iovaPn, offset } of dma.pfnList) {
+          if (offset === 0 || (iovaPn >= dma.iovaPn && iovaPn < dma.lastPn)) continue;
+          const other = iovaPn < dma.iovaPn ? iovaPn : iovaPn + 1;
+          if (dmaList.find(other, 1)) this.#straddled = true;
+        }
+      }
     }
   }
 
@@ -199,7 +250,7 @@ export class AlgorithmAudit {
     for (const dma of dmas) {
       const { frames, ram } = this.#seen.get(dma) ?? { frames: NOTHING, ram: NO_BYTES };
       for (let i = 0; i < frames.length; i++) if (ram[i] === 1) tally.addPin(frames[i]);
-      for (const { pfn } of dma.pfnList) tally.addPin(pfn);
+      for (const { pfn } of dma.pfnList) if (isPinnable(this.#memory, pfn)) tally.addPin(pfn);
     }
     const wrong = tally.firstWrong();
     if (wrong) {
@@ -256,6 +307,9 @@ export function iommusOf({ containers }: MachineView): VfioIommu[] {
   return containers.filter(({ hasIommu }) => hasIommu).map(({ iommu }) => iommu);
 }
 
+/** What becomes of a pin that is looked up in the wrong mapping. */
+const LOST_PIN: ReadonlySet<Invariant> = new Set<Invariant>(['crash', 'warning', 'end', 'pins']);
+
 const NOTHING = new Float64Array(0);
 const NO_BYTES = new Uint8Array(0);
 
@@ -280,12 +334,17 @@ function readDma({ mm, vaddr, npage }: VfioDma): SeenDma {
 }
 
 /** Without an IOMMU, each node is charged a page, unless its page is reserved. */
-function chargeOfNodes({ memmap }: Memory, { pfnList }: VfioDma): number {
+function chargeOfNodes(memory: Memory, { pfnList }: VfioDma): number {
   let pages = 0;
   for (const { pfn } of pfnList) {
-    if (memmap.pfnValid(pfn) && !(memmap.flags[memmap.entryOf(pfn)] & PG.reserved)) pages++;
+    if (isPinnable(memory, pfn)) pages++;
   }
   return pages;
+}
+
+/** Reserved frames, a BAR's behind the end of memory for example, are neither pinned nor charged. */
+function isPinnable({ memmap }: Memory, pfn: Pfn): boolean {
+  return memmap.pfnValid(pfn) && !memmap.pageReserved(pfn);
 }
 
 function missing(dma: VfioDma, at: number): CheckViolation {

@@ -7,6 +7,7 @@ import {
 } from '@pinfold/vfio-type1';
 import { boundaryClasses } from './boundaries/index.ts';
 import type { CheckedAlgorithms } from './checked-pair.ts';
+import { FolioTally } from './folio-tally.ts';
 import { sequenceAt } from './generate.ts';
 import { runSequence, type SequenceOutcome } from './run-sequence.ts';
 import { sequenceText, type CheckSequence } from './sequence.ts';
@@ -19,7 +20,7 @@ export interface CheckOptions {
   readonly algorithm: PinAlgorithm;
   /** What it has to be equivalent to; default: that of 6.16, `batched`. */
   readonly against?: PinAlgorithm;
-  /** The kernel that it is a part of; default: the newest release. */
+  /** The kernel that it is a part of; default: 6.16, the last one before the patches of 2025. */
   readonly kernel?: KernelVersion;
   /** Sequences at most; default {@link DEFAULT_RUNS}. */
   readonly runs?: number;
@@ -92,6 +93,8 @@ export interface BatchResult {
   readonly layouts: readonly number[];
 }
 
+/** The release that the patches of 2025 were posted for. */
+const BASE_KERNEL = '6.16';
 /** Sequences unless somebody says otherwise. */
 export const DEFAULT_RUNS = 10_000;
 /** Sequences of a batch. */
@@ -109,7 +112,7 @@ export function checkedOf({ algorithm, against, kernel }: CheckOptions): Checked
   return {
     algorithm,
     against: against ?? pinAlgorithm('batched'),
-    kernel: kernel ?? kernelVersion('7.2'),
+    kernel: kernel ?? kernelVersion(BASE_KERNEL),
   };
 }
 
@@ -152,14 +155,15 @@ export function runBatch(
 ): BatchResult {
   const found: RawFinding[] = [];
   const layouts: number[] = [];
+  const tally = new FolioTally();
   const add = (index: number, { invariant, known }: CheckViolation): void => {
     const kind = kindOf({ invariant, known });
     if (!found.some((other) => kindOf(other) === kind)) found.push({ index, invariant, known });
   };
   for (let index = from; index < from + count; index++) {
-    const sequence = sequenceAt(seed, index);
+    const sequence = sequenceAt(checked.kernel, seed, index);
     layouts.push(layoutNumber(sequence));
-    const outcome = runSequence(checked, sequence);
+    const outcome = runSequence(checked, sequence, tally);
     for (const known of outcome.known) add(index, known);
     if (outcome.found) add(index, outcome.found);
   }
@@ -250,28 +254,24 @@ function smallest(checked: CheckedAlgorithms, seed: number, raw: RawFinding): Ch
     );
   const shows = (candidate: CheckSequence): boolean =>
     shown(runSequence(checked, candidate)) !== undefined;
-  const { machine, operations } = shrinkSequence(sequenceAt(seed, raw.index), shows);
+  const { machine, operations } = shrinkSequence(
+    sequenceAt(checked.kernel, seed, raw.index),
+    shows,
+  );
   const sequence = { machine, operations };
-  const found = shown(runSequence(checked, sequence));
-  const what = found?.what ?? '';
-  return {
-    ...raw,
-    what,
-    sequence,
-    scenario: scenarioOf(checked, raw, what, sequence),
-  };
+  const found = shown(runSequence(checked, sequence)) ?? { ...raw, what: '' };
+  return { index: raw.index, ...found, sequence, scenario: scenarioOf(checked, found, sequence) };
 }
 
 function scenarioOf(
   { algorithm, against, kernel }: CheckedAlgorithms,
-  { invariant, known }: RawFinding,
-  what: string,
+  { invariant, known, what }: CheckViolation,
   sequence: CheckSequence,
 ): string {
   return sequenceText(sequence, {
     title: `${algorithm.name} on ${kernel.series}: ${known ?? INVARIANTS[invariant]}`,
     comments: [`violated: ${INVARIANTS[invariant]}`, what],
-    against: against.name,
+    audit: { against: against.name, kernel: kernel.series },
   });
 }
 

@@ -7,6 +7,7 @@ import { ModelMachine, type Done } from '../model-machine.ts';
 import type { Operation } from '../operation.ts';
 import { AlgorithmAudit } from './audit.ts';
 import { firstDifference } from './equivalence.ts';
+import type { FolioTally } from './folio-tally.ts';
 import { violation, type CheckViolation } from './violation.ts';
 import { watched, type Watcher } from './watched-algorithm.ts';
 
@@ -33,15 +34,20 @@ export class CheckedPair {
   /**
    * @param checked kernel and algorithms
    * @param line the machine
+   * @param tally counts for it, and may have counted for another; default: a new one
    */
-  constructor({ kernel, algorithm, against }: CheckedAlgorithms, line: MachineLine) {
+  constructor(
+    { kernel, algorithm, against }: CheckedAlgorithms,
+    line: MachineLine,
+    tally?: FolioTally,
+  ) {
     const facts = { ...DEFAULT_FACTS, ...factsOfLine(line, DEFAULT_FACTS) };
     const watcher: Watcher = { audit: null };
     const machine = (pinAlgorithm: PinAlgorithm): ModelMachine =>
       new ModelMachine({ kernel, facts, keepsBytes: false, type1: { pinAlgorithm } });
     this.#own = machine(watched(algorithm, watcher));
     this.#reference = algorithm === against ? null : machine(against);
-    watcher.audit = this.#audit = new AlgorithmAudit(this.#own);
+    watcher.audit = this.#audit = new AlgorithmAudit(this.#own, tally);
   }
 
   /** Whether nothing more can be done: a kernel has died, or a machine could not do a step. */
@@ -64,7 +70,7 @@ export class CheckedPair {
       this.#over = true;
       const same = other && 'error' in other && kindOf(own.error) === kindOf(other.error);
       if (same || own.error instanceof InputError) return { done: null, found: null };
-      return { done: null, found: this.#audit.takeNoted() ?? thrown(own.error) };
+      return { done: null, found: this.#crashed(own.error) };
     }
     const found = this.#settle(this.#audit.check());
     if (found || !reference || !other) return { done: own.value, found };
@@ -83,14 +89,20 @@ export class CheckedPair {
       const reference = this.#reference;
       const other = reference && attempt(() => reference.end());
       const same = other && 'error' in other && kindOf(own.error) === kindOf(other.error);
-      return same ? null : (this.#audit.takeNoted() ?? thrown(own.error));
+      return same ? null : this.#crashed(own.error);
     }
     return this.#settle(this.#audit.checkEnd());
   }
 
+  /** What was seen before the kernel died counts first. */
+  #crashed(error: Error): CheckViolation | null {
+    return this.#settle(this.#audit.takeNoted() ?? thrown(error));
+  }
+
   /** Keeps what is known apart. */
-  #settle(found: CheckViolation | null): CheckViolation | null {
-    if (!found) return null;
+  #settle(seen: CheckViolation | null): CheckViolation | null {
+    if (!seen) return null;
+    const found = this.#audit.judged(seen);
     if (found.known === null) return found;
     if (!this.known.some(({ known }) => known === found.known)) this.known.push(found);
     return null;
@@ -105,12 +117,15 @@ export class CheckedPair {
     const what = firstDifference(
       { view: this.#own.inspect(), done },
       { view: reference.inspect(), done: other.value },
-      this.#audit.folios,
     );
-    if (what === null) return null;
+    const folios = what ?? this.#audit.folios.firstDifference(reference.inspect().memory.memmap);
+    if (folios === null) return null;
     this.#reference = null;
-    const excused = this.#audit.mayOvercharge || this.#own.faultFired !== reference.faultFired;
-    return excused ? null : violation('equal', what);
+    // A call that fails has faulted in what it had come to, which may be more or less.
+    const memoryMayDiffer = what === null && done.code < 0;
+    const faulted = this.#own.faultFired || reference.faultFired;
+    const excused = memoryMayDiffer || faulted || this.#audit.mayOvercharge;
+    return excused ? null : violation('equal', folios);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Counting anew what references and pins folios ought to have. */
-import { GUP_PIN_COUNTING_BIAS, PG, type MemMap } from '@pinfold/mm';
+import { GUP_PIN_COUNTING_BIAS, MemMap, PG } from '@pinfold/mm';
 import type { Pfn } from '@pinfold/base';
 
 /** A folio whose counts are wrong. */
@@ -19,31 +19,40 @@ function isPinned({ order, refcount, pincount }: MemMap, entry: number): boolean
 
 /** Counts per folio; only those that were ever counted are looked at. */
 export class FolioTally {
-  readonly #memmap: MemMap;
+  #memmap: MemMap;
   /** Folios that were ever counted: one frame of each. */
   readonly #folios = new Set<Pfn>();
   #mappings = new Int32Array(0);
   #pins = new Int32Array(0);
-  #touched: number[] = [];
+  readonly #touched: number[] = [];
   /** Pins that were counted. */
   pins = 0;
 
-  /** @param memmap the machine's memory map */
-  constructor(memmap: MemMap) {
+  /** @param memmap the machine's memory map; default: that of a machine without memory */
+  constructor(memmap: MemMap = new MemMap([])) {
+    this.#memmap = memmap;
+  }
+
+  /**
+   * Turns to another machine; all that was counted is forgotten.
+   *
+   * @param memmap its memory map
+   */
+  reset(memmap: MemMap): void {
+    this.begin();
+    this.#folios.clear();
     this.#memmap = memmap;
   }
 
   /** Begins to count. */
   begin(): void {
     this.pins = 0;
+    for (const entry of this.#touched) this.#mappings[entry] = this.#pins[entry] = 0;
+    this.#touched.length = 0;
     const { length } = this.#memmap.refcount;
-    if (this.#mappings.length < length) {
-      this.#mappings = new Int32Array(length);
-      this.#pins = new Int32Array(length);
-    } else {
-      for (const entry of this.#touched) this.#mappings[entry] = this.#pins[entry] = 0;
-    }
-    this.#touched = [];
+    if (this.#mappings.length >= length) return;
+    this.#mappings = new Int32Array(length);
+    this.#pins = new Int32Array(length);
   }
 
   /**
@@ -117,12 +126,10 @@ export class FolioTally {
       if (own.refcount[a] !== other.refcount[b] || own.pincount[a] !== other.pincount[b]) {
         return `${folio} has ${own.refcount[a]} references and ${own.pincount[a]} pins, in the reference ${other.refcount[b]} and ${other.pincount[b]}`;
       }
-      // Whoever puts a page to pin it again makes it dirty while it is still mapped.
-      if (isPinned(own, a)) continue;
-      const dirty = (own.flags[a] & PG.dirty) !== 0;
-      if (dirty !== ((other.flags[b] & PG.dirty) !== 0)) {
-        return `${folio} is ${dirty ? '' : 'not '}dirty, in the reference it is${dirty ? ' not' : ''}`;
-      }
+      // Whoever puts a page to pin it again makes it dirty while it is still mapped; and only
+      // one of the two may have pinned a page of a mapping that has failed.
+      if (isPinned(own, a) || !(own.flags[a] & PG.dirty) || other.flags[b] & PG.dirty) continue;
+      return `${folio} is dirty, in the reference it is not`;
     }
     return null;
   }

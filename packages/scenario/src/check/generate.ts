@@ -1,5 +1,6 @@
 /** Which sequence a number stands for: boundary classes in turn, then mixtures of them. */
 import * as fc from 'fast-check';
+import type { KernelVersion } from '@pinfold/vfio-type1';
 import type { MachineLine } from '../machine-line.ts';
 import type { Operation } from '../operation.ts';
 import type { BoundaryClass } from './boundaries/boundary.ts';
@@ -15,32 +16,45 @@ export interface GeneratedSequence extends CheckSequence {
 }
 
 /** Sequences of each class before the mixtures begin. */
-const PER_CLASS = 40;
-/** Steps of a mixture at most. */
-const MIXED_STEPS = 12;
+const PER_CLASS = 50;
+/** Steps at most, of a class alone and of a mixture. */
+const STEPS = { alone: 10, mixed: 14 };
 
 /** The arbitrary of each class alone. */
-const alone = boundaryClasses.map((one) => sequences([one], 8));
+const alone = boundaryClasses.map((one) => sequences([one], STEPS.alone));
 /** The arbitraries of every two classes. */
 const pairs = boundaryClasses.flatMap((one, i) =>
-  boundaryClasses.slice(i + 1).map((other) => sequences([one, other], MIXED_STEPS)),
+  boundaryClasses
+    .slice(i + 1)
+    .filter((other) => !(one.ownsMachine && other.ownsMachine))
+    .map((other) => sequences([one, other], STEPS.mixed)),
 );
 
 /**
  * The sequence of a number.
  *
+ * @param kernel the kernel that it is for
  * @param seed seed of the check
  * @param index number of the sequence, from 0
  * @returns the sequence, which depends on nothing else
  */
-export function sequenceAt(seed: number, index: number): GeneratedSequence {
+export function sequenceAt(kernel: KernelVersion, seed: number, index: number): GeneratedSequence {
   const first = index < PER_CLASS * alone.length;
   const list = first || pairs.length === 0 ? alone : pairs;
   const [sequence] = fc.sample(list[index % list.length], {
     numRuns: 1,
     seed: (Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b)) | 0,
   });
-  return sequence;
+  return hasClassicSparsemem(kernel) ? sequence : { ...sequence, machine: vmemmapOnly(sequence) };
+}
+
+/** Since 6.18 these kernels cannot be configured without a virtual memory map. */
+function hasClassicSparsemem({ mm }: KernelVersion): boolean {
+  return mm.rangeUnpinStep === 'nth_page';
+}
+
+function vmemmapOnly({ machine }: CheckSequence): MachineLine {
+  return { ...machine, model: 'sparsemem-vmemmap' };
 }
 
 /** Sequences on the memory of some classes at once. */

@@ -7,3 +7,7 @@ export const OVERCHARGE =
 /** A read of a dirty bitmap shifts it and clears too little of it. */
 export const STALE_BITS =
   'every kernel shows dirty bits again that a read has shifted (recordings extpin d08, d15, d17)';
+
+/** A pin at an address inside the last page of a mapping reaches into the mapping behind it. */
+export const STRADDLING_PIN =
+  'every kernel looks a page that lies in two mappings up in either of them, so that it may not be given back (no recording has it)';

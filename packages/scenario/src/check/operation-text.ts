@@ -51,9 +51,13 @@ export function operationText(operation: Operation, regions: Regions): string {
       const key = `${op} ${name}`;
       return `${OTHER_NAMES[key] ?? name}=${valueText(key, value, regions)}`;
     });
-  for (const word of [...words]) {
-    const without = words.filter((other) => other !== word);
-    if (sameOperation(tryRead(op, without, regions), operation)) words = without;
+  // Some defaults have no word, so that nothing can be read as long as they stand there.
+  for (let before = words.length + 1; words.length < before;) {
+    before = words.length;
+    for (const word of [...words]) {
+      const without = words.filter((other) => other !== word);
+      if (sameOperation(tryRead(op, without, regions), operation)) words = without;
+    }
   }
   if (!sameOperation(tryRead(op, words, regions), operation)) {
     throw new ModelBug(`no line for the operation ${op} ${words.join(' ')}`);

@@ -2,6 +2,7 @@
 import type { Region } from '../expression.ts';
 import type { Scenario } from '../language.ts';
 import { CheckedPair, type CheckedAlgorithms } from './checked-pair.ts';
+import type { FolioTally } from './folio-tally.ts';
 import type { CheckSequence } from './sequence.ts';
 import type { CheckViolation } from './violation.ts';
 
@@ -20,14 +21,16 @@ export interface SequenceOutcome {
  *
  * @param checked kernel and algorithms
  * @param sequence the sequence
+ * @param tally counts for it, and may have counted for another; default: a new one
  * @returns what was found
  * @throws {AlgorithmFault} for a mistake in an algorithm of one's own
  */
 export function runSequence(
   checked: CheckedAlgorithms,
   { machine, operations }: CheckSequence,
+  tally?: FolioTally,
 ): SequenceOutcome {
-  const pair = new CheckedPair(checked, machine);
+  const pair = new CheckedPair(checked, machine, tally);
   for (const [at, operation] of operations.entries()) {
     const { found } = pair.step(operation);
     if (found || pair.over) return { found, at, known: pair.known };

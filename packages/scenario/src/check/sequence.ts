@@ -1,7 +1,7 @@
 /** A sequence of operations on a machine: what a check runs, and what a counterexample is. */
 import { InputError } from '@pinfold/base';
 import type { Region, Regions } from '../expression.ts';
-import type { Scenario } from '../language.ts';
+import type { AuditLine, Scenario } from '../language.ts';
 import { machineLineText, type MachineLine } from '../machine-line.ts';
 import type { Operation } from '../operation.ts';
 import { operationText } from './operation-text.ts';
@@ -20,8 +20,8 @@ export interface SequenceHead {
   readonly title: string;
   /** Comments below it, a line each. */
   readonly comments: readonly string[];
-  /** The reference of the audit. */
-  readonly against: string;
+  /** What the audit compares with, and on which kernel. */
+  readonly audit: Required<AuditLine>;
 }
 
 /**
@@ -33,7 +33,7 @@ export interface SequenceHead {
  */
 export function sequenceText(
   { machine, operations }: CheckSequence,
-  { title, comments, against }: SequenceHead,
+  { title, comments, audit }: SequenceHead,
 ): string {
   const regions = new Map<string, Region>();
   const lines = operations.map((operation) => {
@@ -46,7 +46,7 @@ export function sequenceText(
     `title ${title}`,
     ...comments.map((comment) => `# ${comment}`),
     ...(machineText === 'machine' ? [] : [machineText]),
-    `audit against=${against}`,
+    `audit against=${audit.against} kernel=${audit.kernel}`,
     ...lines,
     '',
   ].join('\n');

@@ -80,11 +80,10 @@ function* simplerForms(sequence: CheckSequence): Generator<CheckSequence> {
   }
 }
 
-function simplerMachines({ memory, ...line }: MachineLine): MachineLine[] {
-  const rest = memory ? { memory } : {};
+function simplerMachines(line: MachineLine): MachineLine[] {
   return Object.keys(line).map((key) => {
     const others = Object.entries(line).filter(([name]) => name !== key);
-    return { ...rest, ...Object.fromEntries(others) };
+    return Object.fromEntries(others);
   });
 }
 

@@ -10,7 +10,7 @@ export const INVARIANTS = {
   pins: 'what a device reaches is pinned, and nothing else is',
   folio: 'counts of folios are exact',
   charge: 'locked_vm is exact',
-  dirty: 'dirty bitmaps are exact',
+  dirty: 'dirty pages and dirty bitmaps are exact',
   warning: 'the kernel warns of nothing',
   end: 'nothing is left at the end',
   equal: 'results are those of the reference',

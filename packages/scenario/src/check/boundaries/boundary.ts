@@ -16,6 +16,8 @@ export interface BoundaryClass {
    * @returns the arbitrary
    */
   readonly scene: (slot: Slot) => fc.Arbitrary<Scene>;
+  /** Whether it needs a machine of its own, so that it is not mixed with others that do. */
+  readonly ownsMachine?: true;
   /** What is done there. */
   readonly steps: StepMix;
 }

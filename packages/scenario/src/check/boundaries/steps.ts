@@ -44,7 +44,7 @@ const MAX_DRAW = 2 ** 16;
  * @param maxLength steps at most
  * @returns the arbitrary
  */
-export function drawnSteps(mix: StepMix, maxLength = 8): fc.Arbitrary<Draw[]> {
+export function drawnSteps(mix: StepMix, maxLength: number): fc.Arbitrary<Draw[]> {
   const kinds = STEP_KINDS.flatMap((kind) => {
     const weight = mix[kind] ?? 0;
     return weight > 0 ? [{ weight, arbitrary: fc.constant(kind) }] : [];
@@ -54,7 +54,7 @@ export function drawnSteps(mix: StepMix, maxLength = 8): fc.Arbitrary<Draw[]> {
     ...{ kind: fc.oneof(...kinds), at: number, from: number },
     ...{ to: number, how: number, more: number },
   });
-  return fc.array(draw, { minLength: 2, maxLength, size: 'max' });
+  return fc.array(draw, { minLength: 4, maxLength, size: 'max' });
 }
 
 /** A mapping that was asked for. */
@@ -216,8 +216,8 @@ class Planner {
 
   /** Groups come and go, the first one too. */
   #domain({ at, more }: Draw): Operation {
-    const dev = at % 3 === 0 ? 'edu' : 'ivsh1g';
-    if (this.#in.has(dev) && more % 4 !== 0) {
+    const dev = at % 2 === 0 ? 'edu' : 'ivsh1g';
+    if (this.#in.has(dev) && more % 8 !== 0) {
       this.#in.delete(dev);
       return { op: 'delgroup', dev };
     }

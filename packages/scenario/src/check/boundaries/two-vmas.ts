@@ -1,5 +1,6 @@
 /** Two areas of memory side by side, whose frames do not follow each other. */
 import * as fc from 'fast-check';
+import type { FrameExtent } from '../../placed-frames.ts';
 import type { BoundaryClass } from './boundary.ts';
 import { frames, HUGE, HUGE_ORDER, placed, type Scene, type Slot } from './scene.ts';
 
@@ -23,28 +24,33 @@ type Kind = 'hugetlb' | 'thp' | 'folio' | 'pages' | 'slice';
 /** `gap` huge pages lie between the frames of the two. */
 function sceneOf({ index, vpn, pfn }: Slot, first: Kind, second: Kind, gap: number): Scene {
   const [a, b] = [`A${index}`, `B${index}`];
-  const one = memory(a, first, vpn, pfn, true);
-  const two = memory(b, second, vpn + one.npage, pfn + HUGE + gap * HUGE, false);
+  const one = extentOf(first, pfn, true);
+  const two = extentOf(second, pfn + HUGE + gap * HUGE, false);
+  const border = vpn + HUGE;
   const npage = one.npage + two.npage;
+  const operations = [
+    placed(a, kindOf(first), border - one.npage, [one]),
+    placed(b, kindOf(second), border, [two]),
+  ];
   const edges = [0, one.npage, one.npage, npage];
-  return { memory: [one.operation, two.operation], areas: [{ vpn, npage, edges }] };
+  return { memory: operations, areas: [{ vpn: border - one.npage, npage, edges }] };
 }
 
-function memory(
-  name: string,
-  kind: Kind,
-  vpn: number,
-  pfn: number,
-  atEnd: boolean,
-): { operation: ReturnType<typeof placed>; npage: number } {
-  const extent = {
-    hugetlb: frames(pfn, HUGE, HUGE_ORDER),
-    thp: frames(pfn, HUGE, HUGE_ORDER),
-    // The last pages before the next frames, so that those may follow physically.
-    folio: frames(atEnd ? pfn + HUGE - 16 : pfn, 16, 4),
-    pages: frames(atEnd ? pfn + HUGE - 3 : pfn, 3),
-    slice: frames(pfn + 4, 8, 4),
-  }[kind];
-  const operation = placed(name, kind === 'hugetlb' ? 'huge2m' : 'anon', vpn, [extent]);
-  return { operation, npage: extent.npage };
+function kindOf(kind: Kind): 'huge2m' | 'anon' {
+  return kind === 'hugetlb' ? 'huge2m' : 'anon';
+}
+
+/** The last pages before the next frames, so that those may follow physically, or the first. */
+function extentOf(kind: Kind, pfn: number, atEnd: boolean): FrameExtent {
+  switch (kind) {
+    case 'hugetlb':
+    case 'thp':
+      return frames(pfn, HUGE, HUGE_ORDER);
+    case 'folio':
+      return frames(atEnd ? pfn + HUGE - 16 : pfn, 16, 4);
+    case 'pages':
+      return frames(atEnd ? pfn + HUGE - 3 : pfn, 3);
+    case 'slice':
+      return frames(pfn + 4, 8, 4);
+  }
 }
