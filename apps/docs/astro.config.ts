@@ -13,7 +13,18 @@ export default defineConfig({
         { label: 'What it is', link: '/' },
         { label: 'Interactive', items: [{ autogenerate: { directory: 'interactive' } }] },
         { label: 'Guide', items: [{ autogenerate: { directory: 'guide' } }] },
-        { label: 'Reference', items: [{ autogenerate: { directory: 'reference' } }] },
+        {
+          label: 'Reference',
+          items: [
+            ...['reference/cli', 'reference/language', 'reference/own-algorithm'],
+            { label: 'Packages', items: [{ autogenerate: { directory: 'reference/api' } }] },
+            {
+              label: 'Facts about the kernel',
+              collapsed: true,
+              items: [{ autogenerate: { directory: 'reference/kernel' } }],
+            },
+          ],
+        },
         { label: 'Results', items: [{ autogenerate: { directory: 'results' } }] },
       ],
     }),

@@ -13,7 +13,7 @@ export type ThpEnabled = 'always' | 'madvise' | 'never';
 export interface ThpSettings {
   /** /sys/kernel/mm/transparent_hugepage/enabled. */
   readonly enabled: ThpEnabled;
-  /** hugepages-<size>kB/enabled per order in pages: 2 (16 KiB) to 9; an absent order is `never`. */
+  /** `hugepages-<size>kB/enabled` per order in pages: 2 (16 KiB) to 9; an absent order is `never`. */
   readonly orders: Readonly<Partial<Record<number, ThpEnabled | 'inherit'>>>;
   /** shmem_enabled: who gets huge pages in memfds and on tmpfs; `force` is for all. */
   readonly shmem: 'always' | 'within_size' | 'advise' | 'never' | 'deny' | 'force';

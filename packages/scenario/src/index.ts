@@ -33,6 +33,7 @@ export { checkKernel, parseRecording, recordedScenario } from './parse-recording
 export { readRecording } from './read-recording.ts';
 export { RECORDING_FORMAT } from './recording.ts';
 export { runScenario, StepRunner } from './runner.ts';
+export { scenarioOps, type ScenarioOp } from './scenario-ops.ts';
 export { StateTracker, walkPass } from './step-state.ts';
 export { summarize } from './summary.ts';
 export { CallRecorder, replayCalls } from './trace/call-recorder.ts';

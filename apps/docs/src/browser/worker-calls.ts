@@ -16,7 +16,7 @@ interface Question<Request> {
 }
 
 type Answer<Result> = { readonly id: number } & (
-  { readonly result: Result } | { readonly error: WorkerError }
+  { readonly progress: number } | { readonly result: Result } | { readonly error: WorkerError }
 );
 
 /** What became of a call. */
@@ -29,6 +29,7 @@ export class WorkerCalls<Request, Result> {
   #worker: Worker | null = null;
   #id = 0;
   #waiting: ((outcome: Outcome<Result>) => void) | null = null;
+  #onProgress: (done: number) => void = () => undefined;
 
   /** @param start starts the worker, which runs `answerCalls` */
   constructor(start: () => Worker) {
@@ -44,10 +45,15 @@ export class WorkerCalls<Request, Result> {
    * Calls the function.
    *
    * @param request its argument, which can be cloned
+   * @param onProgress told how far the function is, in units of its own
    * @returns what became of it
    */
-  call(request: Request): Promise<Outcome<Result>> {
+  call(
+    request: Request,
+    onProgress: (done: number) => void = () => undefined,
+  ): Promise<Outcome<Result>> {
     this.stop();
+    this.#onProgress = onProgress;
     const worker = (this.#worker ??= this.#started());
     const id = ++this.#id;
     return new Promise((resolve) => {
@@ -67,7 +73,9 @@ export class WorkerCalls<Request, Result> {
   #started(): Worker {
     const worker = this.#start();
     worker.addEventListener('message', ({ data }: MessageEvent<Answer<Result>>) => {
-      if (data.id === this.#id) this.#finish(data);
+      if (data.id !== this.#id) return;
+      if ('progress' in data) this.#onProgress(data.progress);
+      else this.#finish(data);
     });
     worker.addEventListener('error', ({ message }) => {
       this.#finish({ error: { name: 'Error', message } });
@@ -85,12 +93,15 @@ export class WorkerCalls<Request, Result> {
 /**
  * The worker's side: answers every call.
  *
- * @param run the function; its types are those of the page's `WorkerCalls`
+ * @param run the function; its types are those of the page's `WorkerCalls`. It may say how far it is
  */
-export function answerCalls(run: (request: never) => Promise<unknown>): void {
+export function answerCalls(
+  run: (request: never, progress: (done: number) => void) => Promise<unknown>,
+): void {
   const answer = async ({ id, request }: Question<never>): Promise<Answer<unknown>> => {
     try {
-      return { id, result: await run(request) };
+      const progress = (done: number): void => self.postMessage({ id, progress: done });
+      return { id, result: await run(request, progress) };
     } catch (error) {
       return { id, error: asWorkerError(error) };
     }

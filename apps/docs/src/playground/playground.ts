@@ -2,6 +2,7 @@
 import { kernelVersions, pinAlgorithms } from '@pinfold/vfio-type1';
 import { html, nothing, render, type TemplateResult } from 'lit-html';
 import { readHash, writeHash } from '../browser/hash-state.ts';
+import { selectField, type Choice } from '../browser/select-field.ts';
 import { WorkerCalls, type WorkerError } from '../browser/worker-calls.ts';
 import type { ScenarioEditor } from './editor.ts';
 import { dataUrl, type ExampleIndex, type RecordingIndex } from './index-files.ts';
@@ -325,7 +326,6 @@ function lineOf(error: WorkerError | null): number {
   return Number(line ?? 0);
 }
 
-type Choice = readonly [value: string, label: string];
 type Group = readonly [label: string, choices: readonly Choice[]];
 
 function select(
@@ -335,20 +335,8 @@ function select(
   onChoose: (value: string) => void,
   groups: readonly Group[] = [],
 ): TemplateResult {
-  const option = ([of, text]: Choice): TemplateResult =>
-    html`<option value=${of} ?selected=${of === value}>${text}</option>`;
   const id = `playground-${label.toLowerCase().replaceAll(' ', '-')}`;
-  return html`<div>
-    <label for=${id}>${label}</label>
-    <select id=${id} .value=${value} @change=${(event: Event) => onChoose(valueOf(event))}>
-      ${choices.map(option)}
-      ${groups.map(([name, of]) => html`<optgroup label=${name}>${of.map(option)}</optgroup>`)}
-    </select>
-  </div>`;
-}
-
-function valueOf({ target }: Event): string {
-  return target instanceof HTMLSelectElement ? target.value : '';
+  return selectField({ id, label, value, choices, onChoose, groups });
 }
 
 async function fetchJson<Content>(name: string): Promise<Content> {

@@ -1,8 +1,10 @@
 /** Runs a scenario of the user's on a release, and on the others to compare. */
 import {
   CallRecorder,
+  DEFAULT_FACTS,
   END_OF_PROCESS,
   explainRun,
+  factsOfLine,
   functionGraph,
   ModelMachine,
   parseScenario,
@@ -29,6 +31,7 @@ export async function runUserScenario(request: ScenarioRequest): Promise<RunOutc
   const algorithm = request.algorithm;
   const machine = new ModelMachine({
     kernel: kernelVersion(request.kernel),
+    facts: factsOfLine(scenario.machine, DEFAULT_FACTS),
     tracer,
     ...(algorithm !== null && { type1: { pinAlgorithm: pinAlgorithm(algorithm) } }),
   });
@@ -51,7 +54,8 @@ async function onOtherReleases(request: ScenarioRequest): Promise<Map<string, Sc
   for (const kernel of kernelVersions) {
     if (kernel.series === series) continue;
     const scenario = parseScenario(request.script, FILE);
-    runs.set(kernel.series, await runScenario(scenario, new ModelMachine({ kernel })));
+    const facts = factsOfLine(scenario.machine, DEFAULT_FACTS);
+    runs.set(kernel.series, await runScenario(scenario, new ModelMachine({ kernel, facts })));
   }
   return runs;
 }

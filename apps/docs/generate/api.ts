@@ -1,0 +1,80 @@
+// The pages of the packages' APIs, from their docstrings: TypeDoc writes Markdown, one page per
+// package, which gets the front matter and the links of the site here.
+import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { Application, TSConfigReader } from 'typedoc';
+
+const root = join(import.meta.dirname, '../../..');
+const target = join(import.meta.dirname, '../src/content/docs/reference/api');
+const raw = join(import.meta.dirname, '../generated/api');
+
+const layers = JSON.parse(readFileSync(join(root, 'tooling/layers.json'), 'utf8')) as Readonly<
+  Record<string, { readonly name: string }>
+>;
+
+/** Folders of the packages that have an interface, lowest layer first. */
+const folders = Object.entries(layers)
+  .filter(([dir, { name }]) => dir.startsWith('packages/') && name.startsWith('@pinfold/'))
+  .map(([dir]) => dir);
+
+/** What a docstring may contain beside what TypeDoc knows. */
+const blockTags = ['@source', '@counts'];
+
+const app = await Application.bootstrapWithPlugins(
+  {
+    entryPointStrategy: 'packages',
+    entryPoints: folders.map((dir) => join(root, dir)),
+    packageOptions: {
+      ...{ entryPoints: ['src/index.ts'], readme: 'none', blockTags: allTags() },
+      ...{ skipErrorChecking: true, excludePrivate: true, excludeProtected: true },
+      // Types that are not exported are shown where they are used, and need no page.
+      validation: { notExported: false, invalidLink: false },
+    },
+    ...{ plugin: ['typedoc-plugin-markdown'], readme: 'none', blockTags: allTags() },
+    validation: { notExported: false, invalidLink: false },
+    ...{ disableSources: true, logLevel: 'Error', out: raw },
+    // Options of the plugin.
+    ...{ router: 'module', hidePageHeader: true, hideBreadcrumbs: true, hidePageTitle: true },
+    ...{ parametersFormat: 'table', useCodeBlocks: true },
+  } as Parameters<typeof Application.bootstrapWithPlugins>[0],
+  [new TSConfigReader()],
+);
+const project = await app.convert();
+if (!project) throw new Error('TypeDoc could not read the packages');
+await app.generateOutputs(project);
+if (app.logger.hasErrors()) throw new Error('TypeDoc had errors');
+
+rmSync(target, { recursive: true, force: true });
+mkdirSync(target, { recursive: true });
+const pages = globSync('@pinfold/*.md', { cwd: raw });
+if (pages.length !== folders.length) throw new Error(`${pages.length} pages of API`);
+for (const page of pages) {
+  const name = basename(page, '.md');
+  const order = folders.findIndex((dir) => basename(dir) === name);
+  const manifest = JSON.parse(
+    readFileSync(join(root, folders[order] ?? '', 'package.json'), 'utf8'),
+  ) as { readonly description: string };
+  const front = [
+    '---',
+    `title: '@pinfold/${name}'`,
+    `description: ${JSON.stringify(manifest.description)}`,
+    ...['sidebar:', `  order: ${order + 1}`],
+    ...['tableOfContents:', '  maxHeadingLevel: 3', '---'],
+  ];
+  const text = `${manifest.description}.\n\n${withLinks(readFileSync(join(raw, page), 'utf8'))}`;
+  writeFileSync(join(target, `${name}.md`), `${front.join('\n')}\n\n${text}`);
+}
+
+/** TypeDoc's own tags, and ours. */
+function allTags(): string[] {
+  const own = ['@param', '@returns', '@throws', '@example', '@see', '@typeParam', '@deprecated'];
+  return [...own, '@defaultValue', '@remarks', '@module', ...blockTags];
+}
+
+/** Links between pages: `base.md#name` is another package's, `#name` stays. */
+function withLinks(markdown: string): string {
+  return markdown.replace(
+    /\]\((?:\.\.\/)*(?:@pinfold\/)?([\w-]+)\.md(#[\w-]*)?\)/g,
+    (_, name: string, anchor = '') => `](/reference/api/${name}/${anchor as string})`,
+  );
+}
