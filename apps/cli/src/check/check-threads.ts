@@ -2,8 +2,6 @@
  * A check on several threads. Batches are merged in the order of their numbers, and it ends at a
  * number that follows from what they have shown: the number of threads changes nothing.
  */
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { InputError } from '@pinfold/base';
 import {
@@ -147,7 +145,7 @@ class CheckThread {
       ...{ against: against.name, kernel: kernel.series, seed, patience },
       heartbeat: this.#heartbeat,
     };
-    this.#worker = new Worker(workerFile(), { workerData });
+    this.#worker = new Worker(new URL('./check-worker.ts', import.meta.url), { workerData });
     this.#worker.on('message', (answer: CheckAnswer) => this.#answered?.(answer));
     this.#worker.on('error', (error: unknown) => this.#failed?.(error));
   }
@@ -200,9 +198,4 @@ class CheckThread {
     if ('raw' in task) return { finding: smallestFinding(checked, seed, task.raw) };
     return { batch: runBatch(checked, seed, task.from, task.count) };
   }
-}
-
-/** The thread's file has this file's extension: `.ts` in the sources, `.js` when built. */
-function workerFile(): URL {
-  return new URL(`./check-worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
 }

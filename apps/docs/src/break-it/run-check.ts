@@ -1,5 +1,12 @@
 /** Checks an algorithm, and looks what a device reaches where it goes wrong. */
-import { checkedOf, CheckTally, INVARIANTS, reportOf, runBatch } from '@pinfold/scenario';
+import {
+  checkedOf,
+  CheckTally,
+  INVARIANTS,
+  reportOf,
+  runBatch,
+  smallestFinding,
+} from '@pinfold/scenario';
 import { kernelVersion, pinAlgorithm } from '@pinfold/vfio-type1';
 import { reachOf } from './reach.ts';
 import type { CheckRequest, CheckResult, ShownFinding } from './request.ts';
@@ -25,11 +32,12 @@ export async function runCheck(
   const checked = checkedOf(options);
   const tally = new CheckTally(runs);
   const found = (): boolean => tally.found.some(({ known }) => known === null);
-  while (tally.wanted > 0 && (all || !found())) {
-    tally.add(runBatch(checked, seed, tally.done, Math.min(BATCH, tally.wanted)));
+  while (tally.goesOn && (all || !found())) {
+    tally.add(runBatch(checked, seed, tally.done, Math.min(BATCH, runs - tally.done)));
     onProgress(tally.done);
   }
-  const report = reportOf(options, tally);
+  const smallest = tally.found.map((raw) => smallestFinding(checked, seed, raw));
+  const report = reportOf(options, tally, smallest);
   const findings: ShownFinding[] = [];
   for (const finding of report.findings) {
     const reach = await reachOf(finding.scenario, checked);
