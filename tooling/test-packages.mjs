@@ -115,6 +115,9 @@ function useCommand({ tarball, name, manifest }, project, nodes) {
   for (const node of nodes) {
     const verified = run(node, [command, 'verify', join(root, RECORDING)], project);
     if (!/^[1-9]\d* passed, 0 failed, 0 skipped$/m.test(verified)) throw new Error(verified);
+    const check = ['check', '--algorithm', 'series-1-4', '--kernel', '6.18', '--runs', '100'];
+    const checked = run(node, [command, ...check], project);
+    if (!checked.includes('nothing violated')) throw new Error(checked);
   }
   run(THIS_NODE, [command, 'new-algorithm', 'mine'], project);
   const compare = ['compare', '--file', 'mine.ts', ...quick, '--no-time'];
