@@ -52,9 +52,8 @@ it.each(['batched', 'page-at-a-time', 'series-1-4', 'page-list'])(
 
 it('tells the charge that is never returned as known', async () => {
   const { known } = await checkAlgorithm({ algorithm: pinAlgorithm('batched'), runs: 50 });
-  expect(known).toMatchObject([
-    { invariant: 'charge', known: expect.stringContaining('y18, y29') },
-  ]);
+  const charge = known.find(({ invariant }) => invariant === 'charge');
+  expect(charge?.known).toContain('y18, y29');
 });
 
 it('a batch shows the same whatever ran before it', () => {
