@@ -1,0 +1,20 @@
+/** The check finds every mutant of series-1-4, and nothing in the original. */
+import { describe, expect, it } from 'vitest';
+import { checkAlgorithm } from '../src/index.ts';
+import { MUTANTS, mutantOf } from './mutants/series-1-4.ts';
+
+/** Sequences in which each is found; the first class that can show it comes long before. */
+const RUNS = 1500;
+
+describe('a mutant of series-1-4', () => {
+  it.each(MUTANTS)('%s', async (mutant) => {
+    const { findings } = await checkAlgorithm({ algorithm: mutantOf(mutant), runs: RUNS });
+    expect(findings).not.toEqual([]);
+  });
+});
+
+it('the original is not flagged', async () => {
+  const report = await checkAlgorithm({ algorithm: mutantOf(null), runs: RUNS });
+  expect(report.findings).toEqual([]);
+  expect(report.sequences).toBe(RUNS);
+});
