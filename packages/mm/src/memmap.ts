@@ -79,9 +79,13 @@ export const MAX_PFN: number = 2 ** 40;
  * entries are cleared when a section takes them, so that nothing is left of what was in them.
  */
 export class PageStateArrays {
+  /** References per folio. */
   refcount: Int32Array = new Int32Array(1024);
+  /** Pins per large folio. */
   pincount: Int32Array = new Int32Array(1024);
+  /** {@link PG} bits. */
   flags: Uint8Array = new Uint8Array(1024);
+  /** Order of the folio. */
   order: Uint8Array = new Uint8Array(1024);
 
   /**
