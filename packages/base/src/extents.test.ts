@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Extents, MAX_EXTENT } from './extents.ts';
+import { Extents, MAX_EXTENT, MIXED } from './extents.ts';
 import { pageNumbers } from './page-numbers.ts';
 
 function room(capacity: number, end = 2 ** 20): Extents {
@@ -80,4 +80,52 @@ test('a compact copy has the extents and no room: eight bytes each, twelve above
     extents.clear();
     expect(copy.count).toBe(10);
   }
+});
+
+describe('unit', () => {
+  test.each([
+    ['none', [], 0],
+    ['one that is aligned', [[512, 512]], 512],
+    ['one that is not', [[511, 512]], MIXED],
+    [
+      'alike',
+      [
+        [512, 512],
+        [2048, 512],
+        [0, 512],
+      ],
+      512,
+    ],
+    [
+      'of two lengths',
+      [
+        [512, 512],
+        [2048, 1],
+      ],
+      MIXED,
+    ],
+    [
+      'alike again, which does not help',
+      [
+        [512, 512],
+        [2048, 1],
+        [4096, 512],
+      ],
+      MIXED,
+    ],
+    [
+      'joined',
+      [
+        [512, 512],
+        [1024, 512],
+      ],
+      MIXED,
+    ],
+  ] as const)('%s', (_, added, unit) => {
+    const extents = room(8);
+    for (const [pfn, npage] of added) extents.add(pfn, npage, true);
+    expect(extents.unit).toBe(unit);
+    extents.clear();
+    expect(extents.unit).toBe(0);
+  });
 });

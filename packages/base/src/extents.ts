@@ -8,6 +8,9 @@ import { NARROW_END, type PageNumbers } from './page-numbers.ts';
 /** Pages that an extent has at most: 4 TiB. A longer run goes on in the next one. */
 export const MAX_EXTENT: number = 2 ** 30;
 
+/** {@link Extents.unit} of extents that are not alike. */
+export const MIXED = -1;
+
 /** Extents in the order of their addresses. */
 export class Extents {
   /** First page frame of each. */
@@ -18,6 +21,11 @@ export class Extents {
   count: number;
   /** Whether something was left out that would have been one extent more. */
   full = false;
+  /**
+   * Length in pages of all extents, if they have the same and begin at a multiple of it, so that
+   * whoever takes them one by one need not look; {@link MIXED} if not, 0 while there are none.
+   */
+  unit = 0;
 
   /**
    * @param pfn first page frames
@@ -42,7 +50,7 @@ export class Extents {
 
   /** Forgets all extents. */
   clear(): void {
-    this.count = 0;
+    this.count = this.unit = 0;
     this.full = false;
   }
 
@@ -70,12 +78,15 @@ export class Extents {
     const length = last < 0 ? 0 : this.npage[last] * sign;
     if (length > 0 && this.pfn[last] + length === pfn && length + npage <= MAX_EXTENT) {
       this.npage[last] = (length + npage) * sign;
+      this.unit = MIXED;
       return true;
     }
     if (this.count === this.capacity) {
       this.full = true;
       return false;
     }
+    const whole = pfn % npage === 0 && (this.count === 0 || this.unit === npage);
+    this.unit = whole ? npage : MIXED;
     this.#admit(pfn + npage);
     this.pfn[this.count] = pfn;
     this.npage[this.count] = npage * sign;

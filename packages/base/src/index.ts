@@ -30,7 +30,7 @@ export {
   type CounterName,
   type CounterValues,
 } from './counters.ts';
-export { Extents, MAX_EXTENT } from './extents.ts';
+export { Extents, MAX_EXTENT, MIXED } from './extents.ts';
 export { maskedRun } from './masked-run.ts';
 export { NARROW_END, pageNumbers, type PageNumbers } from './page-numbers.ts';
 export { mulberry32, shuffle } from './random.ts';

@@ -1,5 +1,5 @@
 /** `mapExtents` is `map` for one extent after the other: the same leaves, the same counts. */
-import { Counters, Errno, Extents, pageNumbers } from '@pinfold/base';
+import { Counters, Errno, Extents, MIXED, pageNumbers } from '@pinfold/base';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FakeTable } from '../test/fake-table.ts';
@@ -34,6 +34,10 @@ function extentsOf(pieces: readonly Piece[], high: boolean): Extents {
       extents.npage[i] = device ? -npage : npage;
     }
   }
+  // What makes extents knows whether they are alike; here the test does.
+  const [{ npage, aligned }] = pieces;
+  const alike = pieces.every((piece) => piece.npage === npage && (piece.aligned || npage === 1));
+  extents.unit = alike && (aligned || npage === 1) ? npage : MIXED;
   return extents;
 }
 

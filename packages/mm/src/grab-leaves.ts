@@ -5,7 +5,7 @@
  *
  * @source reference strategies.md (j); mm/gup.c try_grab_folio_fast, 6.16
  */
-import { MAX_EXTENT, maskedRun, type Extents, type TableArena } from '@pinfold/base';
+import { MAX_EXTENT, maskedRun, MIXED, type Extents, type TableArena } from '@pinfold/base';
 import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
 
 /**
@@ -37,7 +37,9 @@ export function grabLeaves(
   const { pfn: firsts, npage: lengths, capacity } = out;
   const fit = from + maskedRun(bits, words, from, end, mask, need);
   const pages = 1 << order;
-  let count = out.count;
+  const had = out.count;
+  let count = had;
+  let joined = false;
   // A frame that no folio has: nothing goes on with device memory, or with nothing.
   let next = count > 0 && lengths[count - 1] > 0 ? firsts[count - 1] + lengths[count - 1] : -1;
   // The section of the last folio: what it is need not be looked up again for the next one in it.
@@ -59,8 +61,10 @@ export function grabLeaves(
     const head = base + ((pfn - start) >>> stride);
     const refs = refcount[head];
     if (orders[head] !== order || refs <= 0) break;
-    if (pfn === next && lengths[count - 1] <= MAX_EXTENT - pages) lengths[count - 1] += pages;
-    else if (count < capacity) {
+    if (pfn === next && lengths[count - 1] <= MAX_EXTENT - pages) {
+      lengths[count - 1] += pages;
+      joined = true;
+    } else if (count < capacity) {
       firsts[count] = pfn;
       lengths[count] = pages;
       count++;
@@ -70,5 +74,6 @@ export function grabLeaves(
     next = pfn + pages;
   }
   out.count = count;
+  if (at > from) out.unit = joined || (had > 0 && out.unit !== pages) ? MIXED : pages;
   return at - from;
 }

@@ -1,7 +1,7 @@
 /**
  * What the extent algorithm remembers of a mapping: its extents, in the order of their addresses, so
  * that an unmap needs no frame from the IOMMU. They take eight bytes each where all frames are below
- * 8 TiB, and twelve elsewhere, in blocks without room for more. Addresses are not stored, because
+ * 8 TiB, and twelve elsewhere, in blocks that are at least three quarters full. Addresses are not stored, because
  * extents go from one end to the other, and are released so.
  *
  * @source reference strategies.md (j)
@@ -33,6 +33,11 @@ export class ExtentList {
   /** @param iovaPn I/O virtual page of the first page of the list */
   constructor(iovaPn: IovaPn) {
     this.#start = iovaPn;
+  }
+
+  /** Its blocks. */
+  get blocks(): readonly Extents[] {
+    return this.#blocks;
   }
 
   /** Bytes of its typed arrays. */

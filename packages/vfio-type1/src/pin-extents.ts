@@ -20,11 +20,13 @@ import { vpfnPages } from './vpfn-pages.ts';
 
 /** Extents of one pin step: 64 KiB where all frames are below 8 TiB. */
 const SCRATCH_EXTENTS = 8192;
+/** Blocks of that size that a container keeps for the next mapping. */
+const MAX_SPARE = 4;
 
 /** Extents that are pinned and charged, and the error that ended them. */
 export class PinnedExtents {
   /** The extents. Device memory is in them too, without pins. */
-  readonly extents: Extents;
+  extents: Extents;
   /** Their pages. */
   pages = 0;
   /** Of those, pages of memory. */
@@ -42,12 +44,15 @@ export class PinnedExtents {
 
   /** Gets the frames of device memory. */
   readonly batch: VfioBatch;
+  readonly #memmap: MemMap;
+  readonly #spare: Extents[] = [];
 
   /**
    * @param memmap memory map
    * @param capacity extents that fit
    */
   constructor(memmap: MemMap, capacity: number) {
+    this.#memmap = memmap;
     this.extents = memmap.extents(capacity);
     this.batch = new VfioBatch(memmap.pageArray(1));
   }
@@ -58,6 +63,29 @@ export class PinnedExtents {
     this.pages = this.memoryPages = this.devices = this.error = this.excess = 0;
     this.exceeds = false;
   }
+
+  /**
+   * The extents, to be kept: as they are if they fill most of their room, else a copy without any.
+   *
+   * @returns extents that are the caller's
+   */
+  take(): Extents {
+    const { extents } = this;
+    const { count, capacity } = extents;
+    if (4 * count < 3 * capacity) return extents.compact();
+    this.extents = this.#spare.pop() ?? this.#memmap.extents(capacity);
+    return extents;
+  }
+
+  /**
+   * Gives extents back that {@link take} has returned, so that their room is used again.
+   *
+   * @param extents the extents
+   */
+  giveBack(extents: Extents): void {
+    if (extents.capacity !== this.extents.capacity || this.#spare.length === MAX_SPARE) return;
+    this.#spare.push(extents);
+  }
 }
 
 /**
@@ -67,13 +95,14 @@ export class PinnedExtents {
  * @returns no extents, but room for many
  */
 export function scratchExtents(iommu: VfioIommu): PinnedExtents {
-  let pins = iommu.pinScratch;
-  if (!(pins instanceof PinnedExtents)) {
-    pins = new PinnedExtents(iommu.memory.memmap, SCRATCH_EXTENTS);
-    iommu.pinScratch = pins;
-  }
-  (pins as PinnedExtents).clear();
-  return pins as PinnedExtents;
+  const known = iommu.pinScratch;
+  const pins =
+    known instanceof PinnedExtents
+      ? known
+      : new PinnedExtents(iommu.memory.memmap, SCRATCH_EXTENTS);
+  iommu.pinScratch = pins;
+  pins.clear();
+  return pins;
 }
 
 /**

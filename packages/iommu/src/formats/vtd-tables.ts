@@ -200,13 +200,16 @@ export class VtdTables {
     const level = ENTRY_PAGES.indexOf(pages);
     if (level < 0 || !this.pageOrders.includes(9 * level) || iovaPn >= this.aperturePages) return 0;
     if (((iovaPn | extents.pfn[from]) & (pages - 1)) !== 0) return 0;
+    const arena = level === 0 ? this.pts : this.dirs;
+    const { live } = arena;
     const first = this.entryAt(iovaPn, level);
     if (first === LEAF) return 0;
     const end = Math.min(to, from + PTRS_PER_TABLE - (first & (PTRS_PER_TABLE - 1)));
-    const arena = level === 0 ? this.pts : this.dirs;
     if (extents.pfn instanceof Float64Array && arena.frame instanceof Int32Array)
       arena.admitFrames(endOfFrames(extents, from, end));
-    const n = writeLeaves(arena, first, extents, from, end, pages, bits);
+    // A table that was made for the first leaf has no other entry.
+    const isNew = arena.live > live;
+    const n = writeLeaves(arena, first, isNew, extents, from, end, pages, bits);
     this.counters.add(LEAF_SLOTS[level], n);
     this.mapped = n * pages;
     return n;

@@ -15,6 +15,7 @@ const MANY = 32;
  *
  * @param arena the tables
  * @param index entry of the first leaf
+ * @param isNew whether the table has no entry yet
  * @param extents the extents
  * @param from index of the first extent
  * @param to index after the last extent that the table has an entry for
@@ -25,15 +26,17 @@ const MANY = 32;
 export function writeLeaves(
   arena: TableArena,
   index: number,
+  isNew: boolean,
   extents: Extents,
   from: number,
   to: number,
   pages: number,
   bits: number,
 ): number {
+  const whole = extents.unit === pages ? to - from : wholeLeaves(extents, from, to, pages);
   // An entry of a directory is absent if neither a leaf nor a table is there.
   const used = pages === 1 ? arena.bits : arena.child;
-  const n = wholeLeaves(used, index, extents, from, to, pages);
+  const n = isNew ? whole : absentEntries(used, index, whole);
   const { child, frame, bits: access } = arena;
   if (n >= MANY) {
     frame.set(extents.pfn.subarray(from, from + n), index);
@@ -49,22 +52,20 @@ export function writeLeaves(
   return n;
 }
 
-/** How many extents, from one on, are whole leaves whose entries are absent. */
-function wholeLeaves(
-  used: Uint8Array | Int32Array,
-  index: number,
-  { pfn, npage }: Extents,
-  from: number,
-  to: number,
-  pages: number,
-): number {
+/** How many extents, from one on, are whole leaves. */
+function wholeLeaves({ pfn, npage }: Extents, from: number, to: number, pages: number): number {
   const within = pages - 1;
-  let entry = index;
   let i = from;
-  for (; i < to; i++, entry++) {
+  for (; i < to; i++) {
     const length = npage[i];
-    if (length !== pages && length !== -pages) break;
-    if ((pfn[i] & within) !== 0 || used[entry] !== 0) break;
+    if ((length !== pages && length !== -pages) || (pfn[i] & within) !== 0) break;
   }
   return i - from;
+}
+
+/** How many entries of a table, from one on, are absent. */
+function absentEntries(used: Uint8Array | Int32Array, index: number, max: number): number {
+  let n = 0;
+  while (n < max && used[index + n] === 0) n++;
+  return n;
 }

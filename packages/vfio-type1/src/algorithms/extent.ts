@@ -13,7 +13,7 @@
 import { Slot, type Extents } from '@pinfold/base';
 import { IOMMU } from '@pinfold/iommu';
 import type { VfioDma } from '../dma.ts';
-import { extentsOf } from '../extent-list.ts';
+import { ExtentList, extentsOf } from '../extent-list.ts';
 import { vfioLockAcct } from '../lock-acct.ts';
 import type { PinAlgorithm } from '../pin-algorithm.ts';
 import {
@@ -64,7 +64,7 @@ function pinMapExtents(iommu: VfioIommu, dma: VfioDma, npage: number, limit: num
     const got = pinExtents(iommu, dma, dma.vaddr + dma.npage, npage - dma.npage, limit, pins);
     if (got < 0) return got;
     ret = mapExtents(iommu, dma, pins.extents);
-    if (pins.extents.count > 0) list.push(pins.extents.compact());
+    if (pins.extents.count > 0) list.push(pins.take());
     if (ret === 0) ret = waitingError(iommu, dma, limit, pins);
   }
   return ret;
@@ -110,7 +110,10 @@ export const extent: PinAlgorithm = definePinAlgorithm({
     run.npage = npage;
   },
 
-  forget(_iommu, dma) {
+  forget(iommu, dma) {
+    if (!(dma.pinState instanceof ExtentList)) return;
+    const scratch = scratchExtents(iommu);
+    for (const block of dma.pinState.blocks) scratch.giveBack(block);
     dma.pinState = null;
   },
 });
