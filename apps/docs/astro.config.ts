@@ -8,6 +8,10 @@ export default defineConfig({
     starlight({
       title: 'pinfold',
       description: "An executable, page-exact model of Linux's VFIO type1 DMA mapping",
+      components: {
+        MarkdownContent: './src/components/MarkdownContent.astro',
+        Search: './src/components/Search.astro',
+      },
       customCss: ['./src/styles/site.css'],
       sidebar: [
         { label: 'What it is', link: '/' },

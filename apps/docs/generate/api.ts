@@ -48,6 +48,9 @@ rmSync(target, { recursive: true, force: true });
 mkdirSync(target, { recursive: true });
 const pages = globSync('@pinfold/*.md', { cwd: raw });
 if (pages.length !== folders.length) throw new Error(`${pages.length} pages of API`);
+const slugs = new Map(
+  pages.map((page) => [basename(page, '.md'), slugsOf(readFileSync(join(raw, page), 'utf8'))]),
+);
 for (const page of pages) {
   const name = basename(page, '.md');
   const order = folders.findIndex((dir) => basename(dir) === name);
@@ -61,7 +64,7 @@ for (const page of pages) {
     ...['sidebar:', `  order: ${order + 1}`],
     ...['tableOfContents:', '  maxHeadingLevel: 3', '---'],
   ];
-  const text = `${manifest.description}.\n\n${withLinks(readFileSync(join(raw, page), 'utf8'))}`;
+  const text = `${manifest.description}.\n\n${withLinks(readFileSync(join(raw, page), 'utf8'), name)}`;
   writeFileSync(join(target, `${name}.md`), `${front.join('\n')}\n\n${text}`);
 }
 
@@ -71,10 +74,33 @@ function allTags(): string[] {
   return [...own, '@defaultValue', '@remarks', '@module', ...blockTags];
 }
 
-/** Links between pages: `base.md#name` is another package's, `#name` stays. */
-function withLinks(markdown: string): string {
+/** Slugs of the headings of exported things, by their name; the site numbers equal ones. */
+function slugsOf(markdown: string): Map<string, string> {
+  const counts = new Map<string, number>();
+  const slugs = new Map<string, string>();
+  for (const [, level = '', text = ''] of markdown.matchAll(/^(#{2,6}) (.+)$/gm)) {
+    const name = text.replaceAll('\\', '');
+    const slug = name
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-');
+    const count = counts.get(slug) ?? 0;
+    counts.set(slug, count + 1);
+    if (level.length === 3) {
+      slugs.set(name.replace(/\(\)$|<.*>$/, ''), count === 0 ? slug : `${slug}-${count}`);
+    }
+  }
+  return slugs;
+}
+
+/** Links between pages, `base.md#name`, and inside one, `#name`, lead to where the site has it. */
+function withLinks(markdown: string, own: string): string {
   return markdown.replace(
-    /\]\((?:\.\.\/)*(?:@pinfold\/)?([\w-]+)\.md(#[\w-]*)?\)/g,
-    (_, name: string, anchor = '') => `](/reference/api/${name}/${anchor as string})`,
+    /\[(`?)((?:\\\S|[^\]`\\])+)\1\]\((?:(?:\.\.\/)*(?:@pinfold\/)?([\w-]+)\.md)?(?:#([\w-]*))?\)/g,
+    (_, quote: string, text: string, page = own, anchor = '') => {
+      const slug = slugs.get(String(page))?.get(text) ?? String(anchor);
+      const path = page === own ? '' : `/reference/api/${String(page)}/`;
+      return `[${quote}${text}${quote}](${path}${slug && `#${slug}`})`;
+    },
   );
 }
