@@ -47,7 +47,7 @@ describe('what a user wrote wrong', () => {
     ['--sise', '--sise: expected one of --version, --help, got an unknown option'],
     [
       'benhc',
-      "command: expected one of run, explain, verify, bench, compare, list, new-algorithm, got 'benhc'",
+      "command: expected one of run, explain, verify, bench, check, compare, list, new-algorithm, got 'benhc'",
     ],
   ])('pinfold %s', async (line, message) => {
     const outcome = await pinfold(...line.split(' '));

@@ -4,7 +4,13 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { InputError } from '@pinfold/base';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseRecording, readRecording, walkPass, type Recording } from '../src/index.ts';
+import {
+  parseRecording,
+  readRecording,
+  scenarioOps,
+  walkPass,
+  type Recording,
+} from '../src/index.ts';
 import { edit, type Edit } from './edit.ts';
 import { RECORDINGS } from './files.ts';
 
@@ -98,7 +104,7 @@ describe('what is no recording', () => {
     [
       'an op that nobody knows',
       ['script[1]', 'opne type=v2'],
-      "script:2: expected one of open, opencontainer, setiommu, addgroup, delgroup, close, device, pcicmd, mmap, munmap, mprotect, madvise, mlock, munlock, touch, fork, reap, map, unmap, dirty, fail, info, memlock, dropcap, sysfs, addext, delext, unset, closedev, pin, unpin, pinlist, unpinlist, dmarw, extmode, poke, peek, bench, iofd, ioas_map, ioas_map_file, ioas_unmap, got 'opne'",
+      `script:2: expected one of ${scenarioOps.map(({ name }) => name).join(', ')}, got 'opne'`,
     ],
     [
       'a step that is not of the script',
