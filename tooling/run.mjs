@@ -17,11 +17,15 @@ const stampFile = join(root, 'node_modules', '.pinfold-install');
 const source = ['node', '--conditions=@pinfold/source'];
 const pinfold = [...source, join(root, 'apps/cli/src/main.ts')];
 
+/** Everything that is published; the site, whose figures take a minute, has tasks of its own. */
+const buildPackages = ['turbo', 'run', 'build', '--filter=!docs', '--output-logs=errors-only'];
+const buildSite = ['turbo', 'run', 'build', '--filter=docs', '--output-logs=errors-only'];
+
 /** What each task runs, in order. A task's last command gets the arguments.
  * @type {Record<string, Step[]>} */
 const tasks = {
   start: [
-    { command: ['turbo', 'run', 'build', '--output-logs=errors-only'] },
+    { command: ['turbo', 'run', 'build', '--filter=pinfold', '--output-logs=errors-only'] },
     { command: ['node', 'apps/cli/dist/main.js', 'bench'] },
   ],
   test: [{ command: ['node', 'tooling/verify.mjs'] }],
@@ -35,29 +39,17 @@ const tasks = {
   lint: [{ command: ['eslint', '--max-warnings=0', '.'] }],
   format: [{ command: ['prettier', '--write', '--log-level=warn', '.'] }],
   'test:unit': [{ command: ['vitest', 'run', '--project', 'unit'] }],
-  'test:browser': [
-    { command: ['turbo', 'run', 'build', '--output-logs=errors-only'] },
-    { command: ['node', 'tooling/test-browser.mjs'] },
-  ],
-  site: [
-    { command: ['turbo', 'run', 'build', '--output-logs=errors-only'] },
-    { command: ['pnpm', '--filter', 'docs', 'run', 'preview'] },
-  ],
+  'test:browser': [{ command: buildSite }, { command: ['node', 'tooling/test-browser.mjs'] }],
+  site: [{ command: buildSite }, { command: ['pnpm', '--filter', 'docs', 'run', 'preview'] }],
   'check:layers': [{ command: ['node', 'tooling/check-layers.mjs'] }],
   'check:docs': [{ command: ['node', 'tooling/check-docs.mjs'] }],
-  'check:pack': [
-    { command: ['turbo', 'run', 'build', '--output-logs=errors-only'] },
-    { command: ['node', 'tooling/check-pack.mjs'] },
-  ],
-  'test:packages': [
-    { command: ['turbo', 'run', 'build', '--output-logs=errors-only'] },
-    { command: ['node', 'tooling/test-packages.mjs'] },
-  ],
+  'check:pack': [{ command: buildPackages }, { command: ['node', 'tooling/check-pack.mjs'] }],
+  'test:packages': [{ command: buildPackages }, { command: ['node', 'tooling/test-packages.mjs'] }],
   'examples:update': [{ command: ['node', 'tooling/examples.mjs', '--update'] }],
   changeset: [{ command: ['changeset'] }],
   'release:version': [{ command: ['changeset', 'version'] }],
   'release:dry-run': [
-    { command: ['turbo', 'run', 'build', '--output-logs=errors-only'] },
+    { command: buildPackages },
     { command: ['changeset', 'status', '--verbose'] },
     { command: ['node', 'tooling/check-pack.mjs'] },
     { command: ['pnpm', '-r', 'publish', '--dry-run', '--no-git-checks'] },

@@ -11,7 +11,8 @@ const vitestReport = `${cache}/vitest.json`;
 
 /** @type {Record<string, string[]>} */
 const steps = {
-  build: ['turbo', 'run', 'build', '--output-logs=errors-only'],
+  // The site is built by `npm run test:browser`.
+  build: ['turbo', 'run', 'build', '--filter=!docs', '--output-logs=errors-only'],
   'type check': ['turbo', 'run', 'typecheck', 'typecheck:root', '--output-logs=errors-only'],
   lint: ['eslint', '--max-warnings=0', '.'],
   format: ['prettier', '--check', '--log-level=warn', '.'],

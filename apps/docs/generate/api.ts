@@ -96,11 +96,11 @@ function slugsOf(markdown: string): Map<string, string> {
 /** Links between pages, `base.md#name`, and inside one, `#name`, lead to where the site has it. */
 function withLinks(markdown: string, own: string): string {
   return markdown.replace(
-    /\[(`?)((?:\\\S|[^\]`\\])+)\1\]\((?:(?:\.\.\/)*(?:@pinfold\/)?([\w-]+)\.md)?(?:#([\w-]*))?\)/g,
-    (_, quote: string, text: string, page = own, anchor = '') => {
-      const slug = slugs.get(String(page))?.get(text) ?? String(anchor);
+    /\[(`[^`]+`|(?:\\\S|[^\]`\\])+)\]\((?:(?:\.\.\/)*(?:@pinfold\/)?([\w-]+)\.md)?(?:#([\w-]*))?\)/g,
+    (_, text: string, page = own, anchor = '') => {
+      const slug = slugs.get(String(page))?.get(text.replaceAll('`', '')) ?? String(anchor);
       const path = page === own ? '' : `/reference/api/${String(page)}/`;
-      return `[${quote}${text}${quote}](${path}${slug && `#${slug}`})`;
+      return `[${text}](${path}${slug && `#${slug}`})`;
     },
   );
 }

@@ -34,7 +34,9 @@ const site = siteBrowser();
 /** What axe finds serious or critical, as `rule: element`. */
 async function faultsOf(page: Page): Promise<string[]> {
   await page.evaluate(axe);
-  const { violations } = await page.evaluate<AxeResults>('axe.run()');
+  const { violations } = await page.evaluate<AxeResults>(
+    `axe.run({ resultTypes: ['violations'] })`,
+  );
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`));
@@ -74,8 +76,10 @@ describe.each(paths)('%s', (path) => {
         await show(page, width, scheme);
         expect(await overflow(page)).toBeLessThanOrEqual(0);
         await capture(page, path, `${name}-${scheme}`);
-        // Each width and each scheme once.
-        if ((name === 'wide') === (scheme === 'light')) expect(await faultsOf(page)).toEqual([]);
+        // Each width and each scheme once; pages of thousands of lines, all made alike, once.
+        const alike = path.startsWith('/reference/api/');
+        const wanted = alike ? ['wide light'] : ['wide light', 'phone dark'];
+        if (wanted.includes(`${name} ${scheme}`)) expect(await faultsOf(page)).toEqual([]);
       }
     }
   });
