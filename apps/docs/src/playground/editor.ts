@@ -54,7 +54,10 @@ export class ScenarioEditor {
           // Tab leaves the editor, as the keyboard's users expect of a page.
           keymap.of([{ key: 'Mod-Enter', run }, ...defaultKeymap, ...historyKeymap]),
           ...[scenarioLanguage, syntaxHighlighting(colors), changes, look],
-          EditorView.contentAttributes.of({ 'aria-label': 'Scenario, one step per line' }),
+          EditorView.contentAttributes.of({
+            'aria-label': 'Scenario, one step per line',
+            tabindex: '0',
+          }),
         ],
       }),
     });

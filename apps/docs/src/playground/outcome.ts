@@ -69,4 +69,6 @@ export interface RunOutcome {
   readonly steps: readonly StepOutcome[];
   /** Pins that are left when the process has ended, in pages; null if the model did not come there. */
   readonly pinsLeft: number | null;
+  /** What went wrong in the kernel, or what an audit says, in sentences. */
+  readonly findings: readonly string[];
 }

@@ -280,6 +280,13 @@ class ScenarioPlayground extends HTMLElement {
     const recorded = this.#state.recording?.kernel ?? null;
     const step = outcome.steps[this.#selected];
     return html`
+      ${
+        outcome.findings.length > 0
+          ? html`<div class="explanation findings">
+              ${outcome.findings.map((text) => html`<p>${text}</p>`)}
+            </div>`
+          : nothing
+      }
       ${outcomeTable(outcome, {
         selected: this.#selected,
         recorded,

@@ -82,6 +82,7 @@ export async function runRecording(
     ...{ script: `${recording.script.join('\n')}\n`, title: recording.title },
     ...{ steps: pass && machine ? stepsOf(recording, pass, machine, result) : [] },
     pinsLeft: machine?.pinsLeft ?? null,
+    findings: [],
   };
 }
 

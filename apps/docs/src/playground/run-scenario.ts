@@ -1,16 +1,22 @@
 /** Runs a scenario of the user's on a release, and on the others to compare. */
+import { KernelBug } from '@pinfold/base';
 import {
+  auditScenario,
   CallRecorder,
   DEFAULT_FACTS,
   END_OF_PROCESS,
   explainRun,
   factsOfLine,
   functionGraph,
+  INVARIANTS,
   ModelMachine,
   parseScenario,
   runScenario,
+  StepRunner,
   StateTracker,
+  type DoneStep,
   type Explanation,
+  type Scenario,
   type ScenarioRun,
   type StepCalls,
 } from '@pinfold/scenario';
@@ -26,24 +32,72 @@ import { FILE, type RunOutcome, type ScenarioRequest, type StepOutcome } from '.
  */
 export async function runUserScenario(request: ScenarioRequest): Promise<RunOutcome> {
   const scenario = parseScenario(request.script, FILE);
+  const { steps, calls, pinsLeft, crash } = await runTraced(scenario, request);
+  const explanations = explainRun({ steps, pinsLeft: 0 }, await onOtherReleases(request));
+  return {
+    script: request.script,
+    title: scenario.title,
+    steps: stepsOf(steps, calls, explanations),
+    pinsLeft,
+    findings: [...(crash === null ? [] : [crash]), ...auditOf(scenario, request)],
+  };
+}
+
+/** A run that may have ended in a crash of the kernel. */
+interface TracedRun {
+  readonly steps: readonly DoneStep[];
+  /** The calls of each step, and those of the end. */
+  readonly calls: readonly StepCalls[];
+  /** Null after a crash. */
+  readonly pinsLeft: number | null;
+  readonly crash: string | null;
+}
+
+async function runTraced(scenario: Scenario, request: ScenarioRequest): Promise<TracedRun> {
   const tracer = new CallRecorder();
-  const calls: StepCalls[] = [];
-  const algorithm = request.algorithm;
   const machine = new ModelMachine({
     kernel: kernelVersion(request.kernel),
     facts: factsOfLine(scenario.machine, DEFAULT_FACTS),
     tracer,
-    ...(algorithm !== null && { type1: { pinAlgorithm: pinAlgorithm(algorithm) } }),
+    ...(request.algorithm !== null && { type1: { pinAlgorithm: pinAlgorithm(request.algorithm) } }),
   });
-  const run = await runScenario(scenario, machine, { onStep: () => calls.push(tracer.take()) });
-  calls.push(tracer.take());
-  const explanations = explainRun(run, await onOtherReleases(request));
-  return {
-    script: request.script,
-    title: scenario.title,
-    steps: stepsOf(run, calls, explanations),
-    pinsLeft: run.pinsLeft,
-  };
+  const runner = new StepRunner(machine);
+  const steps: DoneStep[] = [];
+  const calls: StepCalls[] = [];
+  try {
+    for (const [index, step] of scenario.steps.entries()) {
+      const { done, isLast } = await runner.runToDeath(step, index);
+      steps.push(done);
+      calls.push(tracer.take());
+      if (isLast) return { steps, calls, pinsLeft: null, crash: `The kernel dies: ${step.text}` };
+    }
+    const pinsLeft = await machine.exit();
+    return { steps, calls: [...calls, tracer.take()], pinsLeft, crash: null };
+  } catch (error) {
+    if (!(error instanceof KernelBug)) throw error;
+    const at = scenario.steps.at(steps.length)?.text ?? END_OF_PROCESS;
+    return { steps, calls, pinsLeft: null, crash: `The kernel dies: ${at}: ${error.message}` };
+  }
+}
+
+/** What the scenario's `audit` line has found, if it has one. */
+function auditOf(scenario: Scenario, { kernel, algorithm }: ScenarioRequest): string[] {
+  if (!scenario.audit) return [];
+  const version = kernelVersion(kernel);
+  const { found, at, known } = auditScenario(
+    {
+      kernel: version,
+      algorithm: algorithm === null ? version.type1.pinAlgorithm : pinAlgorithm(algorithm),
+      against: pinAlgorithm(scenario.audit.against),
+    },
+    scenario,
+  );
+  const line = scenario.steps.at(at)?.line;
+  const place = line === undefined ? 'at the end' : `after line ${line}`;
+  const wrong = found ? [`Violated ${place}: ${INVARIANTS[found.invariant]}. ${found.what}.`] : [];
+  const others = known.map((one) => `As on recorded kernels: ${one.known ?? ''}. ${one.what}.`);
+  const kept = wrong.length + others.length === 0 ? ['Audit: every rule holds.'] : [];
+  return [...wrong, ...others, ...kept];
 }
 
 /** With an algorithm of its own a release has nothing to be compared with. */
@@ -61,7 +115,7 @@ async function onOtherReleases(request: ScenarioRequest): Promise<Map<string, Sc
 }
 
 function stepsOf(
-  { steps }: ScenarioRun,
+  steps: readonly DoneStep[],
   calls: readonly StepCalls[],
   explanations: readonly Explanation[],
 ): StepOutcome[] {

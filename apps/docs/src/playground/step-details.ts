@@ -18,7 +18,7 @@ export function stepDetails(step: StepOutcome, recorded: string | null): Templat
   return html`<section class="details" aria-label="Details of a step">
     <h2>${line === 0 ? text : html`Line ${line}: <code>${text}</code>`}</h2>
     ${explanation ? explanationOf(explanation) : nothing}
-    ${(model?.observation.klog ?? []).map((message) => html`<pre>${message}</pre>`)}
+    ${(model?.observation.klog ?? []).map((message) => listing('Kernel message', message))}
     ${levels.length > 0 ? comparisonOf(levels) : nothing} ${callsOf(step, recorded)}
     ${model?.table ? tableOf(model.table) : nothing} ${model ? layoutOf(model) : nothing}
   </section>`;

@@ -66,6 +66,9 @@ test('the counterexample opens in the playground', async () => {
     .waitFor();
   await expect(page.getByLabel('Pin algorithm').inputValue()).resolves.toBe(ALGORITHM);
   await expect(page.locator('.cm-content').innerText()).resolves.toContain('audit against=batched');
+  await expect(page.locator('.findings').innerText()).resolves.toContain(
+    'a device reaches the pages of its mapping and no others',
+  );
 });
 
 test('an algorithm without a known defect survives, and a check can be stopped', async () => {

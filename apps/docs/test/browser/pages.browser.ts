@@ -19,6 +19,9 @@ const MAX_HEIGHT = 12_000;
 /** Script that the first page may load, in bytes as compressed. */
 const MAX_SCRIPT = 300_000;
 
+/** Pages of thousands of lines by one generator; the smallest stands for all before axe. */
+const MADE_ALIKE = /^\/reference\/api\/(?!iommu\/)/;
+
 /** State in which a page has most to show. */
 const FRAGMENTS: Readonly<Record<string, string>> = {
   '/interactive/break-it/': '#algorithm=hugetlb-v1-2025',
@@ -76,10 +79,9 @@ describe.each(paths)('%s', (path) => {
         await show(page, width, scheme);
         expect(await overflow(page)).toBeLessThanOrEqual(0);
         await capture(page, path, `${name}-${scheme}`);
-        // Each width and each scheme once; pages of thousands of lines, all made alike, once.
-        const alike = path.startsWith('/reference/api/');
-        const wanted = alike ? ['wide light'] : ['wide light', 'phone dark'];
-        if (wanted.includes(`${name} ${scheme}`)) expect(await faultsOf(page)).toEqual([]);
+        // Each width and each scheme once.
+        if (MADE_ALIKE.test(path) || (name === 'wide') !== (scheme === 'light')) continue;
+        expect(await faultsOf(page)).toEqual([]);
       }
     }
   });
