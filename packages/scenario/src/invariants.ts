@@ -108,6 +108,8 @@ export class InvariantAudit {
   #violations: Violation[] = [];
   /** Per state entry of the memory map: references of mappings, and pins, as they ought to be. */
   #mappings = new Int32Array(0);
+  /** State entries of huge pages of files, and of mappings that have reservations of their own. */
+  readonly #kept = new Set<number>();
   #pins = new Int32Array(0);
   /** Entries that map a page of a large anonymous folio one by one, per page. */
   readonly #mapcount = new Map<Pfn, number>();
@@ -185,9 +187,14 @@ export class InvariantAudit {
       this.#mappings.length < length ? new Int32Array(length) : this.#mappings.fill(0);
     this.#pins = this.#pins.length < length ? new Int32Array(length) : this.#pins.fill(0);
     this.#mapcount.clear();
+    this.#kept.clear();
     for (const mm of memory.addressSpaces) this.#countEntries(mm);
     for (const file of files) {
-      for (const pfn of file.cachedFolios) this.#mappings[memmap.headEntryOf(pfn)]++;
+      for (const pfn of file.cachedFolios) {
+        const head = memmap.headEntryOf(pfn);
+        this.#mappings[head]++;
+        this.#kept.add(head);
+      }
     }
     let held = 0;
     for (const dma of dmas) {
@@ -203,11 +210,13 @@ export class InvariantAudit {
   }
 
   #countEntries({ vmas, pageTable, memory: { memmap } }: MmStruct): void {
-    for (const { start, end } of vmas) {
+    for (const { start, end, flags } of vmas) {
+      const reserves = (flags & (VM.HUGETLB | VM.SHARED | VM.NORESERVE)) === VM.HUGETLB;
       pageTable.forEachLeaf(start, end, (vpn, pfn, level, bits) => {
         if (bits & PTE.special) return;
         const head = memmap.headEntryOf(pfn);
         this.#mappings[head]++;
+        if (reserves) this.#kept.add(head);
         if (memmap.order[head] > PMD_ORDER * level) {
           this.#mapcount.set(pfn, (this.#mapcount.get(pfn) ?? 0) + 1);
         }
@@ -249,7 +258,7 @@ export class InvariantAudit {
     const [mappings, pins] = [this.#mappings, this.#pins];
     const inUse = new Map<ZoneName, number>();
     const hugeInUse = new Map<number, number>();
-    const hugePinnedOnly = new Map<number, number>();
+    const hugeDropped = new Map<number, number>();
     for (let section = 0; section < sectionBase.length; section++) {
       const base = sectionBase[section];
       const stride = sectionStride[section];
@@ -260,12 +269,12 @@ export class InvariantAudit {
         this.#checkFolio(memory, pfn, entry);
         if (flags[entry] & PG.hugetlb) {
           add(hugeInUse, order[entry], 1);
-          if (mappings[entry] === 0) add(hugePinnedOnly, order[entry], 1);
+          if (!this.#kept.has(entry)) add(hugeDropped, order[entry], 1);
         } else add(inUse, zoneOf(ranges, pfn), pagesOf(order[entry]));
       }
     }
     this.#checkFree(memory, inUse, fragmented);
-    this.#checkHugePools(memory, hugeInUse, hugePinnedOnly);
+    this.#checkHugePools(memory, hugeInUse, hugeDropped);
   }
 
   #checkFolio({ memmap }: Memory, pfn: Pfn, entry: number): void {
@@ -346,11 +355,14 @@ export class InvariantAudit {
     }
   }
 
-  /** A page whose mapping dropped it is reserved again, and becomes free when its last pin goes. */
+  /**
+   * A page whose mapping dropped it is reserved again, and becomes free when the last pin, or the
+   * last child that has it too, lets go of it.
+   */
   #checkHugePools(
     memory: Memory,
     inUse: ReadonlyMap<number, number>,
-    pinnedOnly: ReadonlyMap<number, number>,
+    dropped: ReadonlyMap<number, number>,
   ): void {
     for (const [order, all] of this.#hugePagesAtFirst) {
       const pool = memory.hugetlbPool(order);
@@ -360,10 +372,10 @@ export class InvariantAudit {
         const what = `${freeHugePages} free, ${inUse.get(order) ?? 0} in use, of ${all}`;
         this.#fail('a huge page is free or in use', what);
       }
-      const comingFree = freeHugePages + (pinnedOnly.get(order) ?? 0);
+      const comingFree = freeHugePages + (dropped.get(order) ?? 0);
       if (resvHugePages < 0 || resvHugePages > comingFree) {
         const what = `${resvHugePages} reserved, ${comingFree} free or coming free, order ${order}`;
-        this.#fail('reserved huge pages are free, or pinned only', what);
+        this.#fail('reserved huge pages are free, or will be', what);
       }
     }
   }

@@ -186,7 +186,7 @@ describe('the audit finds', () => {
     ],
     [
       'more reserved huge pages than there are',
-      'reserved huge pages are free, or pinned only',
+      'reserved huge pages are free, or will be',
       ({ mm }) => (mm.memory.hugetlbPool(9)!.resvHugePages = 99),
     ],
     [

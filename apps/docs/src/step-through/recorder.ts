@@ -54,6 +54,11 @@ export class Recorder implements Tracer {
   #chunkStart = 0;
   #chunkPinned = 0;
   #pfnCompares = 0;
+  /** Without a chunk: pages that one walk has pinned, from `chunkStart` on. */
+  #walked = 0;
+
+  /** Pages of the iommu_map that is running. */
+  #mapping = 0;
 
   #mapped = 0;
   #unmapped = 0;
@@ -113,6 +118,7 @@ export class Recorder implements Tracer {
     this.#depth++;
     this.#note();
     if (fn === 'vfio_pin_pages_remote') this.#stale = false;
+    else if (fn === 'iommu_map') this.#mapping = c;
   }
 
   exit(fn: TracedFunction, ret = 0): void {
@@ -183,8 +189,11 @@ export class Recorder implements Tracer {
 
   /** What a call that returns has changed in the IOMMU. */
   #account(fn: TracedFunction, ret: number): void {
-    if (fn === 'iommu_map' && ret === 0) this.#mapped = this.#chunkStart + this.#chunkPages;
-    else if (fn === 'iommu_unmap_fast' || fn === 'iommu_unmap') {
+    if (fn === 'iommu_map' && ret === 0) this.#mapped += this.#mapping;
+    else if (fn === 'vfio_pin_pages_remote' && this.#chunk === null) {
+      this.#chunkStart = this.#mapped;
+      this.#walked = Math.max(0, ret);
+    } else if (fn === 'iommu_unmap_fast' || fn === 'iommu_unmap') {
       if (this.#phase === 0) this.#mapped -= ret;
       else this.#unmapped += ret;
       if (fn === 'iommu_unmap_fast' && ret > 0) this.#regions++;
@@ -192,7 +201,8 @@ export class Recorder implements Tracer {
   }
 
   get #chunkPages(): number {
-    return this.#chunk === null || this.#stale ? 0 : this.#chunk.pinned;
+    if (this.#chunk === null) return this.#walked;
+    return this.#stale ? 0 : this.#chunk.pinned;
   }
 
   get #theMachine(): MemDmaMap {
