@@ -17,7 +17,7 @@ import {
   type Tracer,
 } from '@pinfold/base';
 import { ioPageTableFormat } from './formats/index.ts';
-import type { IoLeaf, IoPageTable, PhysRun } from './formats/format.ts';
+import type { IoLeaf, IoPageTable, LeafCursor, PhysRun } from './formats/format.ts';
 import { IotlbGather } from './iotlb-gather.ts';
 import { iommuPgsize, Pgsize } from './pgsize.ts';
 import { X86_MSI_REGION, type ResvRegion } from './resv-region.ts';
@@ -249,6 +249,17 @@ export class IommuDomain {
    */
   leaves(): Iterable<IoLeaf> {
     return this.table.leaves();
+  }
+
+  /**
+   * Finds the next leaf of its page table.
+   *
+   * @param from the page, or the first one behind it, that a leaf is wanted of
+   * @param out gets the leaf
+   * @returns whether there is one
+   */
+  nextLeaf(from: IovaPn, out: LeafCursor): boolean {
+    return this.table.nextLeaf(from, out);
   }
 
   /** The calls of {@link iovaToPhysRun} one by one, so that a tracer sees what each returns. */

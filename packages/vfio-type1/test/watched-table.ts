@@ -7,6 +7,7 @@ import {
   type IoLeaf,
   type IotlbGather,
   type IoPageTable,
+  type LeafCursor,
   type PhysRun,
 } from '@pinfold/iommu';
 import { VfioDomain, type VfioIommu } from '../src/index.ts';
@@ -85,6 +86,10 @@ class WatchedTable implements IoPageTable {
 
   leaves(): Iterable<IoLeaf> {
     return this.#inner.leaves();
+  }
+
+  nextLeaf(from: number, out: LeafCursor): boolean {
+    return this.#inner.nextLeaf(from, out);
   }
 }
 

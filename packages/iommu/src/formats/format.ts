@@ -48,6 +48,14 @@ export interface IoLeaf {
   readonly prot: number;
 }
 
+/** The place of a leaf that {@link IoPageTable.nextLeaf} has found, to be used again and again. */
+export class LeafCursor implements IoLeaf {
+  iovaPn: IovaPn = 0;
+  pfn: Pfn = 0;
+  order = 0;
+  prot = 0;
+}
+
 /** The page table of one domain, in one format. All addresses and sizes are in pages. */
 export interface IoPageTable {
   /** Orders of the supported leaf sizes, ascending (pgsize_bitmap). */
@@ -134,6 +142,15 @@ export interface IoPageTable {
    * @returns one record per leaf
    */
   leaves(): Iterable<IoLeaf>;
+
+  /**
+   * Finds the next leaf: a walk over all of them that makes no objects.
+   *
+   * @param from the page, or the first one behind it, that a leaf is wanted of
+   * @param out gets the leaf
+   * @returns whether there is one
+   */
+  nextLeaf(from: IovaPn, out: LeafCursor): boolean;
 }
 
 /** A page-table format: makes the page tables of domains. */

@@ -3,24 +3,15 @@
  * pinned, what is charged. Unlike the invariants of the model, it costs what a scenario's own pages
  * cost, and it says what went wrong in the words of a reviewer.
  */
-import { pagesOf, PMD_ORDER, type IovaPn, type Pfn } from '@pinfold/base';
-import { IOMMU } from '@pinfold/iommu';
+import { pagesOf, type IovaPn, type Pfn } from '@pinfold/base';
+import { IOMMU, LeafCursor, type IommuDomain } from '@pinfold/iommu';
 import { PG, PTE, VM, type Memory, type MmStruct } from '@pinfold/mm';
 import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 import type { Inspectable, MachineView } from '../invariants.ts';
 import { FolioTally } from './folio-tally.ts';
 import { OVERCHARGE, STRADDLING_PIN } from './known-quirks.ts';
+import { SeenDma } from './seen-dma.ts';
 import { violation, type CheckViolation, type Invariant } from './violation.ts';
-
-/** A mapping as it was when it was made: what the process had there. */
-export interface SeenDma {
-  /** Per page: its frame, or -1 where the process had nothing. */
-  readonly frames: Float64Array;
-  /** Per page: 1 if it is memory that has to be pinned, 0 for a device's. */
-  readonly ram: Uint8Array;
-  /** Pages that have to be pinned. */
-  readonly pinned: number;
-}
 
 /** What the kernel warns of when a driver calls it wrongly, which no algorithm can help. */
 const DRIVER_FAULTS: ReadonlySet<string> = new Set([
@@ -33,6 +24,9 @@ export class AlgorithmAudit {
   readonly #machine: Inspectable;
   readonly #memory: Memory;
   readonly #tally: FolioTally;
+  readonly #leaf = new LeafCursor();
+  /** The mappings, in the check under way. */
+  readonly #dmas: VfioDma[] = [];
   readonly #seen = new Map<VfioDma, SeenDma>();
   /** Charges that a kernel with exact look-ups makes again: per mapping, and per process. */
   readonly #overcharge = new WeakMap<VfioDma, number>();
@@ -112,7 +106,11 @@ export class AlgorithmAudit {
   check(): CheckViolation | null {
     const view = this.#machine.inspect();
     const iommus = iommusOf(view);
-    const dmas = iommus.flatMap(({ dmaList }) => [...dmaList]);
+    const dmas = this.#dmas;
+    dmas.length = 0;
+    for (const { dmaList } of iommus) {
+      for (let dma = dmaList.first(); dma; dma = dmaList.next(dma)) dmas.push(dma);
+    }
     this.#forget(dmas);
     this.#lookForStraddling(iommus);
     const found = this.#reach(iommus) ?? this.takeNoted() ?? this.#pins(dmas, view.files);
@@ -147,30 +145,34 @@ export class AlgorithmAudit {
     }
     for (const dma of dmas) {
       if (!dma.iommuMapped || this.#seen.has(dma)) continue;
-      this.#seen.set(dma, readDma(dma));
+      this.#seen.set(dma, new SeenDma(dma));
       this.#expectOvercharge(dma);
     }
   }
 
   /** The device may have written what it could write: those folios are dirty when they are unpinned. */
-  #lookForDirt({ prot, iovaPn }: VfioDma, { frames, ram }: SeenDma): void {
+  #lookForDirt({ prot, iovaPn }: VfioDma, { runs }: SeenDma): void {
     if (!(prot & IOMMU.WRITE)) return;
     const { memmap } = this.#memory;
-    for (let i = 0; i < frames.length; i++) {
-      if (ram[i] === 0) continue;
-      const entry = memmap.headEntryOf(frames[i]);
-      if (memmap.refcount[entry] === 0 || memmap.flags[entry] & PG.dirty) continue;
-      const where = `page ${i} of the mapping at iova ${iovaText(iovaPn)}`;
-      const what = `${frameText(frames[i])} (${where}) is clean, though the device could write it`;
-      this.note(violation('dirty', what));
-      return;
+    for (const { at, pfn, npage, ram } of runs) {
+      for (let i = 0; ram && i < npage;) {
+        const entry = memmap.headEntryOf(pfn + i);
+        if (memmap.refcount[entry] !== 0 && !(memmap.flags[entry] & PG.dirty)) {
+          const where = `page ${at + i} of the mapping at iova ${iovaText(iovaPn)}`;
+          const what = `${frameText(pfn + i)} (${where}) is clean, though the device could write it`;
+          this.note(violation('dirty', what));
+          return;
+        }
+        const pages = pagesOf(memmap.order[entry]);
+        i += pages - ((pfn + i) % pages);
+      }
     }
   }
 
   /** Pages that devices have pinned of one mapping, and that another one has a part of. */
   #lookForStraddling(iommus: readonly VfioIommu[]): void {
     for (const { dmaList } of iommus) {
-      for (const dma of dmaList) {
+      for (let dma = dmaList.first(); dma; dma = dmaList.next(dma)) {
         if (dma.pfnList.size === 0) continue;
         for (const { iovaPn, offset } of dma.pfnList) {
           if (offset === 0 || (iovaPn >= dma.iovaPn && iovaPn < dma.lastPn)) continue;
@@ -183,6 +185,7 @@ export class AlgorithmAudit {
 
   /** Devices' pins inside pages, which a look-up at the page's address misses. */
   #expectOvercharge(dma: VfioDma): void {
+    if (dma.pfnList.size === 0) return;
     let nodes = 0;
     for (const { offset } of dma.pfnList) if (offset !== 0) nodes++;
     if (nodes === 0) return;
@@ -194,7 +197,7 @@ export class AlgorithmAudit {
   #reach(iommus: readonly VfioIommu[]): CheckViolation | null {
     for (const iommu of iommus) {
       for (const { domain } of iommu.domainList) {
-        const found = this.#reachOf(iommu, domain.leaves());
+        const found = this.#reachOf(iommu, domain);
         if (found) return found;
       }
     }
@@ -202,29 +205,27 @@ export class AlgorithmAudit {
   }
 
   /** Leaves and mappings, both in address order. */
-  #reachOf(
-    { dmaList }: VfioIommu,
-    leaves: Iterable<{ iovaPn: IovaPn; pfn: Pfn; order: number }>,
-  ): CheckViolation | null {
+  #reachOf({ dmaList }: VfioIommu, domain: IommuDomain): CheckViolation | null {
+    const leaf = this.#leaf;
     let dma = dmaList.first();
     let done = 0;
-    for (const { iovaPn, pfn, order } of leaves) {
-      const npage = pagesOf(order);
-      while (dma && iovaPn >= dma.iovaPn + dma.npage) {
+    for (let from = 0; domain.nextLeaf(from, leaf);) {
+      const npage = pagesOf(leaf.order);
+      from = leaf.iovaPn + npage;
+      while (dma && leaf.iovaPn >= dma.iovaPn + dma.npage) {
         if (done < dma.npage) return missing(dma, done);
         dma = dmaList.next(dma);
         done = 0;
       }
-      if (!dma || iovaPn < dma.iovaPn || iovaPn + npage > dma.iovaPn + dma.npage) {
-        const what = `the device reaches ${frameText(pfn)} at iova ${iovaText(iovaPn)}, where nothing is mapped`;
+      if (!dma || leaf.iovaPn < dma.iovaPn || from > dma.iovaPn + dma.npage) {
+        const what = `the device reaches ${frameText(leaf.pfn)} at iova ${iovaText(leaf.iovaPn)}, where nothing is mapped`;
         return violation('reach', what);
       }
-      const { frames } = this.#seen.get(dma) ?? { frames: NOTHING };
-      const at = iovaPn - dma.iovaPn;
+      const at = leaf.iovaPn - dma.iovaPn;
       if (at > done) return missing(dma, done);
-      for (let i = 0; i < npage; i++) {
-        if (frames[at + i] !== pfn + i) return wrongPage(dma, at + i, pfn + i, frames[at + i]);
-      }
+      const seen = this.#seen.get(dma);
+      const other = seen ? seen.firstOther(at, leaf.pfn, npage) : at;
+      if (other >= 0) return wrongPage(dma, other, leaf.pfn + (other - at), seen?.frameAt(other));
       done = at + npage;
     }
     while (dma) {
@@ -248,9 +249,11 @@ export class AlgorithmAudit {
     }
     for (const file of files) for (const pfn of file.cachedFolios) tally.addMapping(pfn);
     for (const dma of dmas) {
-      const { frames, ram } = this.#seen.get(dma) ?? { frames: NOTHING, ram: NO_BYTES };
-      for (let i = 0; i < frames.length; i++) if (ram[i] === 1) tally.addPin(frames[i]);
-      for (const { pfn } of dma.pfnList) if (isPinnable(this.#memory, pfn)) tally.addPin(pfn);
+      for (const { pfn, npage, ram } of this.#seen.get(dma)?.runs ?? []) {
+        if (ram) tally.addPins(pfn, npage);
+      }
+      if (dma.pfnList.size === 0) continue;
+      for (const { pfn } of dma.pfnList) if (isPinnable(this.#memory, pfn)) tally.addPins(pfn, 1);
     }
     const wrong = tally.firstWrong();
     if (wrong) {
@@ -310,29 +313,6 @@ export function iommusOf({ containers }: MachineView): VfioIommu[] {
 /** What becomes of a pin that is looked up in the wrong mapping. */
 const LOST_PIN: ReadonlySet<Invariant> = new Set<Invariant>(['crash', 'warning', 'end', 'pins']);
 
-const NOTHING = new Float64Array(0);
-const NO_BYTES = new Uint8Array(0);
-
-/** What the process's page table maps in the range of a mapping. */
-function readDma({ mm, vaddr, npage }: VfioDma): SeenDma {
-  const frames = new Float64Array(npage).fill(-1);
-  const ram = new Uint8Array(npage);
-  let pinned = 0;
-  for (const vma of mm.vmas.overlapping(vaddr, vaddr + npage)) {
-    const isRam = (vma.flags & VM.PFNMAP) === 0;
-    const [start, end] = [Math.max(vaddr, vma.start), Math.min(vaddr + npage, vma.end)];
-    mm.pageTable.forEachLeaf(start, end, (vpn, pfn, level) => {
-      const from = Math.max(start, vpn);
-      const to = Math.min(vpn + pagesOf(PMD_ORDER * level), end);
-      for (let at = from; at < to; at++) frames[at - vaddr] = pfn + (at - vpn);
-      if (!isRam) return;
-      ram.fill(1, from - vaddr, to - vaddr);
-      pinned += to - from;
-    });
-  }
-  return { frames, ram, pinned };
-}
-
 /** Without an IOMMU, each node is charged a page, unless its page is reserved. */
 function chargeOfNodes(memory: Memory, { pfnList }: VfioDma): number {
   let pages = 0;
@@ -369,11 +349,8 @@ function ownerOf(
   order: number,
 ): string {
   for (const dma of dmas) {
-    const at = seen
-      .get(dma)
-      ?.frames.findIndex((frame) => frame >= pfn && frame < pfn + pagesOf(order));
-    if (at !== undefined && at >= 0)
-      return `page ${at} of the mapping at iova ${iovaText(dma.iovaPn)}`;
+    const at = seen.get(dma)?.firstOf(pfn, pagesOf(order)) ?? -1;
+    if (at >= 0) return `page ${at} of the mapping at iova ${iovaText(dma.iovaPn)}`;
     for (const node of dma.pfnList) {
       if (node.pfn >= pfn && node.pfn < pfn + pagesOf(order))
         return `a device’s page at iova ${iovaText(node.iovaPn)}`;

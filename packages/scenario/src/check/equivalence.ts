@@ -1,6 +1,6 @@
 /** Comparing two machines that did the same with different pin algorithms. */
-import type { IovaPn } from '@pinfold/base';
-import type { IoLeaf } from '@pinfold/iommu';
+import { pagesOf, type IovaPn } from '@pinfold/base';
+import { LeafCursor, type IoLeaf, type IommuDomain } from '@pinfold/iommu';
 import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 import type { MachineView } from '../invariants.ts';
 import type { Done } from '../model-machine.ts';
@@ -101,28 +101,35 @@ function domains(own: VfioIommu, reference: VfioIommu): string | null {
   const [a, b] = [own.domainList, reference.domainList];
   if (a.length !== b.length) return differs('domains:', a.length, b.length);
   for (let i = 0; i < a.length; i++) {
-    const others = b[i].domain.leaves()[Symbol.iterator]();
-    for (const leaf of a[i].domain.leaves()) {
-      const { value: other, done } = others.next() as IteratorResult<IoLeaf, undefined>;
-      if (done) return `domain ${i} maps iova ${iovaText(leaf.iovaPn)}, in the reference nothing`;
-      if (
-        leaf.iovaPn === other.iovaPn &&
-        leaf.pfn === other.pfn &&
-        leaf.order === other.order &&
-        leaf.prot === other.prot
-      ) {
-        continue;
-      }
-      return differs(`in domain ${i} the next leaf is`, leafText(leaf), leafText(other));
-    }
-    const { value: left, done } = others.next() as IteratorResult<IoLeaf, undefined>;
-    if (!done) return `domain ${i} does not map iova ${iovaText(left.iovaPn)}, the reference does`;
+    const found = leaves(a[i].domain, b[i].domain);
+    if (found !== null) return `domain ${i}: ${found}`;
   }
   return null;
 }
 
-function leafText(leaf: IoLeaf): string {
-  return `${iovaText(leaf.iovaPn)}=0x${leaf.pfn.toString(16)}:${leaf.order} prot ${leaf.prot}`;
+const leaf = new LeafCursor();
+const other = new LeafCursor();
+
+function leaves(own: IommuDomain, reference: IommuDomain): string | null {
+  for (let from = 0; ; from = leaf.iovaPn + pagesOf(leaf.order)) {
+    const [more, others] = [own.nextLeaf(from, leaf), reference.nextLeaf(from, other)];
+    if (!more && !others) return null;
+    const same =
+      leaf.iovaPn === other.iovaPn &&
+      leaf.pfn === other.pfn &&
+      leaf.order === other.order &&
+      leaf.prot === other.prot;
+    if (more && others && same) continue;
+    return differs(
+      'the next leaf is',
+      more ? leafText(leaf) : null,
+      others ? leafText(other) : null,
+    );
+  }
+}
+
+function leafText({ iovaPn, pfn, order, prot }: IoLeaf): string {
+  return `${iovaText(iovaPn)}=0x${pfn.toString(16)}:${order} prot ${prot}`;
 }
 
 function memories(own: MachineView, reference: MachineView): string | null {

@@ -1,6 +1,6 @@
 /** Counting anew what references and pins folios ought to have. */
 import { GUP_PIN_COUNTING_BIAS, MemMap, PG } from '@pinfold/mm';
-import type { Pfn } from '@pinfold/base';
+import { pagesOf, type Pfn } from '@pinfold/base';
 
 /** A folio whose counts are wrong. */
 export interface WrongFolio {
@@ -65,13 +65,21 @@ export class FolioTally {
   }
 
   /**
-   * Counts a pin.
+   * Counts a pin of each of some frames.
    *
-   * @param pfn the frame that is pinned
+   * @param pfn the first frame that is pinned
+   * @param npage frames
    */
-  addPin(pfn: Pfn): void {
-    this.pins++;
-    this.#pins[this.#entryOf(pfn)]++;
+  addPins(pfn: Pfn, npage: number): void {
+    this.pins += npage;
+    const end = pfn + npage;
+    for (let at = pfn; at < end;) {
+      const entry = this.#entryOf(at);
+      const pages = pagesOf(this.#memmap.order[entry]);
+      const next = Math.min(at - (at % pages) + pages, end);
+      this.#pins[entry] += next - at;
+      at = next;
+    }
   }
 
   /**
