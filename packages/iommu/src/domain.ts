@@ -17,7 +17,7 @@ import {
   type Tracer,
 } from '@pinfold/base';
 import { ioPageTableFormat } from './formats/index.ts';
-import type { IoLeaf, IoPageTable, LeafCursor, PhysRun } from './formats/format.ts';
+import type { IoLeaf, IoPageTable, LeafRun, PhysRun } from './formats/format.ts';
 import { IotlbGather } from './iotlb-gather.ts';
 import { iommuPgsize, Pgsize } from './pgsize.ts';
 import { X86_MSI_REGION, type ResvRegion } from './resv-region.ts';
@@ -252,14 +252,14 @@ export class IommuDomain {
   }
 
   /**
-   * Finds the next leaf of its page table.
+   * Finds the next leaves of its page table; see {@link IoPageTable.nextLeaves}.
    *
-   * @param from the page, or the first one behind it, that a leaf is wanted of
-   * @param out gets the leaf
-   * @returns whether there is one
+   * @param from the page, or the first one behind it, that leaves are wanted of
+   * @param out gets the leaves
+   * @returns whether there are any
    */
-  nextLeaf(from: IovaPn, out: LeafCursor): boolean {
-    return this.table.nextLeaf(from, out);
+  nextLeaves(from: IovaPn, out: LeafRun): boolean {
+    return this.table.nextLeaves(from, out);
   }
 
   /** The calls of {@link iovaToPhysRun} one by one, so that a tracer sees what each returns. */

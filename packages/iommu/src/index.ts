@@ -12,7 +12,7 @@ export {
 } from './domain.ts';
 export {
   IOMMU,
-  LeafCursor,
+  LeafRun,
   PhysRun,
   type IoLeaf,
   type IoPageTable,

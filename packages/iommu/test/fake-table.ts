@@ -53,7 +53,7 @@ export class FakeTable implements IoPageTable {
     return [];
   }
 
-  nextLeaf(): boolean {
+  nextLeaves(): boolean {
     return false;
   }
 }

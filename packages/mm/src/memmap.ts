@@ -122,6 +122,8 @@ export class MemMap {
   sectionStride: Uint8Array;
   /** Per section: 1 if it lies in ZONE_MOVABLE or in a CMA area, where no folio may be pinned for long. */
   readonly sectionMovable: Uint8Array;
+  /** Folios that are in use. */
+  folios = 0;
   /** Told of every folio that is freed: its first frame, order and {@link PG} flags. */
   folioFreed: ((pfn: Pfn, order: number, flags: number) => void) | null = null;
   readonly #slotOfSection: Int32Array;
@@ -379,6 +381,7 @@ export class MemMap {
     }
     const head = this.entryOf(pfn);
     this.refcount[head] = 1;
+    this.folios++;
     return head;
   }
 
@@ -391,6 +394,7 @@ export class MemMap {
     const entry = this.headEntryOf(pfn);
     const order = this.order[entry];
     const flags = this.flags[entry];
+    this.folios--;
     if (order === 0) {
       this.refcount[entry] = this.pincount[entry] = this.flags[entry] = 0;
       this.folioFreed?.(pfn, order, flags);

@@ -7,7 +7,7 @@ import {
   type IoLeaf,
   type IotlbGather,
   type IoPageTable,
-  type LeafCursor,
+  type LeafRun,
   type PhysRun,
 } from '@pinfold/iommu';
 import { VfioDomain, type VfioIommu } from '../src/index.ts';
@@ -88,8 +88,8 @@ class WatchedTable implements IoPageTable {
     return this.#inner.leaves();
   }
 
-  nextLeaf(from: number, out: LeafCursor): boolean {
-    return this.#inner.nextLeaf(from, out);
+  nextLeaves(from: number, out: LeafRun): boolean {
+    return this.#inner.nextLeaves(from, out);
   }
 }
 

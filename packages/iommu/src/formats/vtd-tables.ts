@@ -13,6 +13,7 @@ import {
   InputError,
   LEAF,
   offsetIn,
+  pagesOf,
   PAGE_SIZE,
   PTRS_PER_TABLE,
   Slot,
@@ -24,7 +25,7 @@ import {
   type Pfn,
 } from '@pinfold/base';
 import type { IotlbGather } from '../iotlb-gather.ts';
-import { LeafCursor, type IoLeaf, type IoPageTableOptions, type PhysRun } from './format.ts';
+import { LeafRun, type IoLeaf, type IoPageTableOptions, type PhysRun } from './format.ts';
 import { walk1g, walk2m, walkPages } from './four-level-walk.ts';
 import { writeLeaves } from './write-leaves.ts';
 
@@ -176,22 +177,25 @@ export class VtdTables {
    * @returns one record per leaf
    */
   *leaves(): Generator<IoLeaf, void> {
-    const cursor = new LeafCursor();
-    for (let from = 0; this.nextLeaf(from, cursor);) {
-      const { iovaPn, pfn, order, prot } = cursor;
-      yield { iovaPn, pfn, order, prot };
-      from = iovaPn + ENTRY_PAGES[order / 9];
+    const run = new LeafRun();
+    for (let from = 0; this.nextLeaves(from, run);) {
+      const { iovaPn, pfn, order, prot, leaves } = run;
+      for (let i = 0; i < leaves; i++) {
+        const done = i * pagesOf(order);
+        yield { iovaPn: iovaPn + done, pfn: pfn + done, order, prot };
+      }
+      from = iovaPn + leaves * pagesOf(order);
     }
   }
 
   /**
-   * Finds the next leaf.
+   * Finds the next leaves; see {@link IoPageTable.nextLeaves}.
    *
-   * @param from the page, or the first one behind it, that a leaf is wanted of
-   * @param out gets the leaf
-   * @returns whether there is one
+   * @param from the page, or the first one behind it, that leaves are wanted of
+   * @param out gets the leaves
+   * @returns whether there are any
    */
-  nextLeaf(from: IovaPn, out: LeafCursor): boolean {
+  nextLeaves(from: IovaPn, out: LeafRun): boolean {
     let table = this.root;
     let level = this.top;
     for (let at = from; at < this.aperturePages;) {
@@ -211,11 +215,8 @@ export class VtdTables {
         level--;
         continue;
       }
-      const arena = level === 0 ? this.pts : this.dirs;
       out.iovaPn = at - offsetIn(at, 9 * level);
-      out.pfn = arena.frame[first + next];
-      out.order = 9 * level;
-      out.prot = arena.bits[first + next];
+      this.#readLeaves(level, first + next, first + PTRS_PER_TABLE, out);
       return true;
     }
     return false;
@@ -357,6 +358,22 @@ export class VtdTables {
   #rootFor(iovaPn: IovaPn): number {
     if (this.top === 4) return this.dirs.child[(this.root << 9) + slotOf(iovaPn, 4)];
     return this.#walkRoot;
+  }
+
+  /** Reads a leaf and those behind it that are like it. */
+  #readLeaves(level: number, index: number, end: number, out: LeafRun): void {
+    const { frame, bits } = level === 0 ? this.pts : this.dirs;
+    const { child } = this.dirs;
+    const step = ENTRY_PAGES[level];
+    const prot = (out.prot = bits[index]);
+    let pfn = (out.pfn = frame[index]);
+    let at = index + 1;
+    for (; at < end; at++) {
+      pfn += step;
+      if (frame[at] !== pfn || bits[at] !== prot || (level > 0 && child[at] !== LEAF)) break;
+    }
+    out.order = 9 * level;
+    out.leaves = at - index;
   }
 
   /** First entry from one on that is a leaf or leads to a table; `end` without one. */

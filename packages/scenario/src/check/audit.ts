@@ -4,7 +4,7 @@
  * cost, and it says what went wrong in the words of a reviewer.
  */
 import { pagesOf, type IovaPn, type Pfn } from '@pinfold/base';
-import { IOMMU, LeafCursor, type IommuDomain } from '@pinfold/iommu';
+import { IOMMU, LeafRun, type IommuDomain } from '@pinfold/iommu';
 import { PG, PTE, VM, type Memory, type MmStruct } from '@pinfold/mm';
 import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 import type { Inspectable, MachineView } from '../invariants.ts';
@@ -24,7 +24,7 @@ export class AlgorithmAudit {
   readonly #machine: Inspectable;
   readonly #memory: Memory;
   readonly #tally: FolioTally;
-  readonly #leaf = new LeafCursor();
+  readonly #run = new LeafRun();
   /** The mappings, in the check under way. */
   readonly #dmas: VfioDma[] = [];
   readonly #seen = new Map<VfioDma, SeenDma>();
@@ -130,7 +130,7 @@ export class AlgorithmAudit {
     this.#forget([]);
     if (this.#found) return this.#found;
     if (vmstat.pinsHeld !== 0) return violation('end', `${vmstat.pinsHeld} pins are left`);
-    for (const { pfn, order, refcount } of memmap.foliosInUse()) {
+    for (const { pfn, order, refcount } of memmap.folios === 0 ? [] : memmap.foliosInUse()) {
       return violation('end', `folio ${hex(pfn)}:${order} is left with ${refcount} references`);
     }
     return this.#warnings();
@@ -206,26 +206,29 @@ export class AlgorithmAudit {
 
   /** Leaves and mappings, both in address order. */
   #reachOf({ dmaList }: VfioIommu, domain: IommuDomain): CheckViolation | null {
-    const leaf = this.#leaf;
+    const run = this.#run;
     let dma = dmaList.first();
     let done = 0;
-    for (let from = 0; domain.nextLeaf(from, leaf);) {
-      const npage = pagesOf(leaf.order);
-      from = leaf.iovaPn + npage;
-      while (dma && leaf.iovaPn >= dma.iovaPn + dma.npage) {
+    for (let from = 0; domain.nextLeaves(from, run);) {
+      while (dma && run.iovaPn >= dma.iovaPn + dma.npage) {
         if (done < dma.npage) return missing(dma, done);
         dma = dmaList.next(dma);
         done = 0;
       }
-      if (!dma || leaf.iovaPn < dma.iovaPn || from > dma.iovaPn + dma.npage) {
-        const what = `the device reaches ${frameText(leaf.pfn)} at iova ${iovaText(leaf.iovaPn)}, where nothing is mapped`;
+      // Of leaves that go on behind the mapping, those that lie in it.
+      const room = dma && run.iovaPn >= dma.iovaPn ? dma.iovaPn + dma.npage - run.iovaPn : 0;
+      const npage =
+        Math.min(run.leaves, Math.floor(room / pagesOf(run.order))) * pagesOf(run.order);
+      if (!dma || npage <= 0) {
+        const what = `the device reaches ${frameText(run.pfn)} at iova ${iovaText(run.iovaPn)}, where nothing is mapped`;
         return violation('reach', what);
       }
-      const at = leaf.iovaPn - dma.iovaPn;
+      from = run.iovaPn + npage;
+      const at = run.iovaPn - dma.iovaPn;
       if (at > done) return missing(dma, done);
       const seen = this.#seen.get(dma);
-      const other = seen ? seen.firstOther(at, leaf.pfn, npage) : at;
-      if (other >= 0) return wrongPage(dma, other, leaf.pfn + (other - at), seen?.frameAt(other));
+      const other = seen ? seen.firstOther(at, run.pfn, npage) : at;
+      if (other >= 0) return wrongPage(dma, other, run.pfn + (other - at), seen?.frameAt(other));
       done = at + npage;
     }
     while (dma) {

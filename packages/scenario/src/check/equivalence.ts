@@ -1,6 +1,6 @@
 /** Comparing two machines that did the same with different pin algorithms. */
 import { pagesOf, type IovaPn } from '@pinfold/base';
-import { LeafCursor, type IoLeaf, type IommuDomain } from '@pinfold/iommu';
+import { LeafRun, type IommuDomain } from '@pinfold/iommu';
 import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 import type { MachineView } from '../invariants.ts';
 import type { Done } from '../model-machine.ts';
@@ -107,29 +107,30 @@ function domains(own: VfioIommu, reference: VfioIommu): string | null {
   return null;
 }
 
-const leaf = new LeafCursor();
-const other = new LeafCursor();
+const run = new LeafRun();
+const other = new LeafRun();
 
 function leaves(own: IommuDomain, reference: IommuDomain): string | null {
-  for (let from = 0; ; from = leaf.iovaPn + pagesOf(leaf.order)) {
-    const [more, others] = [own.nextLeaf(from, leaf), reference.nextLeaf(from, other)];
+  for (let from = 0; ; from = run.iovaPn + run.leaves * pagesOf(run.order)) {
+    const [more, others] = [own.nextLeaves(from, run), reference.nextLeaves(from, other)];
     if (!more && !others) return null;
     const same =
-      leaf.iovaPn === other.iovaPn &&
-      leaf.pfn === other.pfn &&
-      leaf.order === other.order &&
-      leaf.prot === other.prot;
+      run.iovaPn === other.iovaPn &&
+      run.pfn === other.pfn &&
+      run.order === other.order &&
+      run.leaves === other.leaves &&
+      run.prot === other.prot;
     if (more && others && same) continue;
     return differs(
-      'the next leaf is',
-      more ? leafText(leaf) : null,
-      others ? leafText(other) : null,
+      'the next leaves are',
+      more ? runText(run) : 'none',
+      others ? runText(other) : 'none',
     );
   }
 }
 
-function leafText({ iovaPn, pfn, order, prot }: IoLeaf): string {
-  return `${iovaText(iovaPn)}=0x${pfn.toString(16)}:${order} prot ${prot}`;
+function runText({ iovaPn, pfn, order, leaves: n, prot }: LeafRun): string {
+  return `${iovaText(iovaPn)}=0x${pfn.toString(16)}:${order} * ${n} prot ${prot}`;
 }
 
 function memories(own: MachineView, reference: MachineView): string | null {
