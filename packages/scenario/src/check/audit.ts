@@ -6,10 +6,16 @@
 import { pagesOf, type IovaPn, type Pfn } from '@pinfold/base';
 import { IOMMU, LeafRun, type IommuDomain } from '@pinfold/iommu';
 import { PG, PTE, VM, type Memory, type MmStruct } from '@pinfold/mm';
-import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
+import type { KernelVersion, VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 import type { Inspectable, MachineView } from '../invariants.ts';
 import { FolioTally } from './folio-tally.ts';
-import { OVERCHARGE, STRADDLING_PIN } from './known-quirks.ts';
+import {
+  looksUpExactly,
+  LOST_CHARGE,
+  OVERCHARGE,
+  PIN_BELOW,
+  STRADDLING_PIN,
+} from './known-quirks.ts';
 import { SeenDma } from './seen-dma.ts';
 import { violation, type CheckViolation, type Invariant } from './violation.ts';
 
@@ -18,6 +24,14 @@ const DRIVER_FAULTS: ReadonlySet<string> = new Set([
   ...(['vfio_pin_pages', 'vfio_unpin_pages', 'vfio_dma_rw'] as const),
   ...(['vfio_device_container_unpin_pages', 'vfio_iommu_type1_unpin_pages'] as const),
 ]);
+
+/** Pages with pins that look-ups miss. */
+interface ChargedAgain {
+  /** Those that are pinned at an address inside the page. */
+  readonly inside: number;
+  /** Those whose address lies below the mapping. */
+  readonly below: number;
+}
 
 /** Audits one machine, step by step. */
 export class AlgorithmAudit {
@@ -28,20 +42,27 @@ export class AlgorithmAudit {
   /** The mappings, in the check under way. */
   readonly #dmas: VfioDma[] = [];
   readonly #seen = new Map<VfioDma, SeenDma>();
-  /** Charges that a kernel with exact look-ups makes again: per mapping, and per process. */
-  readonly #overcharge = new WeakMap<VfioDma, number>();
-  readonly #overcharged = new WeakMap<MmStruct, number>();
-  #anyOvercharge = false;
+  /** Whether the kernel looks for pins at exactly the addresses of pages. */
+  readonly #exact: boolean;
+  /** Pages that the kernel charges again: per mapping, and per process. */
+  readonly #again = new Map<VfioDma | MmStruct, ChargedAgain>();
+  #chargesMayDiffer = false;
+  /** Whether a charge was taken back that was never made. */
+  #lostCharge = false;
+  /** Pins inside pages of each mapping, summed up over all steps. */
+  readonly #inside = new Map<VfioDma, number>();
   /** Whether a device has pinned a page that lies in two mappings. */
   #straddled = false;
   #found: CheckViolation | null = null;
 
   /**
    * @param machine a machine that has done nothing yet
+   * @param kernel its kernel
    * @param tally counts for it, and may have counted for another machine; default: a new one
    */
-  constructor(machine: Inspectable, tally?: FolioTally) {
+  constructor(machine: Inspectable, kernel: KernelVersion, tally?: FolioTally) {
     this.#machine = machine;
+    this.#exact = looksUpExactly(kernel);
     this.#memory = machine.inspect().memory;
     this.#tally = tally ?? new FolioTally(this.#memory.memmap);
     this.#tally.reset(this.#memory.memmap);
@@ -62,9 +83,9 @@ export class AlgorithmAudit {
     return this.#tally;
   }
 
-  /** Whether a mapping was attached with pins inside pages: kernels up to 6.17 charge them again. */
-  get mayOvercharge(): boolean {
-    return this.#anyOvercharge;
+  /** Whether there were pins inside pages that algorithms may charge again, or not. */
+  get chargesMayDiffer(): boolean {
+    return this.#chargesMayDiffer;
   }
 
   /**
@@ -74,8 +95,11 @@ export class AlgorithmAudit {
    * @returns it, with the rule by which they do
    */
   judged(found: CheckViolation): CheckViolation {
-    if (found.known !== null || !this.#straddled || !LOST_PIN.has(found.invariant)) return found;
-    return { ...found, known: STRADDLING_PIN };
+    if (found.known !== null) return found;
+    // A charge that is taken back twice brings the sum below 0 in the end.
+    if (this.#lostCharge && found.invariant === 'warning') return { ...found, known: LOST_CHARGE };
+    const lostPin = this.#straddled && LOST_PIN.has(found.invariant);
+    return lostPin ? { ...found, known: STRADDLING_PIN } : found;
   }
 
   /**
@@ -112,7 +136,7 @@ export class AlgorithmAudit {
       for (let dma = dmaList.first(); dma; dma = dmaList.next(dma)) dmas.push(dma);
     }
     this.#forget(dmas);
-    this.#lookForStraddling(iommus);
+    this.#lookAtPins(dmas, iommus);
     const found = this.#reach(iommus) ?? this.takeNoted() ?? this.#pins(dmas, view.files);
     this.#found = null;
     if (found) return found;
@@ -169,29 +193,43 @@ export class AlgorithmAudit {
     }
   }
 
-  /** Pages that devices have pinned of one mapping, and that another one has a part of. */
-  #lookForStraddling(iommus: readonly VfioIommu[]): void {
-    for (const { dmaList } of iommus) {
-      for (let dma = dmaList.first(); dma; dma = dmaList.next(dma)) {
-        if (dma.pfnList.size === 0) continue;
-        for (const { iovaPn, offset } of dma.pfnList) {
-          if (offset === 0 || (iovaPn >= dma.iovaPn && iovaPn < dma.lastPn)) continue;
-          const other = iovaPn < dma.iovaPn ? iovaPn : iovaPn + 1;
-          if (dmaList.find(other, 1)) this.#straddled = true;
-        }
+  /** Pins inside pages: how often an attach may have failed with them, and those of two mappings. */
+  #lookAtPins(dmas: readonly VfioDma[], iommus: readonly VfioIommu[]): void {
+    for (const dma of dmas) {
+      if (dma.pfnList.size === 0) continue;
+      for (const { iovaPn, offset } of dma.pfnList) {
+        if (offset === 0) continue;
+        this.#inside.set(dma, (this.#inside.get(dma) ?? 0) + 1);
+        if (iovaPn >= dma.iovaPn && iovaPn < dma.lastPn) continue;
+        const other = iovaPn < dma.iovaPn ? iovaPn : iovaPn + 1;
+        if (iommus.some(({ dmaList }) => dmaList.find(other, 1))) this.#straddled = true;
       }
     }
   }
 
-  /** Devices' pins inside pages, which a look-up at the page's address misses. */
+  /** Devices' pins inside pages, which look-ups by pages miss. */
   #expectOvercharge(dma: VfioDma): void {
     if (dma.pfnList.size === 0) return;
-    let nodes = 0;
-    for (const { offset } of dma.pfnList) if (offset !== 0) nodes++;
-    if (nodes === 0) return;
-    this.#anyOvercharge = true;
-    this.#overcharge.set(dma, nodes + (this.#overcharge.get(dma) ?? 0));
-    this.#overcharged.set(dma.mm, nodes + (this.#overcharged.get(dma.mm) ?? 0));
+    let [inside, below] = [0, 0];
+    for (const { iovaPn, offset } of dma.pfnList) {
+      if (iovaPn < dma.iovaPn) below++;
+      else if (offset !== 0) inside++;
+    }
+    if (inside + below === 0) return;
+    this.#chargesMayDiffer = true;
+    for (const owner of [dma, dma.mm]) {
+      const before = this.#again.get(owner) ?? { inside: 0, below: 0 };
+      const after = { inside: before.inside + inside, below: before.below + below };
+      this.#again.set(owner, after);
+    }
+  }
+
+  /** The rule by which the kernel charges so much more; null without one. */
+  #knownCharge(owner: VfioDma | MmStruct, more: number): string | null {
+    const { inside, below } = this.#again.get(owner) ?? { inside: 0, below: 0 };
+    const atMost = below + (this.#exact ? inside : 0);
+    if (more <= 0 || more > atMost) return null;
+    return this.#exact && inside > 0 ? OVERCHARGE : PIN_BELOW;
   }
 
   #reach(iommus: readonly VfioIommu[]): CheckViolation | null {
@@ -276,9 +314,12 @@ export class AlgorithmAudit {
       const expected = this.#seen.get(dma)?.pinned ?? chargeOfNodes(this.#memory, dma);
       const more = dma.lockedVm - expected;
       if (more === 0) continue;
-      const known = more > 0 && more <= (this.#overcharge.get(dma) ?? 0) ? OVERCHARGE : null;
+      const lost = this.#exact && -more <= (this.#inside.get(dma) ?? 0);
+      const known = more < 0 ? (lost ? LOST_CHARGE : null) : this.#knownCharge(dma, more);
       const what = `the mapping at iova ${iovaText(dma.iovaPn)} is charged ${tooMany(more)}`;
       if (known === null) return violation('charge', what);
+      this.#chargesMayDiffer = true;
+      this.#lostCharge ||= more < 0;
       knownOnly ??= violation('charge', what, known);
     }
     for (const mm of this.#memory.addressSpaces) {
@@ -287,9 +328,10 @@ export class AlgorithmAudit {
       for (const { flags, start, end } of mm.vmas) if (flags & VM.LOCKED) pages += end - start;
       const more = mm.lockedVm - pages;
       if (more === 0) continue;
-      const known = more > 0 && more <= (this.#overcharged.get(mm) ?? 0) ? OVERCHARGE : null;
+      const known = this.#knownCharge(mm, more);
       const what = `the process is charged ${tooMany(more)}, which no mapping has`;
       if (known === null) return violation('charge', what);
+      this.#chargesMayDiffer = true;
       knownOnly ??= violation('charge', what, known);
     }
     return knownOnly;

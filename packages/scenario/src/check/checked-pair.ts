@@ -70,7 +70,7 @@ export class CheckedPair {
       });
     this.#own = machine(watched(algorithm, watcher), memory.own);
     this.#reference = algorithm === against ? null : machine(against, memory.reference);
-    watcher.audit = this.#audit = new AlgorithmAudit(this.#own, memory.tally);
+    watcher.audit = this.#audit = new AlgorithmAudit(this.#own, kernel, memory.tally);
   }
 
   /** Whether nothing more can be done: a kernel has died, or a machine could not do a step. */
@@ -154,7 +154,7 @@ export class CheckedPair {
     // A call that fails has faulted in what it had come to, which may be more or less.
     const memoryMayDiffer = what === null && done.code < 0;
     const faulted = this.#own.faultFired || reference.faultFired;
-    const excused = memoryMayDiffer || faulted || this.#audit.mayOvercharge;
+    const excused = memoryMayDiffer || faulted || this.#audit.chargesMayDiffer;
     return excused ? null : violation('equal', folios);
   }
 }
