@@ -1,5 +1,5 @@
 /** Comparing two machines that did the same with different pin algorithms. */
-import { pagesOf, type IovaPn } from '@pinfold/base';
+import { Errno, pagesOf, type IovaPn } from '@pinfold/base';
 import { LeafRun, type IommuDomain } from '@pinfold/iommu';
 import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 import type { MachineView } from '../invariants.ts';
@@ -34,13 +34,24 @@ export function firstDifference(own: SteppedMachine, reference: SteppedMachine):
 }
 
 function results(own: Done, reference: Done): string | null {
-  if (own.code !== reference.code) return differs('the step returns', own.code, reference.code);
+  if (own.code !== reference.code && !refuseAlike(own, reference)) {
+    return differs('the step returns', own.code, reference.code);
+  }
   for (const key of SHOWN) {
     if (own[key] === undefined && reference[key] === undefined) continue;
     const [a, b] = [textOf(own[key]), textOf(reference[key])];
     if (a !== b) return differs(`${key} of the step is`, a, b);
   }
   return null;
+}
+
+/** A map that is beyond the limit and reaches what cannot be pinned fails for what is met first. */
+function refuseAlike(own: Done, reference: Done): boolean {
+  const [limited, faulted] = own.code === -Errno.ENOMEM ? [own, reference] : [reference, own];
+  const { limitPages } = limited.failure?.detail ?? {};
+  return (
+    limited.code === -Errno.ENOMEM && faulted.code === -Errno.EFAULT && limitPages !== undefined
+  );
 }
 
 function containers(own: readonly VfioIommu[], reference: readonly VfioIommu[]): string | null {
