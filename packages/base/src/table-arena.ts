@@ -13,6 +13,9 @@ import { PTRS_PER_TABLE } from './units.ts';
 /** Value of a `child` entry that is a large leaf: look into `frame` and `bits`. */
 export const LEAF = -1;
 
+/** Tables that a pool has room for at first, number 0 included; and the least that it grows by. */
+const FIRST_TABLES = 4;
+
 /** A growing pool of page tables. */
 export class TableArena {
   /** Per entry: table number of the next level, {@link LEAF}, or 0; empty without directories. */
@@ -34,7 +37,7 @@ export class TableArena {
   /** @param directories whether entries may point to further tables */
   constructor(directories: boolean) {
     this.#directories = directories;
-    this.#capacity = 8;
+    this.#capacity = FIRST_TABLES;
     this.child = new Int32Array(directories ? this.#capacity * PTRS_PER_TABLE : 0);
     this.frame = pageNumbers(this.#capacity * PTRS_PER_TABLE, 0);
     this.bits = new Uint8Array(this.#capacity * PTRS_PER_TABLE);
@@ -53,7 +56,8 @@ export class TableArena {
       this.#clear(reused);
       return reused;
     }
-    if (this.#next === this.#capacity) this.reserve(Math.ceil(this.#capacity / 4));
+    if (this.#next === this.#capacity)
+      this.reserve(Math.max(FIRST_TABLES, Math.ceil(this.#capacity / 4)));
     return this.#next++;
   }
 

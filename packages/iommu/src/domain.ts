@@ -17,7 +17,7 @@ import {
   type Tracer,
 } from '@pinfold/base';
 import { ioPageTableFormat } from './formats/index.ts';
-import type { IoLeaf, IoPageTable, PhysRun } from './formats/format.ts';
+import type { IoLeaf, IoPageTable, LeafRun, PhysRun } from './formats/format.ts';
 import { IotlbGather } from './iotlb-gather.ts';
 import { iommuPgsize, Pgsize } from './pgsize.ts';
 import { X86_MSI_REGION, type ResvRegion } from './resv-region.ts';
@@ -249,6 +249,17 @@ export class IommuDomain {
    */
   leaves(): Iterable<IoLeaf> {
     return this.table.leaves();
+  }
+
+  /**
+   * Finds the next leaves of its page table; see {@link IoPageTable.nextLeaves}.
+   *
+   * @param from the page, or the first one behind it, that leaves are wanted of
+   * @param out gets the leaves
+   * @returns whether there are any
+   */
+  nextLeaves(from: IovaPn, out: LeafRun): boolean {
+    return this.table.nextLeaves(from, out);
   }
 
   /** The calls of {@link iovaToPhysRun} one by one, so that a tracer sees what each returns. */

@@ -12,6 +12,7 @@ export {
 } from './domain.ts';
 export {
   IOMMU,
+  LeafRun,
   PhysRun,
   type IoLeaf,
   type IoPageTable,

@@ -52,4 +52,8 @@ export class FakeTable implements IoPageTable {
   leaves(): Iterable<IoLeaf> {
     return [];
   }
+
+  nextLeaves(): boolean {
+    return false;
+  }
 }

@@ -126,6 +126,8 @@ export class MemMap {
   sectionStride: Uint8Array;
   /** Per section: 1 if it lies in ZONE_MOVABLE or in a CMA area, where no folio may be pinned for long. */
   readonly sectionMovable: Uint8Array;
+  /** Folios that are in use. */
+  folios = 0;
   /** Told of every folio that is freed: its first frame, order and {@link PG} flags. */
   folioFreed: ((pfn: Pfn, order: number, flags: number) => void) | null = null;
   readonly #slotOfSection: Int32Array;
@@ -383,6 +385,7 @@ export class MemMap {
     }
     const head = this.entryOf(pfn);
     this.refcount[head] = 1;
+    this.folios++;
     return head;
   }
 
@@ -395,6 +398,12 @@ export class MemMap {
     const entry = this.headEntryOf(pfn);
     const order = this.order[entry];
     const flags = this.flags[entry];
+    this.folios--;
+    if (order === 0) {
+      this.refcount[entry] = this.pincount[entry] = this.flags[entry] = 0;
+      this.folioFreed?.(pfn, order, flags);
+      return;
+    }
     const head = pfn - (pfn % 2 ** order);
     for (let at = head; at < head + 2 ** order; at += PAGES_PER_SECTION) {
       const from = this.entryOf(at);
@@ -463,8 +472,16 @@ export class MemMap {
   /** First state entry from one on that holds references; `end` without one. */
   #inUse(from: number, end: number): number {
     const { refcount, pincount } = this;
+    const few = end - 3;
     let entry = from;
-    while (entry < end && refcount[entry] === 0 && pincount[entry] === 0) entry++;
+    for (; entry < few; entry += 4) {
+      const refs =
+        refcount[entry] | refcount[entry + 1] | refcount[entry + 2] | refcount[entry + 3];
+      const pins =
+        pincount[entry] | pincount[entry + 1] | pincount[entry + 2] | pincount[entry + 3];
+      if ((refs | pins) !== 0) break;
+    }
+    while (entry < end && (refcount[entry] | pincount[entry]) === 0) entry++;
     return entry;
   }
 
@@ -549,6 +566,7 @@ export class MemMap {
     this.#makeBlock(section, order);
     const base = this.sectionBase[section];
     for (let i = 0; i < PAGES_PER_SECTION >>> stride; i++) {
+      if ((this.refcount[old + i] | this.flags[old + i] | this.order[old + i]) === 0) continue;
       const first = base + ((i << stride) >>> order);
       const next = first + (1 << (stride - order));
       this.refcount[first] = this.refcount[old + i];

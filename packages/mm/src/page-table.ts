@@ -232,8 +232,9 @@ export class PageTable {
     const { child, frame, bits } = this.dirs;
     for (let at = table * PTRS_PER_TABLE; at < (table + 1) * PTRS_PER_TABLE; at++) {
       const below = child[at];
+      if (below === 0) continue;
       child[at] = frame[at] = bits[at] = 0;
-      if (below <= 0) continue;
+      if (below === LEAF) continue;
       if (level === 1) this.ptes.free(below);
       else {
         this.#freeBelow(below, level - 1);
@@ -253,7 +254,8 @@ export class PageTable {
   }
 
   #slotOf(vpn: Vpn, level: number): number {
-    return Math.floor(vpn / pagesOf(9 * level)) % PTRS_PER_TABLE;
+    const high = level < 2 ? vpn : (vpn / 2 ** 18) | 0;
+    return (high >>> (level < 2 ? 9 * level : 9 * (level - 2))) & (PTRS_PER_TABLE - 1);
   }
 
   #found(level: number, index: number): boolean {
@@ -266,7 +268,7 @@ export class PageTable {
   #tableAt(vpn: Vpn, level: number): number {
     let table = this.#pgd;
     for (let above = 3; above > level; above--) {
-      const index = table * 512 + (Math.floor(vpn / 2 ** (9 * above)) % 512);
+      const index = table * PTRS_PER_TABLE + this.#slotOf(vpn, above);
       let next = this.dirs.child[index];
       if (next === LEAF) throw new ModelBug(`virtual page ${vpn} lies under a large leaf`);
       if (next === 0) {

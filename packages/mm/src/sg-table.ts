@@ -29,13 +29,19 @@ export class SgAppendTable {
   pages = 0;
 
   /**
-   * Appends an entry that has no `struct page`: the addresses of a device.
+   * Appends addresses of a device, which have no `struct page`, in an entry of their own; or to the
+   * last entry, if that has no pages either and they follow it.
    *
    * @param pfn first page frame
    * @param npage length in pages
    * @source drivers/dma-buf users' scatter lists: sg_set_page with NULL, 6.16
    */
   appendAddresses(pfn: Pfn, npage: number): void {
+    const last = this.nents - 1;
+    if (last >= 0 && this.hasPages[last] === 0 && this.pfn[last] + this.npage[last] === pfn) {
+      this.extend(npage);
+      return;
+    }
     this.reserve(1);
     this.append(pfn, npage, 0);
   }

@@ -65,7 +65,11 @@ export class GuestDevices implements BarLookup {
 
   /** The containers that groups have joined. */
   get containers(): readonly VfioContainer[] {
-    return [...new Set(this.#used.flatMap(({ container }) => container ?? []))];
+    const found: VfioContainer[] = [];
+    for (const { container } of this.#used) {
+      if (container && !found.includes(container)) found.push(container);
+    }
+    return found;
   }
 
   /** The first group behind an IOMMU that has joined. */

@@ -2,7 +2,7 @@
  * Memory whose frames a scenario prescribes (`frames=`, `copies=` of an mmap): it is there as soon
  * as it is mapped.
  */
-import { Errno, InputError, pagesOf } from '@pinfold/base';
+import { Errno, InputError, offsetIn, pagesOf, PMD_ORDER } from '@pinfold/base';
 import { anonymousMemory, placeAnonymous, touchPage, type MmStruct } from '@pinfold/mm';
 import type { Region } from './guest-process.ts';
 import type { MmapOperation } from './operation.ts';
@@ -73,8 +73,13 @@ export class PlacedMemory {
   #touchAll({ kind, prot, flags, name }: MmapOperation, vpn: number, npage: number): void {
     const own = kind === 'huge2m' && !flags.includes('shared');
     const write = prot.includes('w') && own;
-    for (let i = 0; i < npage; i++) {
-      if (touchPage(this.#mm, vpn + i, write) === 0) continue;
+    const { pageTable } = this.#mm;
+    for (let at = vpn; at < vpn + npage;) {
+      if (touchPage(this.#mm, at, write) === 0) {
+        const order = pageTable.walk(at) ? PMD_ORDER * pageTable.level : 0;
+        at += pagesOf(order) - offsetIn(at, order);
+        continue;
+      }
       throw new InputError(
         `mmap ${name} frames=`,
         'frames that are free',

@@ -7,22 +7,11 @@
  * unmap_unpin_slow, vfio_sync_unpin, 6.16; reference type1.md §7.2 and §7.3
  */
 import { Slot, type IovaPn, type Pfn } from '@pinfold/base';
-import { IotlbGather, PhysRun, type IommuDomain } from '@pinfold/iommu';
+import { PhysRun, type IommuDomain } from '@pinfold/iommu';
 import type { VfioDma } from './dma.ts';
 import { vfioLockAcct } from './lock-acct.ts';
+import { TLB_SYNC_MAX, type UnmapRegions } from './unmap-regions.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
-
-/** Regions that may wait for one IOTLB sync (VFIO_IOMMU_TLB_SYNC_MAX). */
-const TLB_SYNC_MAX = 512;
-
-/** Regions that are unmapped and wait for the IOTLB sync before they are unpinned. */
-class UnmapRegions {
-  readonly gather = new IotlbGather();
-  readonly iovaPn = new Float64Array(TLB_SYNC_MAX);
-  readonly pfn = new Float64Array(TLB_SYNC_MAX);
-  readonly npage = new Float64Array(TLB_SYNC_MAX);
-  count = 0;
-}
 
 /**
  * Removes a mapping: nothing of it stays mapped, pinned or charged.
@@ -70,7 +59,7 @@ function unmapAndUnpin(iommu: VfioIommu, dma: VfioDma): number {
   if (dma.npage === 0 || iommu.domainList.length === 0) return 0;
   const [{ domain }, ...others] = iommu.domainList;
   for (const other of others) other.domain.unmap(dma.iovaPn, dma.npage);
-  const regions = new UnmapRegions();
+  const { regions } = iommu;
   const run = new PhysRun();
   let unlocked = 0;
   for (let pos = 0; pos < dma.npage;) {

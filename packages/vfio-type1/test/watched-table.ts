@@ -7,6 +7,7 @@ import {
   type IoLeaf,
   type IotlbGather,
   type IoPageTable,
+  type LeafRun,
   type PhysRun,
 } from '@pinfold/iommu';
 import { VfioDomain, type VfioIommu } from '../src/index.ts';
@@ -85,6 +86,10 @@ class WatchedTable implements IoPageTable {
 
   leaves(): Iterable<IoLeaf> {
     return this.#inner.leaves();
+  }
+
+  nextLeaves(from: number, out: LeafRun): boolean {
+    return this.#inner.nextLeaves(from, out);
   }
 }
 

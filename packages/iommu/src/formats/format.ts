@@ -48,6 +48,20 @@ export interface IoLeaf {
   readonly prot: number;
 }
 
+/** Leaves side by side that {@link IoPageTable.nextLeaves} has found; to be used again and again. */
+export class LeafRun {
+  /** First I/O virtual page. */
+  iovaPn: IovaPn = 0;
+  /** First page frame. */
+  pfn: Pfn = 0;
+  /** log2 of the size of each leaf in pages. */
+  order = 0;
+  /** {@link IOMMU} access bits of all of them, READ and WRITE only. */
+  prot = 0;
+  /** How many they are. */
+  leaves = 0;
+}
+
 /** The page table of one domain, in one format. All addresses and sizes are in pages. */
 export interface IoPageTable {
   /** Orders of the supported leaf sizes, ascending (pgsize_bitmap). */
@@ -134,6 +148,16 @@ export interface IoPageTable {
    * @returns one record per leaf
    */
   leaves(): Iterable<IoLeaf>;
+
+  /**
+   * Finds the next leaves of one size and access whose frames follow each other, of one table: a walk
+   * over all leaves that makes no objects.
+   *
+   * @param from the page, or the first one behind it, that leaves are wanted of
+   * @param out gets the leaves
+   * @returns whether there are any
+   */
+  nextLeaves(from: IovaPn, out: LeafRun): boolean;
 }
 
 /** A page-table format: makes the page tables of domains. */

@@ -12,6 +12,8 @@
 import {
   InputError,
   LEAF,
+  offsetIn,
+  pagesOf,
   PAGE_SIZE,
   PTRS_PER_TABLE,
   Slot,
@@ -23,7 +25,7 @@ import {
   type Pfn,
 } from '@pinfold/base';
 import type { IotlbGather } from '../iotlb-gather.ts';
-import type { IoLeaf, IoPageTableOptions, PhysRun } from './format.ts';
+import { LeafRun, type IoLeaf, type IoPageTableOptions, type PhysRun } from './format.ts';
 import { walk1g, walk2m, walkPages } from './four-level-walk.ts';
 import { writeLeaves } from './write-leaves.ts';
 
@@ -175,7 +177,49 @@ export class VtdTables {
    * @returns one record per leaf
    */
   *leaves(): Generator<IoLeaf, void> {
-    yield* this.#leavesOf(this.root, this.top, 0);
+    const run = new LeafRun();
+    for (let from = 0; this.nextLeaves(from, run);) {
+      const { iovaPn, pfn, order, prot, leaves } = run;
+      for (let i = 0; i < leaves; i++) {
+        const done = i * pagesOf(order);
+        yield { iovaPn: iovaPn + done, pfn: pfn + done, order, prot };
+      }
+      from = iovaPn + leaves * pagesOf(order);
+    }
+  }
+
+  /**
+   * Finds the next leaves; see {@link IoPageTable.nextLeaves}.
+   *
+   * @param from the page, or the first one behind it, that leaves are wanted of
+   * @param out gets the leaves
+   * @returns whether there are any
+   */
+  nextLeaves(from: IovaPn, out: LeafRun): boolean {
+    let table = this.root;
+    let level = this.top;
+    for (let at = from; at < this.aperturePages;) {
+      const first = table * PTRS_PER_TABLE;
+      const slot = slotOf(at, level);
+      const next = this.#nextEntry(first + slot, first + PTRS_PER_TABLE, level) - first;
+      const entryPages = ENTRY_PAGES[level];
+      if (next > slot) at += (next - slot) * entryPages - offsetIn(at, 9 * level);
+      if (next === PTRS_PER_TABLE) {
+        table = this.root;
+        level = this.top;
+        continue;
+      }
+      const below = level === 0 ? LEAF : this.dirs.child[first + next];
+      if (below > 0) {
+        table = below;
+        level--;
+        continue;
+      }
+      out.iovaPn = at - offsetIn(at, 9 * level);
+      this.#readLeaves(level, first + next, first + PTRS_PER_TABLE, out);
+      return true;
+    }
+    return false;
   }
 
   /**
@@ -319,31 +363,33 @@ export class VtdTables {
     return this.#walkRoot;
   }
 
-  *#leavesOf(table: number, level: number, iovaPn: IovaPn): Generator<IoLeaf, void> {
-    const arena = level === 0 ? this.pts : this.dirs;
-    const first = table * PTRS_PER_TABLE;
-    const end = first + PTRS_PER_TABLE;
-    for (let index = first; index < end; index++) {
-      index = this.#nextEntry(index, end, level);
-      if (index === end) return;
-      const at = iovaPn + (index - first) * ENTRY_PAGES[level];
-      if (level > 0 && this.dirs.child[index] > 0)
-        yield* this.#leavesOf(this.dirs.child[index], level - 1, at);
-      else if (arena.bits[index] !== 0) {
-        yield { iovaPn: at, pfn: arena.frame[index], order: 9 * level, prot: arena.bits[index] };
-      }
+  /** Reads a leaf and those behind it that are like it. */
+  #readLeaves(level: number, index: number, end: number, out: LeafRun): void {
+    const { frame, bits } = level === 0 ? this.pts : this.dirs;
+    const { child } = this.dirs;
+    const step = ENTRY_PAGES[level];
+    const prot = (out.prot = bits[index]);
+    let pfn = (out.pfn = frame[index]);
+    let at = index + 1;
+    for (; at < end; at++) {
+      pfn += step;
+      if (frame[at] !== pfn || bits[at] !== prot || (level > 0 && child[at] !== LEAF)) break;
     }
+    out.order = 9 * level;
+    out.leaves = at - index;
   }
 
   /** First entry from one on that is a leaf or leads to a table; `end` without one. */
   #nextEntry(from: number, end: number, level: number): number {
     let at = from;
     if (level === 0) {
-      const { bits } = this.pts;
-      while (at < end && bits[at] === 0) at++;
+      const { bits, words } = this.pts;
+      while (at < end && bits[at] === 0) at += (at & 3) === 0 && words[at >>> 2] === 0 ? 4 : 1;
     } else {
-      const { child, bits } = this.dirs;
-      while (at < end && child[at] === 0 && bits[at] === 0) at++;
+      const { child } = this.dirs;
+      const few = end - 3;
+      while (at < few && (child[at] | child[at + 1] | child[at + 2] | child[at + 3]) === 0) at += 4;
+      while (at < end && child[at] === 0) at++;
     }
     return at;
   }

@@ -3,24 +3,21 @@
  * pinned, what is charged. Unlike the invariants of the model, it costs what a scenario's own pages
  * cost, and it says what went wrong in the words of a reviewer.
  */
-import { pagesOf, PMD_ORDER, type IovaPn, type Pfn } from '@pinfold/base';
-import { IOMMU } from '@pinfold/iommu';
+import { pagesOf, type IovaPn, type Pfn } from '@pinfold/base';
+import { IOMMU, LeafRun, type IommuDomain } from '@pinfold/iommu';
 import { PG, PTE, VM, type Memory, type MmStruct } from '@pinfold/mm';
-import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
+import type { KernelVersion, VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 import type { Inspectable, MachineView } from '../invariants.ts';
 import { FolioTally } from './folio-tally.ts';
-import { OVERCHARGE, STRADDLING_PIN } from './known-quirks.ts';
+import {
+  looksUpExactly,
+  LOST_CHARGE,
+  OVERCHARGE,
+  PIN_BELOW,
+  STRADDLING_PIN,
+} from './known-quirks.ts';
+import { SeenDma } from './seen-dma.ts';
 import { violation, type CheckViolation, type Invariant } from './violation.ts';
-
-/** A mapping as it was when it was made: what the process had there. */
-export interface SeenDma {
-  /** Per page: its frame, or -1 where the process had nothing. */
-  readonly frames: Float64Array;
-  /** Per page: 1 if it is memory that has to be pinned, 0 for a device's. */
-  readonly ram: Uint8Array;
-  /** Pages that have to be pinned. */
-  readonly pinned: number;
-}
 
 /** What the kernel warns of when a driver calls it wrongly, which no algorithm can help. */
 const DRIVER_FAULTS: ReadonlySet<string> = new Set([
@@ -28,26 +25,44 @@ const DRIVER_FAULTS: ReadonlySet<string> = new Set([
   ...(['vfio_device_container_unpin_pages', 'vfio_iommu_type1_unpin_pages'] as const),
 ]);
 
+/** Pages with pins that look-ups miss. */
+interface ChargedAgain {
+  /** Those that are pinned at an address inside the page. */
+  readonly inside: number;
+  /** Those whose address lies below the mapping. */
+  readonly below: number;
+}
+
 /** Audits one machine, step by step. */
 export class AlgorithmAudit {
   readonly #machine: Inspectable;
   readonly #memory: Memory;
   readonly #tally: FolioTally;
+  readonly #run = new LeafRun();
+  /** The mappings, in the check under way. */
+  readonly #dmas: VfioDma[] = [];
   readonly #seen = new Map<VfioDma, SeenDma>();
-  /** Charges that a kernel with exact look-ups makes again: per mapping, and per process. */
-  readonly #overcharge = new WeakMap<VfioDma, number>();
-  readonly #overcharged = new WeakMap<MmStruct, number>();
-  #anyOvercharge = false;
+  /** Whether the kernel looks for pins at exactly the addresses of pages. */
+  readonly #exact: boolean;
+  /** Pages that the kernel charges again: per mapping, and per process. */
+  readonly #again = new Map<VfioDma | MmStruct, ChargedAgain>();
+  #chargesMayDiffer = false;
+  /** Whether a charge was taken back that was never made. */
+  #lostCharge = false;
+  /** Pins inside pages of each mapping, summed up over all steps. */
+  readonly #inside = new Map<VfioDma, number>();
   /** Whether a device has pinned a page that lies in two mappings. */
   #straddled = false;
   #found: CheckViolation | null = null;
 
   /**
    * @param machine a machine that has done nothing yet
+   * @param kernel its kernel
    * @param tally counts for it, and may have counted for another machine; default: a new one
    */
-  constructor(machine: Inspectable, tally?: FolioTally) {
+  constructor(machine: Inspectable, kernel: KernelVersion, tally?: FolioTally) {
     this.#machine = machine;
+    this.#exact = looksUpExactly(kernel);
     this.#memory = machine.inspect().memory;
     this.#tally = tally ?? new FolioTally(this.#memory.memmap);
     this.#tally.reset(this.#memory.memmap);
@@ -68,9 +83,9 @@ export class AlgorithmAudit {
     return this.#tally;
   }
 
-  /** Whether a mapping was attached with pins inside pages: kernels up to 6.17 charge them again. */
-  get mayOvercharge(): boolean {
-    return this.#anyOvercharge;
+  /** Whether there were pins inside pages that algorithms may charge again, or not. */
+  get chargesMayDiffer(): boolean {
+    return this.#chargesMayDiffer;
   }
 
   /**
@@ -80,8 +95,11 @@ export class AlgorithmAudit {
    * @returns it, with the rule by which they do
    */
   judged(found: CheckViolation): CheckViolation {
-    if (found.known !== null || !this.#straddled || !LOST_PIN.has(found.invariant)) return found;
-    return { ...found, known: STRADDLING_PIN };
+    if (found.known !== null) return found;
+    // A charge that is taken back twice brings the sum below 0 in the end.
+    if (this.#lostCharge && found.invariant === 'warning') return { ...found, known: LOST_CHARGE };
+    const lostPin = this.#straddled && LOST_PIN.has(found.invariant);
+    return lostPin ? { ...found, known: STRADDLING_PIN } : found;
   }
 
   /**
@@ -112,9 +130,13 @@ export class AlgorithmAudit {
   check(): CheckViolation | null {
     const view = this.#machine.inspect();
     const iommus = iommusOf(view);
-    const dmas = iommus.flatMap(({ dmaList }) => [...dmaList]);
+    const dmas = this.#dmas;
+    dmas.length = 0;
+    for (const { dmaList } of iommus) {
+      for (let dma = dmaList.first(); dma; dma = dmaList.next(dma)) dmas.push(dma);
+    }
     this.#forget(dmas);
-    this.#lookForStraddling(iommus);
+    this.#lookAtPins(dmas, iommus);
     const found = this.#reach(iommus) ?? this.takeNoted() ?? this.#pins(dmas, view.files);
     this.#found = null;
     if (found) return found;
@@ -132,7 +154,7 @@ export class AlgorithmAudit {
     this.#forget([]);
     if (this.#found) return this.#found;
     if (vmstat.pinsHeld !== 0) return violation('end', `${vmstat.pinsHeld} pins are left`);
-    for (const { pfn, order, refcount } of memmap.foliosInUse()) {
+    for (const { pfn, order, refcount } of memmap.folios === 0 ? [] : memmap.foliosInUse()) {
       return violation('end', `folio ${hex(pfn)}:${order} is left with ${refcount} references`);
     }
     return this.#warnings();
@@ -147,54 +169,73 @@ export class AlgorithmAudit {
     }
     for (const dma of dmas) {
       if (!dma.iommuMapped || this.#seen.has(dma)) continue;
-      this.#seen.set(dma, readDma(dma));
+      this.#seen.set(dma, new SeenDma(dma));
       this.#expectOvercharge(dma);
     }
   }
 
   /** The device may have written what it could write: those folios are dirty when they are unpinned. */
-  #lookForDirt({ prot, iovaPn }: VfioDma, { frames, ram }: SeenDma): void {
+  #lookForDirt({ prot, iovaPn }: VfioDma, { runs }: SeenDma): void {
     if (!(prot & IOMMU.WRITE)) return;
     const { memmap } = this.#memory;
-    for (let i = 0; i < frames.length; i++) {
-      if (ram[i] === 0) continue;
-      const entry = memmap.headEntryOf(frames[i]);
-      if (memmap.refcount[entry] === 0 || memmap.flags[entry] & PG.dirty) continue;
-      const where = `page ${i} of the mapping at iova ${iovaText(iovaPn)}`;
-      const what = `${frameText(frames[i])} (${where}) is clean, though the device could write it`;
-      this.note(violation('dirty', what));
-      return;
-    }
-  }
-
-  /** Pages that devices have pinned of one mapping, and that another one has a part of. */
-  #lookForStraddling(iommus: readonly VfioIommu[]): void {
-    for (const { dmaList } of iommus) {
-      for (const dma of dmaList) {
-        if (dma.pfnList.size === 0) continue;
-        for (const { iovaPn, offset } of dma.pfnList) {
-          if (offset === 0 || (iovaPn >= dma.iovaPn && iovaPn < dma.lastPn)) continue;
-          const other = iovaPn < dma.iovaPn ? iovaPn : iovaPn + 1;
-          if (dmaList.find(other, 1)) this.#straddled = true;
+    for (const { at, pfn, npage, ram } of runs) {
+      for (let i = 0; ram && i < npage;) {
+        const entry = memmap.headEntryOf(pfn + i);
+        if (memmap.refcount[entry] !== 0 && !(memmap.flags[entry] & PG.dirty)) {
+          const where = `page ${at + i} of the mapping at iova ${iovaText(iovaPn)}`;
+          const what = `${frameText(pfn + i)} (${where}) is clean, though the device could write it`;
+          this.note(violation('dirty', what));
+          return;
         }
+        const pages = pagesOf(memmap.order[entry]);
+        i += pages - ((pfn + i) % pages);
       }
     }
   }
 
-  /** Devices' pins inside pages, which a look-up at the page's address misses. */
+  /** Pins inside pages: how often an attach may have failed with them, and those of two mappings. */
+  #lookAtPins(dmas: readonly VfioDma[], iommus: readonly VfioIommu[]): void {
+    for (const dma of dmas) {
+      if (dma.pfnList.size === 0) continue;
+      for (const { iovaPn, offset } of dma.pfnList) {
+        if (offset === 0) continue;
+        this.#inside.set(dma, (this.#inside.get(dma) ?? 0) + 1);
+        if (iovaPn >= dma.iovaPn && iovaPn < dma.lastPn) continue;
+        const other = iovaPn < dma.iovaPn ? iovaPn : iovaPn + 1;
+        if (iommus.some(({ dmaList }) => dmaList.find(other, 1))) this.#straddled = true;
+      }
+    }
+  }
+
+  /** Devices' pins inside pages, which look-ups by pages miss. */
   #expectOvercharge(dma: VfioDma): void {
-    let nodes = 0;
-    for (const { offset } of dma.pfnList) if (offset !== 0) nodes++;
-    if (nodes === 0) return;
-    this.#anyOvercharge = true;
-    this.#overcharge.set(dma, nodes + (this.#overcharge.get(dma) ?? 0));
-    this.#overcharged.set(dma.mm, nodes + (this.#overcharged.get(dma.mm) ?? 0));
+    if (dma.pfnList.size === 0) return;
+    let [inside, below] = [0, 0];
+    for (const { iovaPn, offset } of dma.pfnList) {
+      if (iovaPn < dma.iovaPn) below++;
+      else if (offset !== 0) inside++;
+    }
+    if (inside + below === 0) return;
+    this.#chargesMayDiffer = true;
+    for (const owner of [dma, dma.mm]) {
+      const before = this.#again.get(owner) ?? { inside: 0, below: 0 };
+      const after = { inside: before.inside + inside, below: before.below + below };
+      this.#again.set(owner, after);
+    }
+  }
+
+  /** The rule by which the kernel charges so much more; null without one. */
+  #knownCharge(owner: VfioDma | MmStruct, more: number): string | null {
+    const { inside, below } = this.#again.get(owner) ?? { inside: 0, below: 0 };
+    const atMost = below + (this.#exact ? inside : 0);
+    if (more <= 0 || more > atMost) return null;
+    return this.#exact && inside > 0 ? OVERCHARGE : PIN_BELOW;
   }
 
   #reach(iommus: readonly VfioIommu[]): CheckViolation | null {
     for (const iommu of iommus) {
       for (const { domain } of iommu.domainList) {
-        const found = this.#reachOf(iommu, domain.leaves());
+        const found = this.#reachOf(iommu, domain);
         if (found) return found;
       }
     }
@@ -202,29 +243,30 @@ export class AlgorithmAudit {
   }
 
   /** Leaves and mappings, both in address order. */
-  #reachOf(
-    { dmaList }: VfioIommu,
-    leaves: Iterable<{ iovaPn: IovaPn; pfn: Pfn; order: number }>,
-  ): CheckViolation | null {
+  #reachOf({ dmaList }: VfioIommu, domain: IommuDomain): CheckViolation | null {
+    const run = this.#run;
     let dma = dmaList.first();
     let done = 0;
-    for (const { iovaPn, pfn, order } of leaves) {
-      const npage = pagesOf(order);
-      while (dma && iovaPn >= dma.iovaPn + dma.npage) {
+    for (let from = 0; domain.nextLeaves(from, run);) {
+      while (dma && run.iovaPn >= dma.iovaPn + dma.npage) {
         if (done < dma.npage) return missing(dma, done);
         dma = dmaList.next(dma);
         done = 0;
       }
-      if (!dma || iovaPn < dma.iovaPn || iovaPn + npage > dma.iovaPn + dma.npage) {
-        const what = `the device reaches ${frameText(pfn)} at iova ${iovaText(iovaPn)}, where nothing is mapped`;
+      // Of leaves that go on behind the mapping, those that lie in it.
+      const room = dma && run.iovaPn >= dma.iovaPn ? dma.iovaPn + dma.npage - run.iovaPn : 0;
+      const npage =
+        Math.min(run.leaves, Math.floor(room / pagesOf(run.order))) * pagesOf(run.order);
+      if (!dma || npage <= 0) {
+        const what = `the device reaches ${frameText(run.pfn)} at iova ${iovaText(run.iovaPn)}, where nothing is mapped`;
         return violation('reach', what);
       }
-      const { frames } = this.#seen.get(dma) ?? { frames: NOTHING };
-      const at = iovaPn - dma.iovaPn;
+      from = run.iovaPn + npage;
+      const at = run.iovaPn - dma.iovaPn;
       if (at > done) return missing(dma, done);
-      for (let i = 0; i < npage; i++) {
-        if (frames[at + i] !== pfn + i) return wrongPage(dma, at + i, pfn + i, frames[at + i]);
-      }
+      const seen = this.#seen.get(dma);
+      const other = seen ? seen.firstOther(at, run.pfn, npage) : at;
+      if (other >= 0) return wrongPage(dma, other, run.pfn + (other - at), seen?.frameAt(other));
       done = at + npage;
     }
     while (dma) {
@@ -248,9 +290,11 @@ export class AlgorithmAudit {
     }
     for (const file of files) for (const pfn of file.cachedFolios) tally.addMapping(pfn);
     for (const dma of dmas) {
-      const { frames, ram } = this.#seen.get(dma) ?? { frames: NOTHING, ram: NO_BYTES };
-      for (let i = 0; i < frames.length; i++) if (ram[i] === 1) tally.addPin(frames[i]);
-      for (const { pfn } of dma.pfnList) if (isPinnable(this.#memory, pfn)) tally.addPin(pfn);
+      for (const { pfn, npage, ram } of this.#seen.get(dma)?.runs ?? []) {
+        if (ram) tally.addPins(pfn, npage);
+      }
+      if (dma.pfnList.size === 0) continue;
+      for (const { pfn } of dma.pfnList) if (isPinnable(this.#memory, pfn)) tally.addPins(pfn, 1);
     }
     const wrong = tally.firstWrong();
     if (wrong) {
@@ -270,9 +314,12 @@ export class AlgorithmAudit {
       const expected = this.#seen.get(dma)?.pinned ?? chargeOfNodes(this.#memory, dma);
       const more = dma.lockedVm - expected;
       if (more === 0) continue;
-      const known = more > 0 && more <= (this.#overcharge.get(dma) ?? 0) ? OVERCHARGE : null;
+      const lost = this.#exact && -more <= (this.#inside.get(dma) ?? 0);
+      const known = more < 0 ? (lost ? LOST_CHARGE : null) : this.#knownCharge(dma, more);
       const what = `the mapping at iova ${iovaText(dma.iovaPn)} is charged ${tooMany(more)}`;
       if (known === null) return violation('charge', what);
+      this.#chargesMayDiffer = true;
+      this.#lostCharge ||= more < 0;
       knownOnly ??= violation('charge', what, known);
     }
     for (const mm of this.#memory.addressSpaces) {
@@ -281,9 +328,10 @@ export class AlgorithmAudit {
       for (const { flags, start, end } of mm.vmas) if (flags & VM.LOCKED) pages += end - start;
       const more = mm.lockedVm - pages;
       if (more === 0) continue;
-      const known = more > 0 && more <= (this.#overcharged.get(mm) ?? 0) ? OVERCHARGE : null;
+      const known = this.#knownCharge(mm, more);
       const what = `the process is charged ${tooMany(more)}, which no mapping has`;
       if (known === null) return violation('charge', what);
+      this.#chargesMayDiffer = true;
       knownOnly ??= violation('charge', what, known);
     }
     return knownOnly;
@@ -309,29 +357,6 @@ export function iommusOf({ containers }: MachineView): VfioIommu[] {
 
 /** What becomes of a pin that is looked up in the wrong mapping. */
 const LOST_PIN: ReadonlySet<Invariant> = new Set<Invariant>(['crash', 'warning', 'end', 'pins']);
-
-const NOTHING = new Float64Array(0);
-const NO_BYTES = new Uint8Array(0);
-
-/** What the process's page table maps in the range of a mapping. */
-function readDma({ mm, vaddr, npage }: VfioDma): SeenDma {
-  const frames = new Float64Array(npage).fill(-1);
-  const ram = new Uint8Array(npage);
-  let pinned = 0;
-  for (const vma of mm.vmas.overlapping(vaddr, vaddr + npage)) {
-    const isRam = (vma.flags & VM.PFNMAP) === 0;
-    const [start, end] = [Math.max(vaddr, vma.start), Math.min(vaddr + npage, vma.end)];
-    mm.pageTable.forEachLeaf(start, end, (vpn, pfn, level) => {
-      const from = Math.max(start, vpn);
-      const to = Math.min(vpn + pagesOf(PMD_ORDER * level), end);
-      for (let at = from; at < to; at++) frames[at - vaddr] = pfn + (at - vpn);
-      if (!isRam) return;
-      ram.fill(1, from - vaddr, to - vaddr);
-      pinned += to - from;
-    });
-  }
-  return { frames, ram, pinned };
-}
 
 /** Without an IOMMU, each node is charged a page, unless its page is reserved. */
 function chargeOfNodes(memory: Memory, { pfnList }: VfioDma): number {
@@ -369,11 +394,8 @@ function ownerOf(
   order: number,
 ): string {
   for (const dma of dmas) {
-    const at = seen
-      .get(dma)
-      ?.frames.findIndex((frame) => frame >= pfn && frame < pfn + pagesOf(order));
-    if (at !== undefined && at >= 0)
-      return `page ${at} of the mapping at iova ${iovaText(dma.iovaPn)}`;
+    const at = seen.get(dma)?.firstOf(pfn, pagesOf(order)) ?? -1;
+    if (at >= 0) return `page ${at} of the mapping at iova ${iovaText(dma.iovaPn)}`;
     for (const node of dma.pfnList) {
       if (node.pfn >= pfn && node.pfn < pfn + pagesOf(order))
         return `a device’s page at iova ${iovaText(node.iovaPn)}`;

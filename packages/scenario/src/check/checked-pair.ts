@@ -70,7 +70,7 @@ export class CheckedPair {
       });
     this.#own = machine(watched(algorithm, watcher), memory.own);
     this.#reference = algorithm === against ? null : machine(against, memory.reference);
-    watcher.audit = this.#audit = new AlgorithmAudit(this.#own, memory.tally);
+    watcher.audit = this.#audit = new AlgorithmAudit(this.#own, kernel, memory.tally);
   }
 
   /** Whether nothing more can be done: a kernel has died, or a machine could not do a step. */
@@ -144,18 +144,21 @@ export class CheckedPair {
       this.#reference = null;
       return null;
     }
-    const what = firstDifference(
-      { view: this.#own.inspect(), done },
-      { view: reference.inspect(), done: other.value },
-    );
-    const folios = what ?? this.#audit.folios.firstDifference(reference.inspect().memory.memmap);
-    if (folios === null) return null;
-    this.#reference = null;
-    // A call that fails has faulted in what it had come to, which may be more or less.
-    const memoryMayDiffer = what === null && done.code < 0;
+    const { memmap } = reference.inspect().memory;
+    const { folios } = this.#audit;
+    const what =
+      firstDifference(
+        { view: this.#own.inspect(), done },
+        { view: reference.inspect(), done: other.value },
+      ) ??
+      folios.otherPins(memmap) ??
+      // Only one of the two may have pinned, and made dirty, a page of a call that has failed.
+      (done.code < 0 ? null : folios.dirtiedAlone(memmap));
+    if (what !== null || !folios.sameMemory(memmap)) this.#reference = null;
     const faulted = this.#own.faultFired || reference.faultFired;
-    const excused = memoryMayDiffer || faulted || this.#audit.mayOvercharge;
-    return excused ? null : violation('equal', folios);
+    return what === null || faulted || this.#audit.chargesMayDiffer
+      ? null
+      : violation('equal', what);
   }
 }
 

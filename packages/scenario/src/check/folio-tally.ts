@@ -1,6 +1,6 @@
 /** Counting anew what references and pins folios ought to have. */
 import { GUP_PIN_COUNTING_BIAS, MemMap, PG } from '@pinfold/mm';
-import type { Pfn } from '@pinfold/base';
+import { pagesOf, type Pfn } from '@pinfold/base';
 
 /** A folio whose counts are wrong. */
 export interface WrongFolio {
@@ -13,8 +13,8 @@ export interface WrongFolio {
   readonly refs: number;
 }
 
-function isPinned({ order, refcount, pincount }: MemMap, entry: number): boolean {
-  return order[entry] > 0 ? pincount[entry] > 0 : refcount[entry] >= GUP_PIN_COUNTING_BIAS;
+function pinsOf({ order, refcount, pincount }: MemMap, entry: number): number {
+  return order[entry] > 0 ? pincount[entry] : Math.floor(refcount[entry] / GUP_PIN_COUNTING_BIAS);
 }
 
 /** Counts per folio; only those that were ever counted are looked at. */
@@ -65,13 +65,21 @@ export class FolioTally {
   }
 
   /**
-   * Counts a pin.
+   * Counts a pin of each of some frames.
    *
-   * @param pfn the frame that is pinned
+   * @param pfn the first frame that is pinned
+   * @param npage frames
    */
-  addPin(pfn: Pfn): void {
-    this.pins++;
-    this.#pins[this.#entryOf(pfn)]++;
+  addPins(pfn: Pfn, npage: number): void {
+    this.pins += npage;
+    const end = pfn + npage;
+    for (let at = pfn; at < end;) {
+      const entry = this.#entryOf(at);
+      const pages = pagesOf(this.#memmap.order[entry]);
+      const next = Math.min(at - (at % pages) + pages, end);
+      this.#pins[entry] += next - at;
+      at = next;
+    }
   }
 
   /**
@@ -112,26 +120,55 @@ export class FolioTally {
   }
 
   /**
-   * Compares the folios that were ever counted with those of another machine.
+   * Compares the pins of the folios that were ever counted with those of another machine.
    *
    * @param other the other machine's memory map
    * @returns the first difference in one line; null without one
    */
-  firstDifference(other: MemMap): string | null {
+  otherPins(other: MemMap): string | null {
+    const own = this.#memmap;
+    for (const pfn of this.#folios) {
+      const pins = pinsOf(own, own.headEntryOf(pfn));
+      const others = pinsOf(other, other.headEntryOf(pfn));
+      if (pins === others) continue;
+      return `${folioText(pfn)} has ${pins} pins, in the reference ${others}`;
+    }
+    return null;
+  }
+
+  /**
+   * Looks for a folio that is dirty here and clean on another machine.
+   *
+   * @param other the other machine's memory map
+   * @returns the first one in one line; null without one
+   */
+  dirtiedAlone(other: MemMap): string | null {
     const own = this.#memmap;
     for (const pfn of this.#folios) {
       const [a, b] = [own.headEntryOf(pfn), other.headEntryOf(pfn)];
-      if (own.refcount[a] === 0 && other.refcount[b] === 0) continue;
-      const folio = `the folio of frame 0x${pfn.toString(16)}`;
-      if (own.refcount[a] !== other.refcount[b] || own.pincount[a] !== other.pincount[b]) {
-        return `${folio} has ${own.refcount[a]} references and ${own.pincount[a]} pins, in the reference ${other.refcount[b]} and ${other.pincount[b]}`;
-      }
-      // Whoever puts a page to pin it again makes it dirty while it is still mapped; and only
-      // one of the two may have pinned a page of a mapping that has failed.
-      if (isPinned(own, a) || !(own.flags[a] & PG.dirty) || other.flags[b] & PG.dirty) continue;
-      return `${folio} is dirty, in the reference it is not`;
+      if (own.refcount[a] === 0 || !(own.flags[a] & PG.dirty) || other.flags[b] & PG.dirty)
+        continue;
+      // Whoever puts a page to pin it again makes it dirty while it is still mapped.
+      if (pinsOf(own, a) === 0) return `${folioText(pfn)} is dirty, in the reference it is not`;
     }
     return null;
+  }
+
+  /**
+   * Whether the same memory is in use on another machine. A call that is refused has faulted in what
+   * it had come to, which is the algorithm's own matter: from then on frames may differ.
+   *
+   * @param other the other machine's memory map
+   * @returns true if all folios that were ever counted have the same references, and none are more
+   */
+  sameMemory(other: MemMap): boolean {
+    const own = this.#memmap;
+    if (own.folios !== other.folios) return false;
+    for (const pfn of this.#folios) {
+      if (own.refcount[own.headEntryOf(pfn)] !== other.refcount[other.headEntryOf(pfn)])
+        return false;
+    }
+    return true;
   }
 
   #entryOf(pfn: Pfn): number {
@@ -142,4 +179,8 @@ export class FolioTally {
     }
     return entry;
   }
+}
+
+function folioText(pfn: Pfn): string {
+  return `the folio of frame 0x${pfn.toString(16)}`;
 }

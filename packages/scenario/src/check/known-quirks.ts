@@ -1,6 +1,7 @@
 /** What the recorded kernels do wrong themselves: a check tells it, and does not count it. */
+import type { KernelVersion } from '@pinfold/vfio-type1';
 
-/** Pages that devices have pinned at addresses inside pages are charged again, up to 6.16. */
+/** Pages that devices have pinned at addresses inside pages are charged again, up to 6.17. */
 export const OVERCHARGE =
   'kernels up to 6.17 charge pages that are pinned at unaligned addresses again, for ever (recordings extpin y18, y29)';
 
@@ -11,3 +12,42 @@ export const STALE_BITS =
 /** A pin at an address inside the last page of a mapping reaches into the mapping behind it. */
 export const STRADDLING_PIN =
   'every kernel looks a page that lies in two mappings up in either of them, so that it may not be given back (no recording has it)';
+
+/** The address of such a pin lies below the mapping whose page it has: no look-up finds it there. */
+export const PIN_BELOW =
+  'every kernel charges a page again whose pin begins below its mapping (no recording has it)';
+
+/**
+ * An attach that fails puts its pages again. Of a pin inside a page, that takes the charge back which
+ * only exact look-ups have made: batched has made it, what pins as 6.18 does has not.
+ */
+export const LOST_CHARGE =
+  'kernels up to 6.17 take the charge of a pin at an unaligned address back when an attach fails, whether or not the attach has charged it (no recording has it)';
+
+const UNRECORDED: ReadonlySet<string> = new Set([STRADDLING_PIN, PIN_BELOW, LOST_CHARGE]);
+
+/**
+ * Whether recordings show that kernels do wrong themselves what a check has found.
+ *
+ * @param known the rule by which they do
+ * @returns false where only the model says so
+ */
+export function isRecorded(known: string): boolean {
+  return !UNRECORDED.has(known);
+}
+
+/** The first release that looks pins up by range, in major and minor number. */
+const RANGE_LOOKUPS = [6, 18] as const;
+
+/**
+ * Whether a release looks pins up at exactly the addresses of pages, so that it charges those at
+ * other addresses again.
+ *
+ * @param kernel the release
+ * @returns false since 6.18
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_find_vpfn, 6.16; vpfn_pages, 6.18
+ */
+export function looksUpExactly({ series }: KernelVersion): boolean {
+  const [major, minor] = series.split('.').map(Number);
+  return major < RANGE_LOOKUPS[0] || (major === RANGE_LOOKUPS[0] && minor < RANGE_LOOKUPS[1]);
+}

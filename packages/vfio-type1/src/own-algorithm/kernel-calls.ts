@@ -187,7 +187,8 @@ export class KernelCalls implements AlgorithmKernel {
 
   testLimit(view: OwnDma, lockAcct: number, more: number, limit: number): number {
     const dma = this.#dma(view, 'testLimit');
-    this.#guard.whole(lockAcct, 'testLimit, lockAcct');
+    // A chunk with several pins inside one page is charged less than nothing.
+    this.#guard.whole(Math.abs(lockAcct), 'testLimit, lockAcct');
     this.#guard.whole(more, 'testLimit, more');
     this.#iommu.counters.add(Slot.limitTests, 1);
     if (dma.lockCap || dma.mm.lockedVm + lockAcct + more <= limit) return 0;

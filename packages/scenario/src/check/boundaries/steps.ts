@@ -72,6 +72,8 @@ interface PlannedMap {
 /** First I/O virtual page of mappings, and how far they are apart: 1 GiB, 8 MiB. */
 const IOVA = 0x40000;
 const IOVA_STEP = 2048;
+/** Pages of 2^64 bytes. */
+const IOVA_END = 2 ** 52;
 const PAGE = 4096;
 /** READ, WRITE: map and pin. */
 const RW = 3;
@@ -136,7 +138,8 @@ class Planner {
 
   #map(draw: Draw): Operation {
     const { area, vpn, npage } = this.#range(draw);
-    const iovaPn = this.#iova(draw, vpn, npage);
+    // Addresses have 64 bits: behind the last page is page 0.
+    const iovaPn = (this.#iova(draw, vpn, npage) + IOVA_END) % IOVA_END;
     this.#maps.push({ iovaPn, npage, area });
     this.#count++;
     return {
