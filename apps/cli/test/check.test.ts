@@ -1,0 +1,161 @@
+/** `pinfold check`: exit codes, reports, counterexamples that replay, and files of one's own. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ownAlgorithmTemplate } from '@pinfold/vfio-type1';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { pinfold, type Outcome } from './pinfold.ts';
+
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pinfold-check-'));
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+/** Runs a check whose scenario files go to a directory of its own. */
+function check(out: string, ...flags: string[]): Promise<Outcome> {
+  return pinfold('check', '--out', join(folder, out), ...flags);
+}
+
+/** Checks the template with one line changed. */
+function checkFile(name: string, from: string, to: string, ...flags: string[]): Promise<Outcome> {
+  const text = ownAlgorithmTemplate('changed');
+  expect(text.split(from)).toHaveLength(2);
+  const file = join(folder, name);
+  writeFileSync(file, text.replace(from, to));
+  return check(`${name}.out`, '--file', file, '--runs', '20', ...flags);
+}
+
+describe('the exit code is', () => {
+  it.concurrent('0 where only the recorded kernels go wrong too, 1 if that counts', async () => {
+    const flags = ['--kernel', '6.16', '--runs', '60'];
+    const [plain, strict] = await Promise.all([
+      check('known', ...flags),
+      check('strict', ...flags, '--strict'),
+    ]);
+    expect(plain).toMatchObject({ code: 0, stderr: '' });
+    expect(plain.stdout).toMatch(/^batched on Linux 6\.16, compared with batched\n60 sequences, /);
+    expect(plain.stdout).toMatch(/\nknown: also in the recorded kernels\n {2}.+ y18, y29\)\n/);
+    expect(plain.stdout).toMatch(/\nnothing violated\n$/);
+    expect(strict).toMatchObject({ code: 1, stderr: '' });
+    expect(strict.stdout).toMatch(/\n {2}pinfold run --kernel 6\.16 \S+batched-1-charge\.scn\n/);
+  });
+
+  it.concurrent('2 for a question that makes no sense', async () => {
+    const { code, stdout, stderr } = await pinfold('check');
+    expect({ code, stdout, stderr }).toEqual({
+      ...{ code: 2, stdout: '' },
+      stderr: 'pinfold: check: expected --algorithm, --file or --kernel, got none of them\n',
+    });
+  });
+
+  it.concurrent('2 where no scenario can be written', async () => {
+    writeFileSync(join(folder, 'taken'), '');
+    const { code, stderr } = await check(
+      'taken',
+      '--algorithm',
+      'hugetlb-v1-2025',
+      '--runs',
+      '100',
+    );
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /^pinfold: --out: expected a directory that can be written to, got .+\n$/,
+    );
+  });
+});
+
+describe('what was found', () => {
+  const flags = ['--algorithm', 'hugetlb-v1-2025', '--runs', '510', '--json'];
+
+  it.concurrent('is the same on any number of threads, and replays', async () => {
+    const reports = await Promise.all(
+      ['1', '2', '3'].map((workers) => check('threads', ...flags, '--workers', workers)),
+    );
+    const [one, ...others] = reports;
+    expect(one).toMatchObject({ code: 1, stderr: '' });
+    for (const other of others) expect(other).toEqual(one);
+    const report = JSON.parse(one.stdout) as { findings: { what: string; file: string }[] };
+    expect(report).toMatchObject({
+      ...{ format: 'pinfold-check/1', algorithm: 'hugetlb-v1-2025', against: 'batched' },
+      ...{ kernel: '6.16', seed: 1, sequences: 510, classes: 14 },
+      known: expect.any(Array) as unknown,
+    });
+    const [finding] = report.findings;
+    expect(finding).toMatchObject({
+      ...{ invariant: 'reach', known: null, sequence: expect.any(Number) as unknown },
+      ...{ rule: 'a device reaches the pages of its mapping and no others' },
+    });
+    const { file, what } = finding;
+    expect(finding).toHaveProperty('script', readFileSync(file, 'utf8').trimEnd().split('\n'));
+    const [own, reference] = await Promise.all([
+      pinfold('run', '--algorithm', 'hugetlb-v1-2025', file),
+      pinfold('run', '--algorithm', 'batched', file),
+    ]);
+    expect(own.code).toBe(1);
+    expect(own.stdout).toContain(
+      `: a device reaches the pages of its mapping and no others\n  ${what}\n`,
+    );
+    expect(reference).toMatchObject({ code: 0, stderr: '' });
+    expect(reference.stdout).toContain('\naudit: every invariant holds\n');
+  });
+
+  it.concurrent('depends on the seed', async () => {
+    const [one, two] = await Promise.all([
+      check('one', ...flags, '--runs', '100'),
+      check('two', ...flags, '--runs', '100', '--seed', '2'),
+    ]);
+    expect(two.code).toBe(1);
+    expect(two.stdout).not.toBe(one.stdout);
+  });
+});
+
+describe('a file of one’s own that', () => {
+  const WANT = 'const want = kernel.disableHugepages ? 1 : npage;';
+
+  it.concurrent('is right passes', async () => {
+    const outcome = await checkFile('right.ts', WANT, WANT);
+    expect(outcome).toMatchObject({ code: 0, stderr: '' });
+    expect(outcome.stdout).toMatch(/^changed on Linux 6\.16.+\n20 sequences/);
+  });
+
+  it.concurrent('goes wrong has a counterexample that replays', async () => {
+    const dirty = '(dma.prot & kernel.IOMMU_WRITE) !== 0';
+    const { code, stdout } = await checkFile('clean.ts', dirty, 'false', '--runs', '60');
+    expect(code).toBe(1);
+    const [, command = ''] = /\n {2}pinfold (run --file .+)\n/.exec(stdout) ?? [];
+    const replayed = await pinfold(...command.split(' '));
+    expect(replayed.code).toBe(1);
+    expect(replayed.stdout).toMatch(
+      /\nviolated after line \d+: dirty pages and dirty bitmaps are exact/,
+    );
+  });
+
+  it.concurrent.each([
+    ['throws', "throw new Error('oh no');", /:\d+:11: pinChunk throws Error: oh no\n$/],
+    [
+      'returns nonsense',
+      'return 1e6;',
+      /:\d+:3: pinChunk returned 1000000, expected 1 to \d+ pages .+\n$/,
+    ],
+    ['is too curious', 'batch.page(-1);', /:\d+:\d+: batch\.page: expected .+, got -1\n$/],
+    ['loops for ever', 'for (;;);', /:\d+:\d+: pinChunk .+\n$/],
+  ])('%s is told its place', async (name, mistake, message) => {
+    const file = `${name.replaceAll(' ', '-')}.ts`;
+    const { code, stdout, stderr } = await checkFile(file, WANT, mistake, '--patience', '1');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain(`pinfold: ${join(folder, file)}:`);
+    expect(stderr).toMatch(message);
+  });
+
+  it.concurrent('does not compile is told where', async () => {
+    const file = join(folder, 'syntax.ts');
+    writeFileSync(file, 'export default {\n  name: ,\n};\n');
+    const { code, stderr } = await check('syntax', '--file', file);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/syntax\.ts:2:9: expected code that Node\.js can run, got /);
+  });
+});
