@@ -15,7 +15,7 @@ async function findingInNode(page: Page): Promise<CheckFinding | undefined> {
   const status = await page.getByRole('status').innerText();
   const [, runs = ''] = /: ([\d,]+) sequences/.exec(status) ?? [];
   const { findings } = await checkAlgorithm({
-    ...{ algorithm: pinAlgorithm(ALGORITHM), kernel: kernelVersion('7.2') },
+    ...{ algorithm: pinAlgorithm(ALGORITHM), kernel: kernelVersion('6.16') },
     runs: Number(runs.replaceAll(',', '')),
   });
   return findings.find(({ invariant }) => invariant === 'reach');

@@ -12,8 +12,13 @@ export interface SiteBrowser {
    *
    * @param path its path, with its fragment
    * @param options size of the window, colour scheme
+   * @param prepare gets the page before anything is loaded
    */
-  open(path: string, options?: BrowserContextOptions): Promise<Page>;
+  open(
+    path: string,
+    options?: BrowserContextOptions,
+    prepare?: (page: Page) => void,
+  ): Promise<Page>;
 }
 
 /**
@@ -35,7 +40,7 @@ export function siteBrowser(): SiteBrowser {
   });
   afterAll(() => browser.close());
   return {
-    async open(path, options = {}) {
+    async open(path, options = {}, prepare = () => undefined) {
       const context = await browser.newContext({
         viewport: { width: 1280, height: 900 },
         ...options,
@@ -43,6 +48,7 @@ export function siteBrowser(): SiteBrowser {
       const page = await context.newPage();
       page.setDefaultTimeout(20_000);
       watch(page, faults);
+      prepare(page);
       await page.goto(`${inject('siteUrl')}${path}`);
       return page;
     },

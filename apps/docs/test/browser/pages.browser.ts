@@ -73,7 +73,8 @@ describe.each(paths)('%s', (path) => {
   test('can be read on both widths, light and dark', async () => {
     const page = await site.open(`${path}${FRAGMENTS[path] ?? ''}`, { colorScheme: 'light' });
     await page.waitForLoadState('networkidle');
-    if (path.startsWith('/interactive/')) await page.locator('.details, .shown').first().waitFor();
+    if (path.startsWith('/interactive/'))
+      await page.locator('.details, .shown, [data-ready="true"]').first().waitFor();
     for (const [name, width] of Object.entries(WIDTHS)) {
       for (const scheme of ['light', 'dark'] as const) {
         await show(page, width, scheme);
@@ -105,14 +106,14 @@ function exists({ pathname, hash }: URL): boolean {
 }
 
 test('the first page needs little script, and leads to the rest in a click', async () => {
-  const page = await site.open('/favicon.svg');
   const sizes: Promise<number>[] = [];
-  page.on('response', (response) => {
-    if (response.request().resourceType() === 'script') {
-      sizes.push(response.body().then((body) => gzipSync(body).length));
-    }
+  const page = await site.open('/', {}, (opened) => {
+    opened.on('response', (response) => {
+      if (response.request().resourceType() === 'script') {
+        sizes.push(response.body().then((body) => gzipSync(body).length));
+      }
+    });
   });
-  await page.goto(new URL('/', page.url()).href);
   await page.waitForLoadState('networkidle');
   const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
   expect(bytes).toBeGreaterThan(0);
