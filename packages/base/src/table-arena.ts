@@ -37,11 +37,14 @@ export class TableArena {
   /** @param directories whether entries may point to further tables */
   constructor(directories: boolean) {
     this.#directories = directories;
-    this.#capacity = FIRST_TABLES;
-    this.child = new Int32Array(directories ? this.#capacity * PTRS_PER_TABLE : 0);
-    this.frame = pageNumbers(this.#capacity * PTRS_PER_TABLE, 0);
-    this.bits = new Uint8Array(this.#capacity * PTRS_PER_TABLE);
-    this.words = new Uint32Array(this.bits.buffer);
+    // Every table has a top directory; last-level tables come with the first page.
+    this.#capacity = directories ? FIRST_TABLES : 1;
+    const entries = directories ? this.#capacity * PTRS_PER_TABLE : 0;
+    const buffer = new ArrayBuffer(9 * entries);
+    this.child = new Int32Array(buffer, 0, entries);
+    this.frame = new Int32Array(buffer, 4 * entries, entries);
+    this.bits = new Uint8Array(buffer, 8 * entries, entries);
+    this.words = new Uint32Array(buffer, 8 * entries, entries / 4);
   }
 
   /**

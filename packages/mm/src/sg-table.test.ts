@@ -126,7 +126,19 @@ describe('the next array', () => {
     ]);
   });
 
-  test('never joins addresses without pages', () => {
+  test('joins addresses without pages to such before them', () => {
+    const table = new SgAppendTable();
+    table.appendAddresses(P, 2);
+    table.appendAddresses(P + 2, 1);
+    table.appendAddresses(P + 4, 1);
+    expect(entries(table)).toEqual([
+      [P, 3],
+      [P + 4, 1],
+    ]);
+    expect(table.pages).toBe(4);
+  });
+
+  test('never joins addresses without pages to pages', () => {
     const memory = boot();
     const table = new SgAppendTable();
     table.appendAddresses(P, 2);

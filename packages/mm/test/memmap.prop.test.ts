@@ -94,6 +94,7 @@ function run(memmap: MemMap, plain: PlainMap, what: Step): void {
 function compare(memmap: MemMap, plain: PlainMap, touched: readonly number[]): void {
   const folios = [...plain.folios].sort((a, b) => a.pfn - b.pfn);
   expect([...memmap.foliosInUse()]).toEqual(folios);
+  expect(memmap.folios).toBe(folios.length);
   for (const page of touched) {
     const folio = plain.folioAt(page);
     const entry = memmap.headEntryOf(page);

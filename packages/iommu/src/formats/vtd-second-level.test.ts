@@ -2,7 +2,7 @@ import { Counters, Errno, KernelBug, type CounterValues } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
 import { IommuDomain, intelVtd } from '../domain.ts';
 import { IotlbGather } from '../iotlb-gather.ts';
-import { IOMMU, PhysRun, type IoPageTable, type IoPageTableFormat } from './format.ts';
+import { IOMMU, LeafRun, PhysRun, type IoPageTable, type IoPageTableFormat } from './format.ts';
 import { vtdSecondLevel, vtdSecondLevel612 } from './vtd-second-level.ts';
 
 const RW = IOMMU.READ | IOMMU.WRITE;
@@ -43,6 +43,33 @@ function counted({ counters }: Vtd, step: () => void): CounterValues {
   step();
   return counters.since(before);
 }
+
+test('leaves side by side are found together: of one table, size, access, and in a row', () => {
+  const { domain, table } = vtd();
+  domain.map(510, 1000, 4, RW);
+  domain.map(514, 1004, 1, IOMMU.READ);
+  domain.map(516, 1006, 1, IOMMU.READ);
+  domain.map(1024, 2048, 1024, RW);
+  domain.map(GIB, 9, 1, RW);
+  const run = new LeafRun();
+  const found: number[][] = [];
+  for (let from = 0; table.nextLeaves(from, run);) {
+    found.push([run.iovaPn, run.pfn, run.order, run.leaves, run.prot]);
+    from = run.iovaPn + run.leaves * 2 ** run.order;
+  }
+  expect(found).toEqual([
+    [510, 1000, 0, 2, RW],
+    [512, 1002, 0, 2, RW],
+    [514, 1004, 0, 1, IOMMU.READ],
+    [516, 1006, 0, 1, IOMMU.READ],
+    [1024, 2048, 9, 2, RW],
+    [GIB, 9, 0, 1, RW],
+  ]);
+  // From inside of a leaf it is that leaf.
+  expect(table.nextLeaves(1700, run)).toBe(true);
+  expect([run.iovaPn, run.pfn, run.leaves]).toEqual([1536, 2560, 1]);
+  expect(table.nextLeaves(GIB + 1, run)).toBe(false);
+});
 
 describe('map_pages', () => {
   // d = iova - frame decides: reference iommu.md §12, rule 3.

@@ -47,6 +47,20 @@ describe('what is exported', () => {
     expect(() => algorithmFrom(own, FILE)).toThrow(message);
   });
 
+  test('a chunk may be charged less than nothing, where pins share a page', () => {
+    const made = guest(
+      {
+        pinChunk(kernel, dma, vaddr, npage, limit, batch, chunk) {
+          expect(kernel.testLimit(dma, -2, 3, 1)).toBe(0);
+          expect(kernel.testLimit(dma, -2, 4, 1)).toBeLessThan(0);
+          return template.pinChunk(kernel, dma, vaddr, npage, limit, batch, chunk);
+        },
+      },
+      20,
+    );
+    expect(made.map(100, 20).ret).toBe(0);
+  });
+
   test('steps that are left out are those of batched', () => {
     const { map, unmap } = { map: guest(template), unmap: guest({ forget: nothing }) };
     for (const made of [map, unmap]) {
@@ -93,6 +107,11 @@ describe('a step that', () => {
       'asks for a negative page',
       { pinChunk: (kernel, dma, _v, _n, _l, batch) => kernel.vaddrGetPfns(dma, -1, 1, batch) },
       /vaddrGetPfns, vaddr: expected a whole number from 0 on, got -1$/,
+    ],
+    [
+      'tests the limit with half a page',
+      { pinChunk: (kernel, dma) => kernel.testLimit(dma, -0.5, 1, 9) },
+      /testLimit, lockAcct: expected a whole number, got -0\.5$/,
     ],
     [
       'asks for the run of an empty batch',

@@ -28,7 +28,7 @@ const CALLS_PER_PAGE = 64;
 const CALLS_ANYWAY = 4096;
 
 /** Largest page number and number of pages that means anything. */
-const MAX_PAGES = 2 ** 52;
+export const MAX_PAGES: number = 2 ** 52;
 /** No frame, and no `struct page`, has a larger number. */
 const MAX_FRAME = 2 ** 45;
 
@@ -100,8 +100,9 @@ export class Guard {
    * @throws {Misuse} when it is none
    */
   whole(value: unknown, what: string, min = 0, max: number = MAX_PAGES): asserts value is number {
-    if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return;
-    const range = max === MAX_PAGES ? `a whole number from ${min} on` : `${min} to ${max}`;
+    if (Number.isInteger(value) && Number(value) >= min && Number(value) <= max) return;
+    const whole = min === -MAX_PAGES ? 'a whole number' : `a whole number from ${min} on`;
+    const range = max === MAX_PAGES ? whole : `${min} to ${max}`;
     throw new Misuse(`${what}: expected ${range}, got ${shown(value)}`);
   }
 

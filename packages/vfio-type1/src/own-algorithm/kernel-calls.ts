@@ -33,7 +33,7 @@ import type { VfioIommu } from '../vfio-iommu.ts';
 import { vpfnPages } from '../vpfn-pages.ts';
 import { Misuse } from './algorithm-fault.ts';
 import type { AlgorithmKernel, Folio } from './algorithm-kernel.ts';
-import { Guard } from './guard.ts';
+import { Guard, MAX_PAGES } from './guard.ts';
 import type { OwnBatch, OwnChunk, OwnDma, OwnPinRequest, OwnRun } from './own-algorithm.ts';
 import { BatchView, DmaView, RequestView } from './views.ts';
 
@@ -188,7 +188,7 @@ export class KernelCalls implements AlgorithmKernel {
   testLimit(view: OwnDma, lockAcct: number, more: number, limit: number): number {
     const dma = this.#dma(view, 'testLimit');
     // A chunk with several pins inside one page is charged less than nothing.
-    this.#guard.whole(Math.abs(lockAcct), 'testLimit, lockAcct');
+    this.#guard.whole(lockAcct, 'testLimit, lockAcct', -MAX_PAGES);
     this.#guard.whole(more, 'testLimit, more');
     this.#iommu.counters.add(Slot.limitTests, 1);
     if (dma.lockCap || dma.mm.lockedVm + lockAcct + more <= limit) return 0;
@@ -197,7 +197,7 @@ export class KernelCalls implements AlgorithmKernel {
 
   lockAcct(view: OwnDma, npage: number, async: boolean): number {
     const dma = this.#dma(view, 'lockAcct');
-    this.#guard.whole(Math.abs(npage), 'lockAcct, npage');
+    this.#guard.whole(npage, 'lockAcct, npage', -MAX_PAGES);
     const ret = vfioLockAcct(dma, npage, async);
     if (ret === 0) return 0;
     return this.#iommu.fail(-ret, 'vfio_lock_acct', {
