@@ -10,7 +10,7 @@
  *
  * @source reference strategies.md (j)
  */
-import { Slot, type Extents } from '@pinfold/base';
+import type { Extents } from '@pinfold/base';
 import { IOMMU } from '@pinfold/iommu';
 import type { VfioDma } from '../dma.ts';
 import { ExtentList, extentsOf } from '../extent-list.ts';
@@ -24,6 +24,7 @@ import {
   waitingError,
 } from '../pin-extents.ts';
 import { pinMapByChunks } from '../pin-map.ts';
+import { unpinListed } from '../unpin-listed.ts';
 import type { VfioIommu } from '../vfio-iommu.ts';
 import { definePinAlgorithm } from './define-pin-algorithm.ts';
 
@@ -93,17 +94,8 @@ export const extent: PinAlgorithm = definePinAlgorithm({
     return got;
   },
 
-  unpinRegion(iommu, dma, iovaPn, pfn, npage, doAccounting) {
-    const { tracer } = iommu.counters;
-    iommu.counters.add(Slot.unpinPagesRemoteCalls, 1);
-    tracer?.enter('vfio_unpin_pages_remote', iovaPn, pfn, npage);
-    const list = extentsOf(dma);
-    list.release(iommu, dma, iovaPn, npage, doAccounting);
-    const { unlocked, locked } = list;
-    if (doAccounting) vfioLockAcct(dma, locked - unlocked, true);
-    tracer?.exit('vfio_unpin_pages_remote', unlocked);
-    return unlocked;
-  },
+  unpinRegion: (iommu, dma, iovaPn, pfn, npage, doAccounting) =>
+    unpinListed(extentsOf(dma), iommu, dma, iovaPn, pfn, npage, doAccounting),
 
   nextUnmapRun(_iommu, dma, _iovaPn, npage, run) {
     run.pfn = extentsOf(dma).pfn;

@@ -28,6 +28,7 @@ import { PageList, pageListOf } from '../page-list.ts';
 import type { PinAlgorithm } from '../pin-algorithm.ts';
 import { chargeChunk, overLimit, refusedByGup, type PinnedChunk } from '../pin-chunk.ts';
 import { pfnsWithoutGup } from '../vaddr-get-pfns.ts';
+import { unpinListed } from '../unpin-listed.ts';
 import type { VfioIommu } from '../vfio-iommu.ts';
 import { vpfnPages } from '../vpfn-pages.ts';
 import { definePinAlgorithm } from './define-pin-algorithm.ts';
@@ -134,17 +135,8 @@ export const pageList: PinAlgorithm = definePinAlgorithm({
     return ret;
   },
 
-  unpinRegion(iommu, dma, iovaPn, pfn, npage, doAccounting) {
-    const { tracer } = iommu.counters;
-    iommu.counters.add(Slot.unpinPagesRemoteCalls, 1);
-    tracer?.enter('vfio_unpin_pages_remote', iovaPn, pfn, npage);
-    const list = pageListOf(dma);
-    list.release(iommu, dma, iovaPn, npage, doAccounting);
-    const { unlocked, locked } = list;
-    if (doAccounting) vfioLockAcct(dma, locked - unlocked, true);
-    tracer?.exit('vfio_unpin_pages_remote', unlocked);
-    return unlocked;
-  },
+  unpinRegion: (iommu, dma, iovaPn, pfn, npage, doAccounting) =>
+    unpinListed(pageListOf(dma), iommu, dma, iovaPn, pfn, npage, doAccounting),
 
   nextUnmapRun(_iommu, dma, iovaPn, npage, run) {
     run.pfn = pageListOf(dma).pfnAt(iovaPn);
