@@ -36,6 +36,8 @@ export interface IommuUnit {
   readonly snoopControl: boolean;
   /** Regions that its groups must not be given. */
   readonly resvRegions: readonly ResvRegion[];
+  /** Told of every domain that is allocated on it; not there: nobody is. */
+  domainAllocated?: (domain: IommuDomain) => void;
 }
 
 /**
@@ -387,5 +389,8 @@ export function iommuPagingDomainAlloc(
   counters: Counters,
 ): IommuDomain {
   const format = ioPageTableFormat(rules.formats[unit.kind]);
-  return new IommuDomain(unit, format.create(unit, counters), counters, rules.hasMapNosync);
+  const table = format.create(unit, counters);
+  const domain = new IommuDomain(unit, table, counters, rules.hasMapNosync);
+  unit.domainAllocated?.(domain);
+  return domain;
 }

@@ -53,7 +53,7 @@ export class MappedFile implements VmOperations {
   held = true;
   /** Reserved huge pages of hugetlbfs. */
   readonly #resvMap: ResvMap | null;
-  /** Frame of every page in the cache, by its index. */
+  /** First frame of every page of the page size in the cache, by its index. */
   readonly #cache = new Map<number, Pfn>();
   /** Folios in the cache: first page of the file, by first frame. */
   readonly #folios = new Map<Pfn, { readonly pgoff: number; readonly npage: number }>();
@@ -114,7 +114,7 @@ export class MappedFile implements VmOperations {
     if (flags === 0 && this.order === 0 && this.#mapAround(mm, vma, vpn)) return 0;
     const pgoff = vma.pgoff + (vpn - vma.start);
     if (pgoff >= this.npage) return VM_FAULT.SIGBUS;
-    const known = this.#cache.get(pgoff);
+    const known = this.#cached(pgoff);
     const own = (vma.flags & VM.SHARED) === 0;
     // A private mapping of a hole in hugetlbfs has pages of its own from the first read on.
     if (own && this.kind === 'hugetlbfs' && known === undefined) {
@@ -141,7 +141,7 @@ export class MappedFile implements VmOperations {
     const tableEnd = vpn - offsetIn(vpn, PMD_ORDER) + pagesOf(PMD_ORDER);
     const end = Math.min(first + pagesOf(AROUND_ORDER), tableEnd, vma.end);
     for (let at = first; at < end; at++) {
-      const pfn = this.#cache.get(vma.pgoff + (at - vma.start));
+      const pfn = this.#cached(vma.pgoff + (at - vma.start));
       if (pfn !== undefined && mm.pageTable.pfnAt(at) < 0) this.#map(mm, vma, at, pfn, bits);
     }
     return mm.pageTable.pfnAt(vpn) >= 0;
@@ -177,7 +177,7 @@ export class MappedFile implements VmOperations {
     const npage = pagesOf(order);
     memory.memmap.allocFolio(pfn, order, CACHE_FLAGS[this.kind]);
     this.#folios.set(pfn, { pgoff, npage });
-    for (let i = 0; i < npage; i++) this.#cache.set(pgoff + i, pfn + i);
+    this.#remember(pgoff, pfn, npage);
   }
 
   /**
@@ -204,7 +204,7 @@ export class MappedFile implements VmOperations {
     if (!folio) throw new ModelBug(`frame ${from} is not in the page cache of the file`);
     this.#folios.delete(from);
     this.#folios.set(to, folio);
-    for (let i = 0; i < folio.npage; i++) this.#cache.set(folio.pgoff + i, to + i);
+    this.#remember(folio.pgoff, to, folio.npage);
   }
 
   /** Orders that a fault asks for, largest first. */
@@ -227,10 +227,23 @@ export class MappedFile implements VmOperations {
       if (pfn < 0) continue;
       this.#resvMap?.commit(first);
       this.#folios.set(pfn, { pgoff: first, npage: pagesOf(order) });
-      for (let i = 0; i < pagesOf(order); i++) this.#cache.set(first + i, pfn + i);
+      this.#remember(first, pfn, pagesOf(order));
       return pfn + offset;
     }
     return -1;
+  }
+
+  /** The frame of a page in the cache. */
+  #cached(pgoff: number): Pfn | undefined {
+    const offset = offsetIn(pgoff, this.order);
+    const pfn = this.#cache.get(pgoff - offset);
+    return pfn === undefined ? undefined : pfn + offset;
+  }
+
+  /** Puts pages into the cache. */
+  #remember(pgoff: number, pfn: Pfn, npage: number): void {
+    const step = pagesOf(this.order);
+    for (let i = 0; i < npage; i += step) this.#cache.set(pgoff + i, pfn + i);
   }
 
   #cachedIn(first: number, npage: number): boolean {

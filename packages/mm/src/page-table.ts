@@ -176,15 +176,35 @@ export class PageTable {
     end: Vpn,
     visit: (vpn: Vpn, pfn: Pfn, level: number, bits: number) => void,
   ): void {
-    for (let vpn = start; vpn < Math.min(end, MAX_VPN);) {
+    const last = Math.min(end, MAX_VPN);
+    for (let vpn = start; vpn < last;) {
       const walked = this.walk(vpn);
+      if (walked && this.level === 0) {
+        const left = PTRS_PER_TABLE - (this.index & (PTRS_PER_TABLE - 1));
+        const npage = Math.min(last - vpn, left);
+        this.#forEachPte(vpn, this.index, npage, visit);
+        vpn += npage;
+        continue;
+      }
+      const { index } = this;
       const level = walked ? this.level : this.#absentLevel(vpn);
       const first = vpn - offsetIn(vpn, 9 * level);
-      if (walked) {
-        const { frame, bits } = level === 0 ? this.ptes : this.dirs;
-        if (bits[this.index] !== 0) visit(first, frame[this.index], level, bits[this.index]);
-      }
+      if (walked) visit(first, this.dirs.frame[index], level, this.dirs.bits[index]);
       vpn = first + pagesOf(9 * level);
+    }
+  }
+
+  /** Visits the present entries of one last-level table. */
+  #forEachPte(
+    vpn: Vpn,
+    index: number,
+    npage: number,
+    visit: (vpn: Vpn, pfn: Pfn, level: number, bits: number) => void,
+  ): void {
+    const { ptes } = this;
+    for (let i = 0; i < npage; i++) {
+      const bits = ptes.bits[index + i];
+      if (bits !== 0) visit(vpn + i, ptes.frame[index + i], 0, bits);
     }
   }
 

@@ -15,7 +15,7 @@ import {
   type CounterValues,
   type Tracer,
 } from '@pinfold/base';
-import { intelVtd } from '@pinfold/iommu';
+import { intelVtd, type IommuUnit } from '@pinfold/iommu';
 import {
   BuddyAllocator,
   HugetlbPool,
@@ -56,7 +56,7 @@ import type { IommuTable, LayoutExtent, Observation } from './observation.ts';
 import type { MmapOperation, Operation } from './operation.ts';
 import type { GuestOp } from './operations/guest-op.ts';
 import { guestOps, type GuestOperation } from './operations/index.ts';
-import { armFault, type StepFault } from './step-faults.ts';
+import { armFault, type ArmedFault, type StepFault } from './step-faults.ts';
 import type { WritableParams } from './sysfs.ts';
 
 export type { Done } from './guest.ts';
@@ -105,6 +105,7 @@ export class ModelMachine implements Machine {
   readonly #process: GuestProcess;
   readonly #params: WritableParams;
   readonly #driver: ExtpinDriver;
+  readonly #unit: IommuUnit;
   readonly #devices: GuestDevices;
   readonly #external: ExternalCalls;
   readonly #guest: Guest;
@@ -138,7 +139,8 @@ export class ModelMachine implements Machine {
     this.#process = new GuestProcess(new Task(new MmStruct(this.#memory), facts.memlock, true));
     if (options.keepsBytes !== false) this.#memory.contents = new PageContents();
     this.#driver = new ExtpinDriver();
-    this.#devices = new GuestDevices(facts.devices, intelVtd(facts.awBits), this.#driver);
+    this.#unit = intelVtd(facts.awBits);
+    this.#devices = new GuestDevices(facts.devices, this.#unit, this.#driver);
     const childFrames = options.childFrames ?? null;
     this.#external = new ExternalCalls(this.#memory, this.#process, this.#devices, childFrames);
     this.#guest = {
@@ -237,7 +239,7 @@ export class ModelMachine implements Machine {
 
   /** What a VFIO call throws is what the kernel returns. */
   #attempt(operation: Operation): Done {
-    const armed = this.#fault && armFault(this.#fault, this.#memory, this.inspect().containers);
+    const armed = this.#arm(this.#fault);
     this.#fault = null;
     try {
       return this.#do(operation);
@@ -248,6 +250,12 @@ export class ModelMachine implements Machine {
       armed?.undo();
       this.#faultFired = armed?.fired ?? false;
     }
+  }
+
+  #arm(fault: StepFault | null): ArmedFault | null {
+    if (!fault) return null;
+    const { containers } = this.inspect();
+    return armFault(fault, { memory: this.#memory, containers, unit: this.#unit });
   }
 
   #do(operation: Operation): Done {

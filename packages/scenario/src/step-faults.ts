@@ -3,6 +3,7 @@
  * the n-th call of the IOMMU driver fails.
  */
 import { Errno } from '@pinfold/base';
+import type { IommuUnit, IoPageTable } from '@pinfold/iommu';
 import type { VfioContainer } from '@pinfold/vfio-type1';
 import { VM, type Memory, type MmStruct, type Vma } from '@pinfold/mm';
 
@@ -23,6 +24,16 @@ export interface StepFault {
 /** Takes a fault's wrapping away. */
 type Undo = () => void;
 
+/** The parts of a machine in which calls can fail. */
+export interface FaultyParts {
+  /** Its memory. */
+  readonly memory: Memory;
+  /** The open containers. */
+  readonly containers: readonly VfioContainer[];
+  /** The IOMMU, on which domains may come during the step. */
+  readonly unit: IommuUnit;
+}
+
 /** A fault that is armed. */
 export interface ArmedFault {
   /** Takes it away, whether it has happened or not. */
@@ -35,17 +46,12 @@ export interface ArmedFault {
  * Lets one call fail until it is undone.
  *
  * @param fault which call
- * @param memory the machine's memory
- * @param containers the open containers
+ * @param parts where it is
  * @returns the fault
  */
-export function armFault(
-  fault: StepFault,
-  memory: Memory,
-  containers: readonly VfioContainer[],
-): ArmedFault {
+export function armFault(fault: StepFault, parts: FaultyParts): ArmedFault {
   let left = fault.n;
-  const undo = wrap(fault, memory, containers, () => --left === 0);
+  const undo = wrap(fault, parts, () => --left === 0);
   return {
     undo,
     get fired() {
@@ -55,19 +61,35 @@ export function armFault(
 }
 
 function wrap(
-  fault: StepFault,
-  memory: Memory,
-  containers: readonly VfioContainer[],
+  { what }: StepFault,
+  { memory, containers, unit }: FaultyParts,
   fires: () => boolean,
 ): Undo {
-  if (fault.what === 'frame') return failFrame(memory, fires);
-  if (fault.what === 'gup') {
-    return together([...memory.addressSpaces].map((mm) => failGup(mm, fires)));
+  switch (what) {
+    case 'frame':
+      return failFrame(memory, fires);
+    case 'gup':
+      return together([...memory.addressSpaces].map((mm) => failGup(mm, fires)));
+    case 'map':
+      return failMaps(containers, unit, fires);
   }
+}
+
+/** Of the domains that are there, and of those that come. */
+function failMaps(
+  containers: readonly VfioContainer[],
+  unit: IommuUnit,
+  fires: () => boolean,
+): Undo {
   const domains = containers.flatMap((one) =>
     one.hasIommu ? one.iommu.domainList.map(({ domain }) => domain) : [],
   );
-  return together(domains.map(({ table }) => failMap(table, fires)));
+  const undos = domains.map(({ table }) => failMap(table, fires));
+  unit.domainAllocated = ({ table }) => void undos.push(failMap(table, fires));
+  return () => {
+    delete unit.domainAllocated;
+    together(undos)();
+  };
 }
 
 function together(undos: readonly Undo[]): Undo {
@@ -104,11 +126,10 @@ function failGup({ vmas }: MmStruct, fires: () => boolean): Undo {
 }
 
 /** The call that fails has mapped half of its pages. */
-function failMap(
-  table: VfioContainer['iommu']['domainList'][number]['domain']['table'],
-  fires: () => boolean,
-): Undo {
+function failMap(table: IoPageTable, fires: () => boolean): Undo {
   const mapPages = table.mapPages.bind(table);
+  // Whoever maps many leaves in one loop is to make its calls one by one.
+  table.mapLeaves = () => 0;
   table.mapPages = (iovaPn, pfn, order, count, prot): number => {
     if (!fires()) return mapPages(iovaPn, pfn, order, count, prot);
     const half = Math.floor(count / 2);
@@ -118,5 +139,6 @@ function failMap(
   };
   return () => {
     Reflect.deleteProperty(table, 'mapPages');
+    Reflect.deleteProperty(table, 'mapLeaves');
   };
 }

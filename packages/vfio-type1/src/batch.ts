@@ -31,12 +31,14 @@ export class VfioBatch {
  * An empty batch for a map or a replay (vfio_batch_init).
  *
  * @param iommu the container's state
- * @returns a batch of the release's capacity; of one page with disable_hugepages
+ * @param npage pages that are asked for at most at once; the kernel has a page of memory for it
+ * @returns a batch of the release's capacity, or for as many pages as are asked for; of one page
+ *   with disable_hugepages
  * @source drivers/vfio/vfio_iommu_type1.c vfio_batch_init, 6.16
  */
-export function makeBatch({ memory, rules, params }: VfioIommu): VfioBatch {
+export function makeBatch({ memory, rules, params }: VfioIommu, npage: number): VfioBatch {
   const capacity = params.disableHugepages ? 1 : rules.batchCapacity;
-  return new VfioBatch(memory.memmap.pageArray(capacity));
+  return new VfioBatch(memory.memmap.pageArray(Math.min(capacity, npage)));
 }
 
 /**

@@ -28,7 +28,7 @@ export function pinMapByChunks(
   limit: number,
 ): number {
   const { pinAlgorithm } = iommu.rules;
-  const batch = makeBatch(iommu);
+  const batch = makeBatch(iommu, npage);
   const chunk = new PinnedChunk();
   while (dma.npage < npage) {
     const vaddr = dma.vaddr + dma.npage;

@@ -10,7 +10,7 @@ import { Slot, type IovaPn, type Pfn } from '@pinfold/base';
 import { PhysRun, type IommuDomain } from '@pinfold/iommu';
 import type { VfioDma } from './dma.ts';
 import { vfioLockAcct } from './lock-acct.ts';
-import { TLB_SYNC_MAX, type UnmapRegions } from './unmap-regions.ts';
+import { TLB_SYNC_MAX, UnmapRegions } from './unmap-regions.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
 /**
@@ -59,7 +59,7 @@ function unmapAndUnpin(iommu: VfioIommu, dma: VfioDma): number {
   if (dma.npage === 0 || iommu.domainList.length === 0) return 0;
   const [{ domain }, ...others] = iommu.domainList;
   for (const other of others) other.domain.unmap(dma.iovaPn, dma.npage);
-  const { regions } = iommu;
+  const regions = new UnmapRegions(dma.npage);
   const run = new PhysRun();
   let unlocked = 0;
   for (let pos = 0; pos < dma.npage;) {

@@ -11,7 +11,7 @@
 import { KernelBug, ModelBug } from '@pinfold/base';
 import { IOMMU, PhysRun, type IommuDomain } from '@pinfold/iommu';
 import type { Task } from '@pinfold/mm';
-import { makeBatch, type VfioBatch } from './batch.ts';
+import { makeBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
 import { batchUnpin, PinnedChunk } from './pin-chunk.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
@@ -24,8 +24,6 @@ interface Replay {
   readonly domain: IommuDomain;
   /** The process whose RLIMIT_MEMLOCK binds; null: that of each mapping. */
   readonly current: Task | null;
-  /** One batch for all mappings: a chunk never asks for more than its mapping has left. */
-  readonly batch: VfioBatch;
   readonly chunk: PinnedChunk;
   readonly run: PhysRun;
 }
@@ -48,8 +46,8 @@ export function vfioIommuReplay(
   current: Task | null = null,
 ): number {
   const { dmaList } = iommu;
-  const [batch, chunk, run] = [makeBatch(iommu), new PinnedChunk(), new PhysRun()];
-  const replay: Replay = { iommu, domain, current, batch, chunk, run };
+  const [chunk, run] = [new PinnedChunk(), new PhysRun()];
+  const replay: Replay = { iommu, domain, current, chunk, run };
   for (let dma = dmaList.first(); dma; dma = dmaList.next(dma)) {
     const ret = dma.iommuMapped ? copyDma(replay, dma) : pinDma(replay, dma);
     if (ret === 0) continue;
@@ -81,8 +79,11 @@ function copyDma({ iommu, domain, run }: Replay, dma: VfioDma): number {
 }
 
 /** Pins what no domain maps, and maps it chunk by chunk. */
-function pinDma({ iommu, domain, current, batch, chunk }: Replay, dma: VfioDma): number {
+function pinDma({ iommu, domain, current, chunk }: Replay, dma: VfioDma): number {
   const { pinAlgorithm } = iommu.rules;
+  // The kernel has one batch for all: nothing is left in it, for a chunk never asks for more than
+  // its mapping has left.
+  const batch = makeBatch(iommu, dma.npage);
   const limit = (current ?? dma.task).memlockPages;
   for (let pos = 0; pos < dma.npage;) {
     const [iovaPn, vaddr, left] = [dma.iovaPn + pos, dma.vaddr + pos, dma.npage - pos];

@@ -11,15 +11,22 @@ export const TLB_SYNC_MAX = 512;
  * @source drivers/vfio/vfio_iommu_type1.c struct vfio_regions, 6.16
  */
 export class UnmapRegions {
-  readonly #numbers = new Float64Array(3 * TLB_SYNC_MAX);
   /** The invalidation that they wait for. */
   readonly gather: IotlbGather = new IotlbGather();
   /** First I/O virtual page of each. */
-  readonly iovaPn: Float64Array = this.#numbers.subarray(0, TLB_SYNC_MAX);
+  readonly iovaPn: Float64Array;
   /** First page frame of each. */
-  readonly pfn: Float64Array = this.#numbers.subarray(TLB_SYNC_MAX, 2 * TLB_SYNC_MAX);
+  readonly pfn: Float64Array;
   /** Length of each in pages. */
-  readonly npage: Float64Array = this.#numbers.subarray(2 * TLB_SYNC_MAX);
+  readonly npage: Float64Array;
   /** How many wait. */
   count = 0;
+
+  /** @param npage pages that will be unmapped: there are no more regions than that */
+  constructor(npage: number) {
+    const most = Math.min(npage, TLB_SYNC_MAX);
+    this.iovaPn = new Float64Array(most);
+    this.pfn = new Float64Array(most);
+    this.npage = new Float64Array(most);
+  }
 }

@@ -11,7 +11,6 @@ import type { IovaRange } from './iova-list.ts';
 import { PutCount } from './put-pfn.ts';
 import type { Type1Rules } from './rules.ts';
 import type { IoctlResult } from './uapi.ts';
-import { UnmapRegions } from './unmap-regions.ts';
 import type { EmulatedGroup, VfioDevice } from './vfio-device.ts';
 import type { IommuGroup, VfioDomain } from './vfio-domain.ts';
 
@@ -70,8 +69,6 @@ export class VfioIommu {
   pgsize = 4096n;
   /** Scratch of the page-by-page put. */
   readonly put: PutCount = new PutCount();
-  /** Scratch of an unmap; empty between unmaps. */
-  readonly regions: UnmapRegions = new UnmapRegions();
   /** Scratch of the pin algorithm; only the algorithm knows its shape. */
   pinScratch: unknown = null;
   /** The check that failed last, for the result of the ioctl. */
