@@ -7,7 +7,13 @@ import { auditScenario, checkedOf, INVARIANTS, ModelMachine, parseScenario } fro
 import type { DirtyBitmap, Invariant, SequenceOutcome } from '../src/index.ts';
 import { iommusOf } from '../src/check/audit.ts';
 import { DirtyLog } from '../src/check/dirty-log.ts';
-import { isRecorded, LOST_CHARGE, OVERCHARGE, PIN_BELOW } from '../src/check/known-quirks.ts';
+import {
+  BIT_BELOW,
+  isRecorded,
+  LOST_CHARGE,
+  OVERCHARGE,
+  PIN_BELOW,
+} from '../src/check/known-quirks.ts';
 
 const PFN = 0x8000;
 const MAP = `open type=v2
@@ -259,6 +265,18 @@ describe('the audit tells as known', () => {
     expect(found).toBeNull();
     expect(known.map(({ invariant, known: why }) => [invariant, why])).toEqual([['charge', rule]]);
     expect(isRecorded(rule)).toBe(recorded);
+  });
+
+  it.each([
+    ['batched', '6.16', 'dirty what=start\npin iova=0x3ffff800\n'],
+    ['series-1-4', '7.2', 'pin iova=0x3fffffff\ndirty what=start\n'],
+  ])('a bit before the bitmap, in %s on %s: %j', (name, kernel, steps) => {
+    const { found, known } = auditOf(name, kernel, PINNED_INSIDE + steps);
+    expect(found).toBeNull();
+    expect(known.map(({ invariant, known: why }) => [invariant, why])).toEqual([
+      ['crash', BIT_BELOW],
+    ]);
+    expect(isRecorded(BIT_BELOW)).toBe(false);
   });
 
   it.each([

@@ -51,7 +51,7 @@ it.each(['batched', 'page-at-a-time', 'series-1-4', 'page-list'])(
 );
 
 it('tells the charge that is never returned as known', async () => {
-  const { known } = await checkAlgorithm({ algorithm: pinAlgorithm('batched'), runs: 50 });
+  const { known } = await checkAlgorithm({ algorithm: pinAlgorithm('batched'), runs: 250 });
   const charge = known.find(({ invariant }) => invariant === 'charge');
   expect(charge?.known).toContain('y18, y29');
 });

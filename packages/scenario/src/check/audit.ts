@@ -10,6 +10,7 @@ import type { KernelVersion, VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 import type { Inspectable, MachineView } from '../invariants.ts';
 import { FolioTally } from './folio-tally.ts';
 import {
+  BIT_BELOW,
   looksUpExactly,
   LOST_CHARGE,
   OVERCHARGE,
@@ -96,6 +97,7 @@ export class AlgorithmAudit {
    */
   judged(found: CheckViolation): CheckViolation {
     if (found.known !== null) return found;
+    if (found.invariant === 'crash' && this.#marksBelow()) return { ...found, known: BIT_BELOW };
     // A charge that is taken back twice brings the sum below 0 in the end.
     if (this.#lostCharge && found.invariant === 'warning') return { ...found, known: LOST_CHARGE };
     const lostPin = this.#straddled && LOST_PIN.has(found.invariant);
@@ -153,7 +155,7 @@ export class AlgorithmAudit {
     const { vmstat, memmap } = this.#memory;
     this.#forget([]);
     if (this.#found) return this.#found;
-    if (vmstat.pinsHeld !== 0) return violation('end', `${vmstat.pinsHeld} pins are left`);
+    if (vmstat.pinsHeld !== 0) return violation('end', left(vmstat.pinsHeld));
     for (const { pfn, order, refcount } of memmap.folios === 0 ? [] : memmap.foliosInUse()) {
       return violation('end', `folio ${hex(pfn)}:${order} is left with ${refcount} references`);
     }
@@ -230,6 +232,16 @@ export class AlgorithmAudit {
     const atMost = below + (this.#exact ? inside : 0);
     if (more <= 0 || more > atMost) return null;
     return this.#exact && inside > 0 ? OVERCHARGE : PIN_BELOW;
+  }
+
+  /** Whether dirty pages are logged of a mapping with a pin that begins below it: not for long. */
+  #marksBelow(): boolean {
+    return iommusOf(this.#machine.inspect()).some(({ dmaList }) =>
+      [...dmaList].some(
+        ({ bitmap, pfnList, iovaPn: first }) =>
+          bitmap && [...pfnList].some(({ iovaPn }) => iovaPn < first),
+      ),
+    );
   }
 
   #reach(iommus: readonly VfioIommu[]): CheckViolation | null {
@@ -402,6 +414,10 @@ function ownerOf(
     }
   }
   return 'no mapping';
+}
+
+function left(pins: number): string {
+  return pins === 1 ? '1 pin is left' : `${pins} pins are left`;
 }
 
 function tooMany(more: number): string {

@@ -91,9 +91,8 @@ export class CheckedPair {
     const other = reference && attempt(() => reference.apply(operation));
     if ('error' in own) {
       this.#over = true;
-      const same = other && 'error' in other && kindOf(own.error) === kindOf(other.error);
-      if (same || own.error instanceof InputError) return { done: null, found: null };
-      return { done: null, found: this.#crashed(own.error) };
+      if (own.error instanceof InputError) return { done: null, found: null };
+      return { done: null, found: this.#crashed(own.error, other) };
     }
     if (RUNS_NO_ALGORITHM.has(operation.op)) return { done: own.value, found: null };
     const found =
@@ -112,9 +111,7 @@ export class CheckedPair {
     const own = attempt(() => this.#own.end());
     if ('error' in own) {
       const reference = this.#reference;
-      const other = reference && attempt(() => reference.end());
-      const same = other && 'error' in other && kindOf(own.error) === kindOf(other.error);
-      return same ? null : this.#crashed(own.error);
+      return this.#crashed(own.error, reference && attempt(() => reference.end()));
     }
     return this.#settle(this.#audit.checkEnd());
   }
@@ -124,9 +121,11 @@ export class CheckedPair {
     return iommu ? this.#dirty.step(operation, code, bitmap, iommu) : null;
   }
 
-  /** What was seen before the kernel died counts first. */
-  #crashed(error: Error): CheckViolation | null {
-    return this.#settle(this.#audit.takeNoted() ?? thrown(error));
+  /** What was seen before the kernel died counts first; not what the reference dies of too. */
+  #crashed(error: Error, other: Attempt<unknown> | null): CheckViolation | null {
+    const found = this.#settle(this.#audit.takeNoted() ?? thrown(error));
+    const same = other !== null && 'error' in other && kindOf(error) === kindOf(other.error);
+    return same ? null : found;
   }
 
   /** Keeps what is known apart. */

@@ -17,6 +17,10 @@ export const STRADDLING_PIN =
 export const PIN_BELOW =
   'every kernel charges a page again whose pin begins below its mapping (no recording has it)';
 
+/** A pin that begins below its mapping has no bit in the mapping's bitmap: the number wraps. */
+export const BIT_BELOW =
+  'every kernel writes far behind the dirty bitmap of a mapping for a pin that begins below it (no recording has it)';
+
 /**
  * An attach that fails puts its pages again. Of a pin inside a page, that takes the charge back which
  * only exact look-ups have made: batched has made it, what pins as 6.18 does has not.
@@ -24,7 +28,9 @@ export const PIN_BELOW =
 export const LOST_CHARGE =
   'kernels up to 6.17 take the charge of a pin at an unaligned address back when an attach fails, whether or not the attach has charged it (no recording has it)';
 
-const UNRECORDED: ReadonlySet<string> = new Set([STRADDLING_PIN, PIN_BELOW, LOST_CHARGE]);
+const UNRECORDED: ReadonlySet<string> = new Set([
+  ...[STRADDLING_PIN, PIN_BELOW, BIT_BELOW, LOST_CHARGE],
+]);
 
 /**
  * Whether recordings show that kernels do wrong themselves what a check has found.

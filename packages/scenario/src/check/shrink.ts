@@ -1,7 +1,7 @@
 /** Making a sequence smaller, as long as it shows the same. */
-import type { MachineLine } from '../machine-line.ts';
 import type { MmapOperation, Operation } from '../operation.ts';
 import type { FrameExtent } from '../placed-frames.ts';
+import { HUGE } from './boundaries/scene.ts';
 import type { CheckSequence } from './sequence.ts';
 
 const PAGE = 4096n;
@@ -54,39 +54,56 @@ function fewerOperations(sequence: CheckSequence, shows: Shows): CheckSequence {
   return best;
 }
 
-/** Takes the first simpler form that still shows it, until there is none. */
+/** Makes the machine and each operation in turn as simple as can be, until nothing helps. */
 function simplerOperations(sequence: CheckSequence, shows: Shows): CheckSequence {
   let best = sequence;
-  for (let again = true; again;) {
-    again = false;
-    for (const candidate of simplerForms(best)) {
-      if (costOf(candidate) >= costOf(best) || !shows(candidate)) continue;
-      best = candidate;
-      again = true;
-      break;
+  for (let before: CheckSequence | null = null; before !== best;) {
+    before = best;
+    best = simplest(best, simplerMachines, shows);
+    for (let at = 0; at < best.operations.length; at++) {
+      best = simplest(best, (one) => simplerForms(one, at), shows);
     }
   }
   return best;
 }
 
-function* simplerForms(sequence: CheckSequence): Generator<CheckSequence> {
-  const { machine, operations } = sequence;
-  for (const line of simplerMachines(machine)) yield { machine: line, operations };
-  for (const [at, operation] of operations.entries()) {
-    if (operation.op === 'map') {
-      for (const place of simplerPlaces(operation)) yield replaced(sequence, operation, place);
-    }
-    for (const simpler of simplerOperation(operation)) {
-      yield { machine, operations: operations.with(at, simpler) };
-    }
+/** Takes the first simpler form that still shows it, until there is none. */
+function simplest(
+  sequence: CheckSequence,
+  formsOf: (sequence: CheckSequence) => readonly CheckSequence[],
+  shows: Shows,
+): CheckSequence {
+  let best = sequence;
+  for (;;) {
+    const cost = costOf(best);
+    const next = formsOf(best).find((form) => costOf(form) < cost && shows(form));
+    if (!next) return best;
+    best = next;
   }
 }
 
-function simplerMachines(line: MachineLine): MachineLine[] {
-  const keys = Object.keys(line).filter((key) => key !== 'memory');
+/** Forms of a sequence in which one operation asks for less. */
+function simplerForms(sequence: CheckSequence, at: number): CheckSequence[] {
+  const { machine, operations } = sequence;
+  const operation = operations[at];
+  const moved =
+    operation.op === 'map'
+      ? simplerPlaces(operation).map((place) => replaced(sequence, operation, place))
+      : [];
+  return [
+    ...moved,
+    ...simplerOperation(operation).map((one) => ({
+      machine,
+      operations: operations.with(at, one),
+    })),
+  ];
+}
+
+function simplerMachines({ machine, operations }: CheckSequence): CheckSequence[] {
+  const keys = Object.keys(machine).filter((key) => key !== 'memory');
   return keys.map((key) => {
-    const others = Object.entries(line).filter(([name]) => name !== key);
-    return Object.fromEntries(others);
+    const others = Object.entries(machine).filter(([name]) => name !== key);
+    return { machine: Object.fromEntries(others), operations };
   });
 }
 
@@ -110,14 +127,13 @@ function replaced({ machine, operations }: CheckSequence, old: Place, place: Pla
 
 /** The beginning, the end, or simpler addresses. */
 function simplerPlaces({ iova, va, size }: Place): Place[] {
-  const pages = size / PAGE;
-  const sizes = [1n, 2n, 3n, 4n, pages / 2n, pages - 1n].filter((n) => n > 0n && n < pages);
-  const cuts = sizes.flatMap((n) => {
-    const cut = size - n * PAGE;
+  const cuts = smallerThan(Number(size / PAGE)).flatMap((npage) => {
+    const length = BigInt(npage) * PAGE;
+    const cut = size - length;
     return [
-      { iova, va, size: n * PAGE },
-      { iova: iova + cut, va: va + cut, size: n * PAGE },
-      { iova, va: va + cut, size: n * PAGE },
+      { iova, va, size: length },
+      { iova: iova + cut, va: va + cut, size: length },
+      { iova, va: va + cut, size: length },
     ];
   });
   const moves = [0n, 0x100000n, 0x40000000n, iova - (iova % (PAGE * 512n))]
@@ -134,18 +150,17 @@ function simplerOperation(operation: Operation): Operation[] {
     case 'map':
       return operation.flags === 3 ? [] : [{ ...operation, flags: 3 }];
     case 'pin':
-      return [1, 2].flatMap((n) => (n < operation.n ? { ...operation, n } : []));
+      return smallerThan(operation.n).flatMap((n) => [
+        { ...operation, n },
+        { ...operation, n, iova: operation.iova + BigInt(operation.n - n) * PAGE },
+      ]);
     case 'memlock':
-      return [0n, PAGE, 2n * PAGE, operation.bytes - PAGE].flatMap((bytes) =>
-        bytes >= 0n && bytes < operation.bytes ? { ...operation, bytes } : [],
-      );
+      return [0, ...smallerThan(Number(operation.bytes / PAGE))].flatMap((npage) => {
+        const bytes = BigInt(npage) * PAGE;
+        return bytes < operation.bytes ? { ...operation, bytes } : [];
+      });
     case 'fail':
-      return operation.n > 1
-        ? [
-            { ...operation, n: 1 },
-            { ...operation, n: operation.n - 1 },
-          ]
-        : [];
+      return smallerThan(operation.n).map((n) => ({ ...operation, n }));
     case 'touch':
     case 'munmap':
     case 'mprotect':
@@ -157,16 +172,24 @@ function simplerOperation(operation: Operation): Operation[] {
 
 function simplerMmap(operation: MmapOperation): MmapOperation[] {
   const { frames, size, addr = 0n, kind } = operation;
-  if (!frames || kind === 'huge2m' || kind === 'memfd2m') return [];
+  if (!frames || kind === 'memfd2m') return [];
   const pages = Number(size / PAGE);
-  const lengths = [1, 2, 4, pages >> 1, pages - 1].filter((n) => n > 0 && n < pages);
-  return lengths.flatMap((npage) => {
+  const whole = kind === 'huge2m' ? HUGE : 1;
+  const fewer = smallerThan(pages / whole).map((n) => n * whole);
+  return fewer.flatMap((npage) => {
     const length = BigInt(npage) * PAGE;
     const first = { ...operation, size: length, frames: part(frames, 0, npage) };
     if (kind === 'file') return [first];
     const last = { addr: addr + size - length, frames: part(frames, pages - npage, npage) };
     return [first, { ...first, ...last }];
   });
+}
+
+/** Smaller numbers: small ones, then the middle, and ever nearer, so that few steps lead to any. */
+function smallerThan(n: number): number[] {
+  const numbers = new Set([1, 2, 3, 4]);
+  for (let less = n >> 1; less > 0; less >>= 1) numbers.add(n - less);
+  return [...numbers].filter((smaller) => smaller < n);
 }
 
 /** Some of a region's frames. */

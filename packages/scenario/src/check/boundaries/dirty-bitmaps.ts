@@ -13,5 +13,6 @@ export const dirtyBitmaps: BoundaryClass = {
     fc
       .tuple(plainMemory(slot), fc.constantFrom(...DEVICES))
       .map(([scene, devices]) => ({ ...scene, devices })),
-  steps: { map: 4, unmap: 2, pin: 4, unpin: 2, domain: 1, dirty: 6 },
+  begins: ['dirty', 'map', 'pin'],
+  steps: { map: 2, unmap: 2, pin: 3, unpin: 2, domain: 1, dirty: 8 },
 };

@@ -20,8 +20,8 @@ export const externalPins: BoundaryClass = {
     fc
       .tuple(pinnedMemory(slot), fc.constantFrom(...DEVICES))
       .map(([scene, devices]) => ({ ...scene, devices })),
-  begins: ['map', 'pin', 'domain'],
-  steps: { map: 4, unmap: 1, pin: 7, unpin: 1, domain: 5 },
+  begins: ['map', 'pin', 'attach'],
+  steps: { map: 4, unmap: 1, pin: 6, unpin: 1, domain: 4, attach: 2 },
 };
 
 /** The registry's entry. */
@@ -29,6 +29,6 @@ export const unalignedPins: BoundaryClass = {
   name: 'unaligned external pins',
   summary: 'pins at addresses inside pages, beside pins of the same and of other pages',
   scene: externalPins.scene,
-  begins: ['map', 'pinInside', 'domain'],
+  begins: ['map', 'pinInside', 'attach'],
   steps: { map: 4, unmap: 2, pin: 2, pinInside: 5, unpin: 1, domain: 4 },
 };

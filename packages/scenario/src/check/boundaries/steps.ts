@@ -14,6 +14,7 @@ export const STEP_KINDS = [
   'unpin',
   'limit',
   'domain',
+  'attach',
   'fail',
   'dirty',
   'process',
@@ -54,12 +55,18 @@ export function drawnSteps(
     const weight = mix[kind] ?? 0;
     return weight > 0 ? [{ weight, arbitrary: fc.constant(kind) }] : [];
   });
-  const number = fc.nat(MAX_DRAW);
-  const numbers = { at: number, from: number, to: number, how: number, more: number };
-  const first = begins.map((kind) => fc.record({ kind: fc.constant(kind), ...numbers }));
-  const draw = fc.record({ kind: fc.oneof(...kinds), ...numbers });
+  const first = begins.map((kind) => drawOf(fc.constant(kind)));
+  const draw = drawOf(fc.oneof(...kinds));
   const rest = fc.array(draw, { minLength: 3, maxLength, size: 'max' });
   return fc.tuple(fc.tuple(...first), rest).map((parts) => parts.flat());
+}
+
+/** A tuple, because a record of fast-check costs more and is sometimes without a prototype. */
+function drawOf(kinds: fc.Arbitrary<StepKind>): fc.Arbitrary<Draw> {
+  const number = fc.nat(MAX_DRAW);
+  return fc
+    .tuple(kinds, number, number, number, number, number)
+    .map(([kind, at, from, to, how, more]) => ({ kind, at, from, to, how, more }));
 }
 
 /** A mapping that was asked for. */
@@ -127,6 +134,8 @@ class Planner {
         return this.#limit(draw);
       case 'domain':
         return [this.#domain(draw)];
+      case 'attach':
+        return this.#attach(draw);
       case 'fail':
         return this.#fail(draw);
       case 'dirty':
@@ -138,8 +147,7 @@ class Planner {
 
   #map(draw: Draw): Operation {
     const { area, vpn, npage } = this.#range(draw);
-    // Addresses have 64 bits: behind the last page is page 0.
-    const iovaPn = (this.#iova(draw, vpn, npage) + IOVA_END) % IOVA_END;
+    const iovaPn = wrapped(this.#iova(draw, vpn, npage));
     this.#maps.push({ iovaPn, npage, area });
     this.#count++;
     return {
@@ -148,7 +156,7 @@ class Planner {
     };
   }
 
-  /** From an edge on, or from the page beside it, to the next ones. */
+  /** From an edge on, or from the page beside it, to the next ones; now and then too far. */
   #range({ at, from, to, how }: Draw): { area: Area; vpn: Vpn; npage: number } {
     const { areas } = this.#scene;
     const area = areas[at % areas.length];
@@ -157,9 +165,10 @@ class Planner {
     const ends = [
       ...[1, 2, 2, 3, 3, 4, 8].map((npage) => start + npage),
       ...area.edges.map((end) => end + [0, 0, 1, -1][how % 4]),
-      area.npage,
+      area.npage + 1,
     ];
-    const end = Math.min(Math.max(ends[to % ends.length], start + 1), area.npage);
+    const room = area.npage + (how % 16 === 7 ? 1 : 0);
+    const end = Math.min(Math.max(ends[to % ends.length], start + 1), room);
     return { area, vpn: area.vpn + start, npage: end - start };
   }
 
@@ -197,9 +206,11 @@ class Planner {
   #pin({ at, from, to, how }: Draw, offset: number): Operation[] {
     if (this.#maps.length === 0) return [];
     const { iovaPn, npage } = this.#maps[at % this.#maps.length];
-    const page = [0, npage - 1, from % npage, npage >> 1, 1 % npage, 1 % npage][to % 6];
+    // An address inside the page before a mapping reaches into the mapping.
+    const before = offset > 0 ? -1 : 1 % npage;
+    const page = [0, npage - 1, from % npage, npage >> 1, 1 % npage, before][to % 6];
     const n = Math.min(1 + [0, 0, 1, 3][how % 4], npage - page);
-    const iova = byteAddress(iovaPn + page) + BigInt(offset);
+    const iova = iovaOf(iovaPn + page) + BigInt(offset);
     const times = 1;
     this.#pins.push({ iova, n });
     const call = { dev: 'ext0', iova, n, prot: how % 16 === 0 ? READ : RW, times } as const;
@@ -213,17 +224,19 @@ class Planner {
     return [{ op: 'unpin', ...call }];
   }
 
-  /** From here on RLIMIT_MEMLOCK binds. */
+  /** From here on RLIMIT_MEMLOCK binds, near what is locked once the next mapping is made. */
   #limit(draw: Draw): Operation[] {
     const { npage } = this.#range(draw);
-    const pages = [npage - 1, npage, npage + 1, Math.floor(npage / 2), draw.more % 8][draw.how % 5];
+    const room = [npage - 1, npage, npage >> 1, 1, 2, draw.more % 8][draw.from % 6];
+    const locked = this.#maps.reduce((sum, map) => sum + map.npage, 0);
+    const pages = draw.to % 4 === 0 ? room : locked + room;
     const drop: Operation[] = this.#capable ? [{ op: 'dropcap' }] : [];
     this.#capable = false;
-    return [...drop, { op: 'memlock', bytes: BigInt(Math.max(0, pages) * PAGE) }];
+    return [...drop, { op: 'memlock', bytes: BigInt(pages * PAGE) }, this.#map(draw)];
   }
 
   /** Groups come and go, the first one too. */
-  #domain({ at, more }: Draw): Operation {
+  #domain({ at, more }: Pick<Draw, 'at' | 'more'>): Operation {
     const dev = at % 2 === 0 ? 'edu' : 'ivsh1g';
     if (this.#in.has(dev) && more % 8 !== 0) {
       this.#in.delete(dev);
@@ -233,12 +246,32 @@ class Planner {
     return { op: 'addgroup', dev };
   }
 
+  /** A group that is not there comes; half of the time something fails on its way. */
+  #attach({ at, from, how, more }: Draw): Operation[] {
+    const devs = ['edu', 'ivsh1g'].filter((dev) => !this.#in.has(dev));
+    if (devs.length === 0) return [this.#domain({ at, more })];
+    const dev = devs[at % devs.length];
+    if (how % 2 === 0) {
+      this.#in.add(dev);
+      return [{ op: 'addgroup', dev }];
+    }
+    const what = (['gup', 'map'] as const)[from % 2];
+    return [
+      { op: 'fail', what, n: 1 + (more % 4) },
+      { op: 'addgroup', dev },
+    ];
+  }
+
   /** What fails is a call of the step behind it. */
   #fail(draw: Draw): Operation[] {
     const what = (['gup', 'map', 'frame'] as const)[draw.to % 3];
     const n = 1 + (draw.more % 4);
-    const next = draw.at % 4 === 0 ? this.#pin(draw, 0) : [];
-    return [{ op: 'fail', what, n }, ...(next.length > 0 ? next : [this.#map(draw)])];
+    return [{ op: 'fail', what, n }, ...this.#failing(draw)];
+  }
+
+  #failing(draw: Draw): Operation[] {
+    const pin = draw.at % 4 === 0 ? this.#pin(draw, 0) : [];
+    return pin.length > 0 ? pin : [this.#map(draw)];
   }
 
   #dirtyStep({ at, from, how }: Draw): Operation {
@@ -252,7 +285,7 @@ class Planner {
     const before = [0, 0, 1, 7, 64][from % 5];
     const pages = npage + before + [0, 0, 64][from % 3];
     return {
-      ...{ op: 'dirty', flags: 4, iova: byteAddress(iovaPn - before), size: byteAddress(pages) },
+      ...{ op: 'dirty', flags: 4, iova: iovaOf(iovaPn - before), size: byteAddress(pages) },
       ...{ pgsize: 4096n, bmsize: bitmapBytes(pages), argsz: 48 },
     };
   }
@@ -275,6 +308,15 @@ class Planner {
         return [{ op: 'touch', ...range, mode: 'w', stride: 4096n }];
     }
   }
+}
+
+/** Addresses have 64 bits: behind the last page is page 0. */
+function wrapped(iovaPn: number): IovaPn {
+  return (iovaPn + IOVA_END) % IOVA_END;
+}
+
+function iovaOf(iovaPn: number): bigint {
+  return byteAddress(wrapped(iovaPn));
 }
 
 /** Bytes of a bitmap of whole words. */
