@@ -14,6 +14,8 @@ import { count, flag, list, oneOf } from './flags.ts';
 import { StatusLine } from './status-line.ts';
 
 const MAX_REPEAT = 10_000;
+/** So long that the code of a map of 0.2 ms is compiled by then. */
+const WARM_UP_MS = 200;
 
 const formats = ['text', 'markdown'] as const;
 
@@ -56,7 +58,7 @@ export function backingsOption(remark = ''): Option {
  * @returns the option
  */
 export function repeatOption(repeat: number): Option {
-  const description = `repetitions of map and unmap, 1 to ${MAX_REPEAT}`;
+  const description = `repetitions of map and unmap, 1 to ${MAX_REPEAT}; more than 1 after a warm-up`;
   const option = flag('--repeat <n>', description, (text, place) => count(text, place, MAX_REPEAT));
   return option.default(repeat);
 }
@@ -100,6 +102,7 @@ function withProgress<Report>(run: (host: BenchHost) => Report): Report {
   try {
     return run({
       clock: () => performance.now(),
+      warmUpMs: WARM_UP_MS,
       onProgress: (step) => status.show(step),
     });
   } finally {

@@ -75,6 +75,23 @@ describe('measure', () => {
     expect(rounds).toEqual([0, 1]);
   });
 
+  it('warms every workload up, for a time and once at least, before the first round', () => {
+    const clock = new FakeClock();
+    const log: string[] = [];
+    const steps = [{ ms: 9 }, { ms: 5 }, { ms: 3 }, { ms: 4 }];
+    const [quick, slow] = [steps, [{ ms: 30 }, { ms: 7 }, { ms: 8 }]].map(
+      (times, i) => new FakeWorkload('ab'[i], times, clock, log),
+    );
+    const [a, b] = measure([quick, slow], { repeat: 2, clock: clock.read, warmUpMs: 12 });
+    expect([a.map.repetitionMs, b.map.repetitionMs]).toEqual([
+      [3, 4],
+      [7, 8],
+    ]);
+    const round = (name: string): string[] =>
+      ['map', 'unmap', 'check'].map((op) => `${name} ${op}`);
+    expect(log.slice(0, 9)).toEqual(['a', 'a', 'b'].flatMap(round));
+  });
+
   it('counts one operation, not all repetitions', () => {
     const { map, unmap } = measureOne([
       { ms: 1, fills: 7 },

@@ -11,6 +11,11 @@ import { MemDmaMap, type MemDmaMapOptions } from './workloads/mem-dma-map.ts';
 export interface BenchHost {
   /** The clock of the model time. */
   readonly clock: Clock;
+  /**
+   * Milliseconds for which each case runs unmeasured first, once at least; default 0. Not of a single
+   * repetition: that is the first one, with clean pages and absent page tables.
+   */
+  readonly warmUpMs?: number;
   /** Called before every step with a few words on what it is. */
   readonly onProgress?: (step: string) => void;
 }
@@ -39,7 +44,7 @@ export interface MeasuredRow {
   readonly repetitionMs: readonly number[];
   /**
    * All counters, of one operation. Every repetition counts the same; only `dirtyLocks`,
-   * `iommuTableAllocs` and `iommuTableFrees` may be larger in the first one, when pages are clean
+   * `iommuTableAllocs` and `iommuTableFrees` may be larger the very first time, when pages are clean
    * and page tables absent. These are those of the last repetition.
    */
   readonly counters: CounterValues;
@@ -58,14 +63,14 @@ export interface MeasuredRow {
 export function measureCases(
   cases: readonly BenchCase[],
   repeat: number,
-  { clock, onProgress }: BenchHost,
+  { clock, warmUpMs = 0, onProgress }: BenchHost,
 ): Measurement[] {
   const workloads = cases.map(({ name, options }) => {
     onProgress?.(`${options.backing.name}, ${name}: populating memory`);
     return new MemDmaMap(options);
   });
   const onRound = (round: number): void => onProgress?.(`repetition ${round + 1} of ${repeat}`);
-  return measure(workloads, { repeat, clock, onRound });
+  return measure(workloads, { repeat, clock, warmUpMs: repeat > 1 ? warmUpMs : 0, onRound });
 }
 
 /**
