@@ -1,7 +1,8 @@
 import { InputError, KernelBug, ModelBug } from '@pinfold/base';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { folioOf, MODELS, SECTION, boot } from '../test/machine.ts';
-import { MemMap, PAGES_PER_SECTION, PG, SECTION_ORDER } from './memmap.ts';
+import { MemMap, PAGES_PER_SECTION, PageStateArrays, PG, SECTION_ORDER } from './memmap.ts';
 
 /** Memory with a section-sized hole (section 3) and edges inside sections. */
 const HOLED = [
@@ -382,5 +383,50 @@ describe.each([2 ** 32, 2 ** 36])('memory around pfn %i', (border) => {
       [border - 512, 9],
       [border, 18],
     ]);
+  });
+});
+
+describe('arrays that serve one machine after the other', () => {
+  const whole = [{ pfn: 0, npage: 4 * SECTION }];
+
+  /** Folios, some of which stay; a small one in a section of large ones makes its state anew. */
+  function use(arrays: PageStateArrays, folios: readonly [pfn: number, order: number][]): void {
+    const memmap = new MemMap(HOLED, 'sparsemem-vmemmap', 0, arrays);
+    for (const [at, order] of folios) {
+      const pfn = 4 * SECTION + (at << order);
+      if (at << order >= SECTION || memmap.order[memmap.headEntryOf(pfn)] > 0) continue;
+      if (memmap.refcount[memmap.headEntryOf(pfn)] > 0) continue;
+      try {
+        memmap.pincount[memmap.allocFolio(pfn, order, PG.anon)] = 1;
+      } catch (error) {
+        expect(error).toBeInstanceOf(InputError);
+      }
+      if (at % 3 === 0) memmap.freeFolio(pfn);
+    }
+  }
+
+  test('have nothing left of the one before', () => {
+    const folio = fc.tuple(fc.nat(2 ** 10), fc.constantFrom(0, 0, 2, 4, 9, 15));
+    fc.assert(
+      fc.property(fc.array(folio, { maxLength: 60, size: 'max' }), (folios) => {
+        const arrays = new PageStateArrays();
+        use(arrays, folios);
+        const next = new MemMap(whole, 'sparsemem-vmemmap', 0, arrays);
+        for (const field of [next.refcount, next.pincount, next.flags, next.order]) {
+          expect(field.every((value) => value === 0)).toBe(true);
+        }
+      }),
+    );
+  });
+
+  test('also not after more folios than are kept apart', () => {
+    const arrays = new PageStateArrays();
+    use(
+      arrays,
+      Array.from({ length: 10_000 }, (_, i) => [3 * i + 1, 0]),
+    );
+    expect(arrays.refcount.some((count) => count > 0)).toBe(true);
+    arrays.clear();
+    expect(arrays.refcount.some((count) => count > 0)).toBe(false);
   });
 });

@@ -74,9 +74,12 @@ const UNTOUCHED = -2;
 /** First pfn that cannot exist: 52 physical address bits. */
 export const MAX_PFN: number = 2 ** 40;
 
+/** Runs of entries that {@link PageStateArrays} keeps apart before it takes all of them as one. */
+const MAX_USED = 4096;
+
 /**
  * The arrays of a memory map. Those of a machine that is not used any more can serve the next one:
- * entries are cleared when a section takes them, so that nothing is left of what was in them.
+ * what it has used is cleared, and nothing else, for the state of a section is larger than a cache.
  */
 export class PageStateArrays {
   /** References per folio. */
@@ -87,6 +90,40 @@ export class PageStateArrays {
   flags: Uint8Array = new Uint8Array(1024);
   /** Order of the folio. */
   order: Uint8Array = new Uint8Array(1024);
+
+  /** Runs of entries that may hold something: the first entry of each, and the one after its last. */
+  readonly #used: number[] = [];
+
+  /**
+   * Takes note of entries that are written for the first time since {@link clear}.
+   *
+   * @param from first entry
+   * @param to entry after the last
+   */
+  use(from: number, to: number): void {
+    const used = this.#used;
+    const last = used.length - 1;
+    if (used[last] === from) {
+      used[last] = to;
+      return;
+    }
+    if (used.length === 2 * MAX_USED) {
+      const end = used.reduce((most, entry) => Math.max(most, entry), 0);
+      used.length = 0;
+      used.push(0, end);
+    }
+    used.push(from, to);
+  }
+
+  /** Clears everything. */
+  clear(): void {
+    const { refcount, pincount, flags, order } = this;
+    const used = this.#used;
+    for (let i = 0; i < used.length; i += 2) {
+      for (const field of [refcount, pincount, flags, order]) field.fill(0, used[i], used[i + 1]);
+    }
+    used.length = 0;
+  }
 
   /**
    * Makes them longer, and keeps what is in them.
@@ -153,6 +190,7 @@ export class MemMap {
     arrays: PageStateArrays = new PageStateArrays(),
   ) {
     this.#arrays = arrays;
+    arrays.clear();
     this.refcount = arrays.refcount;
     this.pincount = arrays.pincount;
     this.flags = arrays.flags;
@@ -428,6 +466,7 @@ export class MemMap {
       const from = this.entryOf(at);
       const inSection = PAGES_PER_SECTION - (at & (PAGES_PER_SECTION - 1));
       const to = from + Math.min(end - at, inSection);
+      this.#arrays.use(from, to);
       for (let entry = from; entry < to; entry++) this.flags[entry] |= PG.reserved;
       at += inSection;
     }
@@ -540,6 +579,7 @@ export class MemMap {
     this.#refine(pfn, inSection);
     const from = this.entryOf(pfn);
     const to = from + 2 ** (inSection - this.strideOf(pfn));
+    this.#arrays.use(from, to);
     for (let entry = from; entry < to; entry++) {
       if (this.flags[entry] !== 0 || this.refcount[entry] !== 0 || this.order[entry] !== 0) {
         throw new InputError(
@@ -569,6 +609,7 @@ export class MemMap {
       if ((this.refcount[old + i] | this.flags[old + i] | this.order[old + i]) === 0) continue;
       const first = base + ((i << stride) >>> order);
       const next = first + (1 << (stride - order));
+      this.#arrays.use(first, next);
       this.refcount[first] = this.refcount[old + i];
       this.pincount[first] = this.pincount[old + i];
       this.flags.fill(this.flags[old + i], first, next);
@@ -584,9 +625,10 @@ export class MemMap {
       base = this.#entries;
       this.#entries += size;
       if (this.#entries > this.refcount.length) this.#grow(Math.ceil(this.#entries * 1.25));
-    }
-    for (const field of [this.refcount, this.pincount, this.flags, this.order]) {
-      field.fill(0, base, base + size);
+    } else {
+      for (const field of [this.refcount, this.pincount, this.flags, this.order]) {
+        field.fill(0, base, base + size);
+      }
     }
     this.sectionBase[section] = base;
     this.sectionStride[section] = stride;
