@@ -6,7 +6,7 @@
 import { Errno, pagesOf, PMD_ORDER, Slot, type Vpn } from '@pinfold/base';
 import { vmaAllocFolio } from './fault-folio.ts';
 import { folioMaybeDmaPinned, folioPutRefs } from './folio.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
 import { VM, type Vma } from './vma.ts';

@@ -6,7 +6,8 @@
  * @source reference mm.md §4; include/linux/mm_inline.h, include/linux/page_ext.h, 6.18
  */
 import type { Page, Pfn, PageNumbers } from '@pinfold/base';
-import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
+import type { MemMap } from './memmap.ts';
+import { PAGES_PER_SECTION } from './sections.ts';
 
 /**
  * How many entries of a page array, from one on, are consecutive pages: each pointer is the one

@@ -8,7 +8,7 @@ import { offsetIn, pagesOf, type Pfn, type Vpn } from '@pinfold/base';
 import { FAULT_FLAG, VM_FAULT } from './fault.ts';
 import { allocCopyOfFolio, allocZeroedFolio } from './fault-folio.ts';
 import { folioPutRefs } from './folio.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
 import { VM, type Vma } from './vma.ts';

@@ -4,7 +4,7 @@ import { BASE, bootFaulting, counting, foliosOf, stateOf } from '../test/faultin
 import { HUGE_PFN, SMALL_PFN } from '../test/free-frames.ts';
 import { allocCopyOfFolio, allocZeroedFolio, vmaAllocFolio } from './fault-folio.ts';
 import type { FrameRun, FrameSource } from './frame-source.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 
 /** A source that always gives one answer. */
 function always(answer: Partial<FrameRun>): FrameSource {

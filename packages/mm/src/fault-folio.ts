@@ -5,7 +5,7 @@
  */
 import { isAligned, pagesOf, Slot, type Pfn, type Vpn } from '@pinfold/base';
 import { FrameRun, LONGTERM_PIN } from './frame-source.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import { hasPrivateReserve } from './hugetlb-reserve.ts';
 import type { MmStruct } from './mm-struct.ts';
 

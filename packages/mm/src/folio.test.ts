@@ -10,7 +10,8 @@ import {
   gupPutFolio,
   tryGrabFolio,
 } from './folio.ts';
-import { PG, type MemMap } from './memmap.ts';
+import type { MemMap } from './memmap.ts';
+import { PG } from './page-state.ts';
 
 const SMALL = SECTION + 5;
 const LARGE = SECTION + 512;

@@ -7,7 +7,8 @@
  * @source mm/gup.c try_grab_folio, gup_put_folio, 6.16; reference mm.md §3
  */
 import { KernelBug, maskedRun, type Pfn } from '@pinfold/base';
-import { PG, type MemMap } from './memmap.ts';
+import type { MemMap } from './memmap.ts';
+import { PG } from './page-state.ts';
 
 /** What a pin adds to the reference count of a small folio. */
 export const GUP_PIN_COUNTING_BIAS = 1024;

@@ -11,7 +11,7 @@ import { splitHugePmd } from './anon.ts';
 import { allocCopyOfFolio } from './fault-folio.ts';
 import { folioMaybeDmaPinned, folioRefAdd } from './folio.ts';
 import { reservesHugePages } from './hugetlb-reserve.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
 import { VM, type Vma } from './vma.ts';

@@ -6,7 +6,8 @@
  * @source reference strategies.md (j); mm/gup.c try_grab_folio_fast, 6.16
  */
 import { MAX_EXTENT, maskedRun, MIXED, type Extents, type TableArena } from '@pinfold/base';
-import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
+import type { MemMap } from './memmap.ts';
+import { PAGES_PER_SECTION } from './sections.ts';
 
 /**
  * Grabs the folios of consecutive entries of a table, each with as many pins as it has pages, and adds

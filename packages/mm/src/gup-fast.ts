@@ -8,7 +8,7 @@ import { Slot, type Pfn, type Vpn, type PageNumbers } from '@pinfold/base';
 import { tryGrabFolio } from './folio.ts';
 import { FOLL } from './foll.ts';
 import { gupRemainder } from './gup.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { MAX_VPN, PTE } from './page-table.ts';
 import { VM, type Vma } from './vma.ts';

@@ -23,7 +23,7 @@ import { folioOf } from '../test/machine.ts';
 import { anonymousMemory } from './anon.ts';
 import { touchPage } from './fault.ts';
 import { dupMmap } from './fork.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import { MmStruct } from './mm-struct.ts';
 import { MappedFile } from './page-cache.ts';
 import { PciBar } from './pci-bar.ts';

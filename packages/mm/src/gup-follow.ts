@@ -19,7 +19,9 @@ import {
 import { consecutiveRun } from './contiguity.ts';
 import { FOLL } from './foll.ts';
 import { addToSmallFolios, GUP_PIN_COUNTING_BIAS, tryGrabFolio } from './folio.ts';
-import { PAGES_PER_SECTION, PG, type MemMap } from './memmap.ts';
+import type { MemMap } from './memmap.ts';
+import { PG } from './page-state.ts';
+import { PAGES_PER_SECTION } from './sections.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { MAX_VPN, PTE } from './page-table.ts';
 import { VM, type Vma } from './vma.ts';

@@ -2,7 +2,9 @@ import { KernelBug } from '@pinfold/base';
 import { expect, test } from 'vitest';
 import { addHugetlbPins, pageHuge, subHugetlbPins } from './hugetlb-pins.ts';
 import { folioOrderOf, folioPagesLeft } from './folio.ts';
-import { MemMap, PAGES_PER_SECTION, PG } from './memmap.ts';
+import { MemMap } from './memmap.ts';
+import { PG } from './page-state.ts';
+import { PAGES_PER_SECTION } from './sections.ts';
 import { Memory } from './memory.ts';
 
 const HUGE = PAGES_PER_SECTION + 512;

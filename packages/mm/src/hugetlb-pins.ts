@@ -6,7 +6,8 @@
  */
 import { KernelBug, Slot, type Pfn } from '@pinfold/base';
 import { dirtyFolioLock, gupPutFolio } from './folio.ts';
-import { PG, type MemMap } from './memmap.ts';
+import type { MemMap } from './memmap.ts';
+import { PG } from './page-state.ts';
 import type { Memory } from './memory.ts';
 
 /**

@@ -11,7 +11,7 @@
  */
 import { pagesOf, type Pfn, type Vpn } from '@pinfold/base';
 import type { HugetlbPool } from './hugetlb-pool.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { VM, type Vma } from './vma.ts';
 

@@ -19,7 +19,7 @@ import { HUGE_PFN } from '../test/free-frames.ts';
 import { touchPage, VM_FAULT } from './fault.ts';
 import { dupMmap } from './fork.ts';
 import { HugetlbMemory } from './hugetlb.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import { MmStruct } from './mm-struct.ts';
 import { MappedFile } from './page-cache.ts';
 import { adviseDontneed, doMmap, munmap, type MmapCall } from './syscalls.ts';

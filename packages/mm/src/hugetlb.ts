@@ -8,7 +8,7 @@ import { doWpPage } from './cow.ts';
 import { FAULT_FLAG, VM_FAULT, type VmOperations } from './fault.ts';
 import { allocZeroedFolio } from './fault-folio.ts';
 import { hugetlbReservePages } from './hugetlb-reserve.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
 import { VM, type Vma } from './vma.ts';

@@ -4,16 +4,9 @@
  */
 export { MM_RULES_7_2, type MmRules } from './rules.ts';
 export { createTask, mmapAnonymous, type TaskOptions } from './create-task.ts';
-export {
-  MemMap,
-  PAGES_PER_SECTION,
-  PageStateArrays,
-  PG,
-  SECTION_ORDER,
-  type MemoryModel,
-  type MemoryRange,
-  type ZoneType,
-} from './memmap.ts';
+export { MemMap, type MemoryModel } from './memmap.ts';
+export { PageStateArrays, PG } from './page-state.ts';
+export { PAGES_PER_SECTION, SECTION_ORDER, type MemoryRange, type ZoneType } from './sections.ts';
 export { Memory, VmStat } from './memory.ts';
 export { KernelLog, type KernelMessage } from './kernel-log.ts';
 export { PageContents, readUser, writeUser } from './page-contents.ts';

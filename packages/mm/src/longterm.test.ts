@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { boot, MODELS, SECTION } from '../test/machine.ts';
 import { checkMigrateMovablePages } from './longterm.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 
 /** Sections 1 and 2 are ordinary memory, 3 is movable, 4 ordinary, and a 1 GiB folio from 8 on. */
 const RANGES = [

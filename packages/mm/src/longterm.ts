@@ -5,7 +5,8 @@
  */
 import { maskedRun, Slot, type Pfn, type PageNumbers } from '@pinfold/base';
 import { consecutiveRun } from './contiguity.ts';
-import { PAGES_PER_SECTION, type MemMap } from './memmap.ts';
+import type { MemMap } from './memmap.ts';
+import { PAGES_PER_SECTION } from './sections.ts';
 import type { Memory } from './memory.ts';
 
 /**

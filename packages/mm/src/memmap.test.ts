@@ -2,7 +2,9 @@ import { InputError, KernelBug, ModelBug } from '@pinfold/base';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { folioOf, MODELS, SECTION, boot } from '../test/machine.ts';
-import { MemMap, PAGES_PER_SECTION, PageStateArrays, PG, SECTION_ORDER } from './memmap.ts';
+import { MemMap } from './memmap.ts';
+import { PageStateArrays, PG } from './page-state.ts';
+import { PAGES_PER_SECTION, SECTION_ORDER } from './sections.ts';
 
 /** Memory with a section-sized hole (section 3) and edges inside sections. */
 const HOLED = [

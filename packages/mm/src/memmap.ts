@@ -29,115 +29,17 @@ import {
   type Pfn,
   type PageNumbers,
 } from '@pinfold/base';
+import { PageStateArrays, PG } from './page-state.ts';
+import { SectionSlots } from './section-slots.ts';
+import { checkedRanges, PAGES_PER_SECTION, SECTION_ORDER, type MemoryRange } from './sections.ts';
 
 /** How the kernel is configured to find a `struct page`. */
 export type MemoryModel = 'sparsemem-vmemmap' | 'sparsemem';
-
-/** log2 of the pages of a memory section (SECTION_SIZE_BITS 27 on x86-64). */
-export const SECTION_ORDER = 15;
-/** Pages of a memory section: 128 MiB. */
-export const PAGES_PER_SECTION = 32768;
-
-/** Page flags that DMA mapping meets. */
-export const PG = {
-  /** PG_reserved: boot-reserved, firmware, holes in an early section; never user memory. */
-  reserved: 1,
-  /** PG_dirty, kept on the folio's head. */
-  dirty: 2,
-  /** The folio is a hugetlb page. */
-  hugetlb: 4,
-  /** The folio is anonymous memory. */
-  anon: 8,
-  /** The folio is of shmem: a file without a disk behind it. */
-  swapbacked: 16,
-} as const;
-
-/** Pages whose folio may be pinned for long (ZONE_DMA32, ZONE_NORMAL), or not (ZONE_MOVABLE). */
-export type ZoneType = 'normal' | 'movable';
-
-/** A range of physical memory. */
-export interface MemoryRange {
-  /** First page frame. */
-  readonly pfn: Pfn;
-  /** Length in pages. */
-  readonly npage: number;
-  /** Zone of its sections; default `normal`. */
-  readonly zone?: ZoneType;
-  /** Whether it is a CMA area, of whole sections: free for memory that can be migrated. */
-  readonly cma?: boolean;
-}
 
 /** `sectionBase` of a section without a memory map. */
 const ABSENT = -1;
 /** `sectionBase` of a section whose pages were never touched: all free, none reserved. */
 const UNTOUCHED = -2;
-/** First pfn that cannot exist: 52 physical address bits. */
-export const MAX_PFN: number = 2 ** 40;
-
-/** Runs of entries that {@link PageStateArrays} keeps apart before it takes all of them as one. */
-const MAX_USED = 4096;
-
-/**
- * The arrays of a memory map. Those of a machine that is not used any more can serve the next one:
- * what it has used is cleared, and nothing else, for the state of a section is larger than a cache.
- */
-export class PageStateArrays {
-  /** References per folio. */
-  refcount: Int32Array = new Int32Array(1024);
-  /** Pins per large folio. */
-  pincount: Int32Array = new Int32Array(1024);
-  /** {@link PG} bits. */
-  flags: Uint8Array = new Uint8Array(1024);
-  /** Order of the folio. */
-  order: Uint8Array = new Uint8Array(1024);
-
-  /** Runs of entries that may hold something: the first entry of each, and the one after its last. */
-  readonly #used: number[] = [];
-
-  /**
-   * Takes note of entries that are written for the first time since {@link clear}.
-   *
-   * @param from first entry
-   * @param to entry after the last
-   */
-  use(from: number, to: number): void {
-    const used = this.#used;
-    const last = used.length - 1;
-    if (used[last] === from) {
-      used[last] = to;
-      return;
-    }
-    if (used.length === 2 * MAX_USED) {
-      const end = used.reduce((most, entry) => Math.max(most, entry), 0);
-      used.length = 0;
-      used.push(0, end);
-    }
-    used.push(from, to);
-  }
-
-  /** Clears everything. */
-  clear(): void {
-    const { refcount, pincount, flags, order } = this;
-    const used = this.#used;
-    for (let i = 0; i < used.length; i += 2) {
-      for (const field of [refcount, pincount, flags, order]) field.fill(0, used[i], used[i + 1]);
-    }
-    used.length = 0;
-  }
-
-  /**
-   * Makes them longer, and keeps what is in them.
-   *
-   * @param size entries, a multiple of 4
-   */
-  grow(size: number): void {
-    const { refcount, pincount, flags, order } = this;
-    (this.refcount = new Int32Array(size)).set(refcount);
-    (this.pincount = new Int32Array(size)).set(pincount);
-    (this.flags = new Uint8Array(size)).set(flags);
-    (this.order = new Uint8Array(size)).set(order);
-  }
-}
 
 /** Sections, `struct page` arithmetic and per-page state of one machine. */
 export class MemMap {
@@ -167,8 +69,8 @@ export class MemMap {
   folios = 0;
   /** Told of every folio that is freed: its first frame, order and {@link PG} flags. */
   folioFreed: ((pfn: Pfn, order: number, flags: number) => void) | null = null;
-  readonly #slotOfSection: Int32Array;
-  readonly #sectionOfSlot: Int32Array;
+  /** Where classic sparsemem has the sections' arrays; null under vmemmap. */
+  readonly #slots: SectionSlots | null;
   readonly #arrays: PageStateArrays;
   /** First number after all `struct page` pointers. */
   readonly #pageEnd: number;
@@ -207,12 +109,9 @@ export class MemMap {
     this.sectionMovable = new Uint8Array(sections);
     for (const range of sorted) this.#addRange(range);
     this.#reserveOutside(sorted);
-    const classic = !this.vmemmap;
-    const slots = classic ? 2 ** Math.ceil(Math.log2(2 * sections + 2)) : 0;
-    this.#slotOfSection = new Int32Array(classic ? sections : 0);
-    this.#sectionOfSlot = new Int32Array(slots).fill(ABSENT);
-    if (classic) this.#placeMemmaps(slots, seed);
-    this.#pageEnd = (classic ? slots : sections) * PAGES_PER_SECTION;
+    const present = (section: number): boolean => this.sectionBase[section] !== ABSENT;
+    this.#slots = this.vmemmap ? null : new SectionSlots(sections, present, seed);
+    this.#pageEnd = (this.#slots?.count ?? sections) * PAGES_PER_SECTION;
   }
 
   /**
@@ -253,8 +152,8 @@ export class MemMap {
   pfnToPage(pfn: Pfn): Page {
     if (this.vmemmap) return pfn as number;
     const section = Math.floor(pfn / PAGES_PER_SECTION);
-    const slot = this.#slotOfSection[section];
-    if (!(slot > 0)) throw new KernelBug('pfn_to_page', `pfn ${pfn} has no memory map`);
+    const slot = this.#slots?.slotOf(section) ?? 0;
+    if (slot === 0) throw new KernelBug('pfn_to_page', `pfn ${pfn} has no memory map`);
     return slot * PAGES_PER_SECTION + (pfn - section * PAGES_PER_SECTION);
   }
 
@@ -281,8 +180,8 @@ export class MemMap {
    * @source include/linux/mm.h page_to_section, 6.16
    */
   sectionOfPage(page: Page): number {
-    if (this.vmemmap) return 0;
-    const section = this.#sectionOfSlot[Math.floor(page / PAGES_PER_SECTION)] ?? ABSENT;
+    if (this.#slots === null) return 0;
+    const section = this.#slots.sectionOf(Math.floor(page / PAGES_PER_SECTION));
     if (section < 0)
       throw new KernelBug('page_to_pfn', `struct page ${page} lies in no section's memmap`);
     return section;
@@ -551,17 +450,6 @@ export class MemMap {
     if (from < to && this.pfnValid(from)) this.reservePages(from, to - from);
   }
 
-  /** A multiplicative hash permutes the sections over twice as many slots; slot 0 stays NULL. */
-  #placeMemmaps(slots: number, seed: number): void {
-    for (let section = 0; section < this.sectionBase.length; section++) {
-      if (this.sectionBase[section] === ABSENT) continue;
-      let slot = (Math.imul(section + 1 + seed, 0x9e3779b1) >>> 3) % slots;
-      while (slot === 0 || this.#sectionOfSlot[slot] !== ABSENT) slot = (slot + 1) % slots;
-      this.#slotOfSection[section] = slot;
-      this.#sectionOfSlot[slot] = section;
-    }
-  }
-
   #touch(pfn: Pfn, section: number): number {
     if (!this.pfnValid(pfn)) throw new KernelBug('pfn_to_page', `pfn ${pfn} has no memory map`);
     this.#makeBlock(section, SECTION_ORDER);
@@ -645,19 +533,4 @@ export class MemMap {
     this.flagWords = new Uint32Array(this.flags.buffer);
     this.orderWords = new Uint32Array(this.order.buffer);
   }
-}
-
-function checkedRanges(ranges: readonly MemoryRange[]): MemoryRange[] {
-  const sorted = [...ranges].sort((a, b) => a.pfn - b.pfn);
-  let end = 0;
-  for (const { pfn, npage } of sorted) {
-    const place = `memory range at pfn ${pfn}`;
-    if (!(npage > 0)) throw new InputError(place, 'at least one page', `${npage} pages`);
-    if (pfn < end)
-      throw new InputError(place, 'ranges that do not overlap', `a start below pfn ${end}`);
-    if (pfn + npage > MAX_PFN)
-      throw new InputError(place, 'memory below 2^52 bytes', `end pfn ${pfn + npage}`);
-    end = pfn + npage;
-  }
-  return sorted;
 }

@@ -10,7 +10,7 @@
 import { Errno, offsetIn, pagesOf, type Pfn, type Vpn } from '@pinfold/base';
 import { allocCopyOfFolio } from './fault-folio.ts';
 import { folioPutRefs, folioRefAdd } from './folio.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { MappedFile } from './page-cache.ts';
 import { PTE } from './page-table.ts';

@@ -1,7 +1,7 @@
 import { InputError } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
 import { boot, folioOf, SECTION, spaceWith, type Run } from '../test/machine.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import { mmapMemory, mmapPfnmap } from './mmap.ts';
 import { MmStruct } from './mm-struct.ts';
 import { PrescribedLayout, type FrameSource } from './frame-source.ts';

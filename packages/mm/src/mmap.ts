@@ -10,7 +10,8 @@
  */
 import { InputError, isAligned, PMD_ORDER, PUD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
 import { FrameRun, type FrameSource } from './frame-source.ts';
-import { MAX_PFN, PG } from './memmap.ts';
+import { PG } from './page-state.ts';
+import { MAX_PFN } from './sections.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { MAX_VPN, PTE } from './page-table.ts';
 import { VM, Vma } from './vma.ts';

@@ -1,7 +1,8 @@
 import { mulberry32 } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
 import { FrameRun, LONGTERM_PIN } from './frame-source.ts';
-import { PG, type MemoryRange } from './memmap.ts';
+import { PG } from './page-state.ts';
+import type { MemoryRange } from './sections.ts';
 import { BuddyAllocator, MAX_PAGE_ORDER } from './page-alloc.ts';
 
 const GIB = 2 ** 18;

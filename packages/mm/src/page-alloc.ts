@@ -12,7 +12,8 @@
  */
 import { isAligned, mulberry32, pagesOf, PUD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
 import { LONGTERM_PIN, type FrameRun, type FrameSource } from './frame-source.ts';
-import { PG, type MemoryRange } from './memmap.ts';
+import { PG } from './page-state.ts';
+import type { MemoryRange } from './sections.ts';
 
 /** Order of the largest block (MAX_PAGE_ORDER): 4 MiB. */
 export const MAX_PAGE_ORDER = 10;

@@ -19,7 +19,7 @@ import {
 import { HUGE_PFN, SMALL_PFN } from '../test/free-frames.ts';
 import { folioOf } from '../test/machine.ts';
 import { touchPage, VM_FAULT } from './fault.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import { MmStruct } from './mm-struct.ts';
 import { MappedFile, type FileKind } from './page-cache.ts';
 import { adviseDontneed, mprotect, munmap } from './syscalls.ts';

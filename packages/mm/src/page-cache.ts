@@ -16,7 +16,7 @@ import { FAULT_FLAG, VM_FAULT, type VmOperations } from './fault.ts';
 import { allocCopyOfFolio, allocZeroedFolio } from './fault-folio.ts';
 import { folioPutRefs, folioRefAdd } from './folio.ts';
 import { hugetlbReservePages, ResvMap } from './hugetlb-reserve.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import type { Memory } from './memory.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';

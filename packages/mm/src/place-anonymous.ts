@@ -1,7 +1,7 @@
 /** Anonymous memory at given frames: what a process has there after a history that nobody tells. */
 import { isAligned, offsetIn, pagesOf, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
 import { folioRefAdd } from './folio.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
 import { VM, type Vma } from './vma.ts';

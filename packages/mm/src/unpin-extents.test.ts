@@ -1,7 +1,7 @@
 import { KernelBug, type Extents } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
 import { folioOf, MODELS, SECTION, spaceWith, type Run } from '../test/machine.ts';
-import { PG } from './memmap.ts';
+import { PG } from './page-state.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { pinUserExtents } from './pin-user-extents.ts';
 import { unpinExtent, unpinExtents } from './unpin-extents.ts';

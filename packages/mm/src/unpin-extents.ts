@@ -6,7 +6,9 @@
  * @source reference strategies.md (j); mm/gup.c unpin_user_page_range_dirty_lock, 6.16
  */
 import type { Extents, Pfn } from '@pinfold/base';
-import { PAGES_PER_SECTION, PG, type MemMap } from './memmap.ts';
+import type { MemMap } from './memmap.ts';
+import { PG } from './page-state.ts';
+import { PAGES_PER_SECTION } from './sections.ts';
 import type { Memory } from './memory.ts';
 import { countDirty, countUnpin, putInSection, putLargeFolio, PutWork } from './unpin.ts';
 

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { boot, folioOf, RULES, SECTION, type Boot } from '../test/machine.ts';
 import { adjacentStrangers } from '../test/sections.ts';
 import { tryGrabFolio } from './folio.ts';
-import { PG, type MemMap } from './memmap.ts';
+import type { MemMap } from './memmap.ts';
+import { PG } from './page-state.ts';
 import { Memory } from './memory.ts';
 import {
   unpinUserFolioDirtyLocked,

@@ -17,7 +17,9 @@ import {
   type Tracer,
 } from '@pinfold/base';
 import { dirtyFolioLock, GUP_PIN_COUNTING_BIAS, gupPutFolio } from './folio.ts';
-import { PAGES_PER_SECTION, PG, type MemMap } from './memmap.ts';
+import type { MemMap } from './memmap.ts';
+import { PG } from './page-state.ts';
+import { PAGES_PER_SECTION } from './sections.ts';
 import type { Memory } from './memory.ts';
 import { headEntryOrZero, ZERO_PAGE } from './zero-page.ts';
 

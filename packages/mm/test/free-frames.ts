@@ -1,7 +1,7 @@
 /** Frames for faults: free ones, the lowest first or in a seeded order, and none when told so. */
 import { isAligned, mulberry32, pagesOf, type Pfn } from '@pinfold/base';
 import type { FrameRun, FrameSource } from '../src/frame-source.ts';
-import type { MemoryRange } from '../src/memmap.ts';
+import type { MemoryRange } from '../src/sections.ts';
 import { SECTION } from './machine.ts';
 
 /** Where folios lie: up to 1 MiB, up to 2 MiB, and up to 1 GiB. */

@@ -5,7 +5,8 @@ import { expect, test } from 'vitest';
 import { GUP_PIN_COUNTING_BIAS } from '../src/folio.ts';
 import { FOLL } from '../src/foll.ts';
 import { pinUserPagesRemote } from '../src/gup.ts';
-import { PG, type MemMap } from '../src/memmap.ts';
+import type { MemMap } from '../src/memmap.ts';
+import { PG } from '../src/page-state.ts';
 import type { Memory } from '../src/memory.ts';
 import {
   unpinUserPage,

@@ -1,5 +1,6 @@
 /** Small machines for the tests: memory, address spaces and what is mapped in them. */
-import { MemMap, PAGES_PER_SECTION, type MemoryModel, type MemoryRange } from '../src/memmap.ts';
+import { MemMap, type MemoryModel } from '../src/memmap.ts';
+import { PAGES_PER_SECTION, type MemoryRange } from '../src/sections.ts';
 import { Memory } from '../src/memory.ts';
 import { mmapMemory, type MemoryKind, type Prot } from '../src/mmap.ts';
 import { MmStruct } from '../src/mm-struct.ts';

@@ -1,7 +1,8 @@
 // The page state, kept per folio in strides, against a plain list of folios.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { MemMap, PG, type MemoryModel } from '../src/memmap.ts';
+import { MemMap, type MemoryModel } from '../src/memmap.ts';
+import { PG } from '../src/page-state.ts';
 import { MODELS, SECTION } from './machine.ts';
 
 /** What the plain model knows of a folio. */
