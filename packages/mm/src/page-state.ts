@@ -1,4 +1,8 @@
-/** What is kept of every page: its flags, and the arrays of one machine. */
+/**
+ * What is kept of every page: its flags, and the arrays of one machine.
+ *
+ * @source reference mm.md §4; include/linux/page-flags.h, 6.16
+ */
 
 /** Page flags that DMA mapping meets. */
 export const PG = {
