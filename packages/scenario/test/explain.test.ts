@@ -4,7 +4,7 @@
  * of another release is an errno, or `null`. `# kernel RELEASE` says on which it runs.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { kernelVersion } from '@pinfold/vfio-type1';
+import { kernelVersion, pinAlgorithm } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
 import { checks } from '../src/explain/checks.ts';
 import { explainScenario, ModelMachine, parseScenario, type Explanation } from '../src/index.ts';
@@ -53,6 +53,23 @@ it.each(files)('%s', async (file) => {
       else expect(sentences.join(' ')).toContain(word);
     }
   });
+});
+
+it('a crash of an algorithm is told in its own words', async () => {
+  const script = `open type=v2
+mmap name=H kind=huge2m size=1024P addr=0x4000000000 frames=0x8000x512:9,0x8400x512:9
+map iova=0 va=H+511P size=514P
+`;
+  const type1 = { pinAlgorithm: pinAlgorithm('hugetlb-v1-2025') };
+  const [{ errno, at, sentences }] = await explainScenario(
+    parseScenario(script, 'crash.scn'),
+    kernelVersion('6.16'),
+    (kernel) => new ModelMachine({ kernel, type1 }),
+  );
+  expect([errno, at]).toEqual(['BUG', 'gup_put_folio']);
+  expect(sentences).toEqual([
+    'The kernel would crash here, or corrupt its memory: gup_put_folio: pfn 33280 holds fewer than 1 pins.',
+  ]);
 });
 
 describe('the scenarios', () => {

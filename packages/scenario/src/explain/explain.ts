@@ -92,5 +92,8 @@ export function explainRun(
 function whyFailed({ observation: { failure } }: DoneStep, live: LiveMappings): string {
   if (!failure) return '';
   const check = checkOf(failure);
-  return check ? check.say(new Detail(failure.detail), live) : `${failureText(failure)}.`;
+  if (check) return check.say(new Detail(failure.detail), live);
+  const { bug } = failure.detail;
+  if (bug === undefined) return `${failureText(failure)}.`;
+  return `The kernel would crash here, or corrupt its memory: ${bug}.`;
 }

@@ -138,6 +138,12 @@ export const externalChecks: readonly CheckExplanation[] = [
       'The kernel has told the open devices 11 times that the mapping goes, and pages of it are still pinned: BUG_ON(++retries > 10). It holds its lock for ever.',
   },
   {
+    at: 'bitmap_set',
+    sees: ['bug'],
+    say: () =>
+      'A device has pinned a page at an address that begins below its mapping, and dirty pages are logged. The number of the page’s bit wraps below 0: the kernel writes 512 MiB behind the mapping’s bitmap.',
+  },
+  {
     at: 'vfio_group_ioctl_unset_container',
     sees: ['openDevices'],
     say: () => 'A device of the group is open; its file must be closed first.',
