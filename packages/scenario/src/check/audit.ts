@@ -5,10 +5,13 @@
  */
 import { pagesOf, type IovaPn, type Pfn } from '@pinfold/base';
 import { IOMMU, LeafRun, type IommuDomain } from '@pinfold/iommu';
-import { PG, PTE, VM, type Memory, type MmStruct } from '@pinfold/mm';
+import { PG, PTE, type Memory, type MmStruct } from '@pinfold/mm';
 import type { KernelVersion, VfioDma, VfioIommu } from '@pinfold/vfio-type1';
-import type { Inspectable, MachineView } from '../invariants.ts';
-import { FolioTally } from './folio-tally.ts';
+import { DRIVER_FAULTS } from '../driver-faults.ts';
+import { FolioTally } from '../folio-tally.ts';
+import { lockedPages } from '../locked-pages.ts';
+import { iommusOf, type Inspectable, type MachineView } from '../machine-view.ts';
+import { SeenDma } from '../seen-dma.ts';
 import {
   BIT_BELOW,
   looksUpExactly,
@@ -17,14 +20,7 @@ import {
   PIN_BELOW,
   STRADDLING_PIN,
 } from './known-quirks.ts';
-import { SeenDma } from './seen-dma.ts';
 import { violation, type CheckViolation, type Invariant } from './violation.ts';
-
-/** What the kernel warns of when a driver calls it wrongly, which no algorithm can help. */
-const DRIVER_FAULTS: ReadonlySet<string> = new Set([
-  ...(['vfio_pin_pages', 'vfio_unpin_pages', 'vfio_dma_rw'] as const),
-  ...(['vfio_device_container_unpin_pages', 'vfio_iommu_type1_unpin_pages'] as const),
-]);
 
 /** Pages with pins that look-ups miss. */
 interface ChargedAgain {
@@ -335,10 +331,7 @@ export class AlgorithmAudit {
       knownOnly ??= violation('charge', what, known);
     }
     for (const mm of this.#memory.addressSpaces) {
-      let pages = 0;
-      for (const dma of dmas) if (dma.mm === mm) pages += dma.lockedVm;
-      for (const { flags, start, end } of mm.vmas) if (flags & VM.LOCKED) pages += end - start;
-      const more = mm.lockedVm - pages;
+      const more = mm.lockedVm - lockedPages(mm, dmas);
       if (more === 0) continue;
       const known = this.#knownCharge(mm, more);
       const what = `the process is charged ${tooMany(more)}, which no mapping has`;
@@ -355,16 +348,6 @@ export class AlgorithmAudit {
     }
     return null;
   }
-}
-
-/**
- * The type1 states of a machine.
- *
- * @param view the machine
- * @returns the state of each container that has its IOMMU
- */
-export function iommusOf({ containers }: MachineView): VfioIommu[] {
-  return containers.filter(({ hasIommu }) => hasIommu).map(({ iommu }) => iommu);
 }
 
 /** What becomes of a pin that is looked up in the wrong mapping. */

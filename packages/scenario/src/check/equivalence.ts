@@ -2,9 +2,8 @@
 import { Errno, pagesOf, type IovaPn } from '@pinfold/base';
 import { LeafRun, type IommuDomain } from '@pinfold/iommu';
 import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
-import type { MachineView } from '../invariants.ts';
+import { iommusOf, type MachineView } from '../machine-view.ts';
 import type { Done } from '../model-machine.ts';
-import { iommusOf } from './audit.ts';
 
 /** A machine after a step. */
 export interface SteppedMachine {
