@@ -1,6 +1,7 @@
 /** Counting anew what references and pins folios ought to have. */
 import { GUP_PIN_COUNTING_BIAS, MemMap, PG } from '@pinfold/mm';
 import { pagesOf, type Pfn } from '@pinfold/base';
+import { hex } from './hex.ts';
 
 /** A folio whose counts are wrong. */
 export interface WrongFolio {
@@ -143,7 +144,7 @@ export class FolioTally {
    * @returns one line
    */
   describe({ pfn, order, pins, refs }: WrongFolio, owner: string): string {
-    const folio = `folio 0x${pfn.toString(16)} of order ${order} (${owner})`;
+    const folio = `folio ${hex(pfn)} of order ${order} (${owner})`;
     if (pins > 0) return `${folio} has ${pins} leaked ${pins === 1 ? 'pin' : 'pins'}`;
     if (pins < 0)
       return `${folio} lacks ${-pins} ${pins === -1 ? 'pin' : 'pins'}, dropped twice or never taken`;
@@ -213,5 +214,5 @@ export class FolioTally {
 }
 
 function folioText(pfn: Pfn): string {
-  return `the folio of frame 0x${pfn.toString(16)}`;
+  return `the folio of frame ${hex(pfn)}`;
 }

@@ -44,6 +44,7 @@ import { failureOf, type Failure } from './failure.ts';
 import { GuestDevices } from './guest-devices.ts';
 import { GuestProcess } from './guest-process.ts';
 import type { Done, Guest } from './guest.ts';
+import { hex } from './hex.ts';
 import { asBitmap, asInfo, vfioBitmap } from './ioctl-fields.ts';
 import { iommuTableOf, NO_TABLE } from './iommu-table.ts';
 import { kernelCalls } from './kernel-calls.ts';
@@ -537,10 +538,6 @@ export function buddyAllocator(
   buddy.setAside(PUD_ORDER, facts.hugepages['1G']);
   buddy.setAside(PMD_ORDER, facts.hugepages['2M']);
   return buddy;
-}
-
-function hex(value: bigint): string {
-  return `0x${value.toString(16)}`;
 }
 
 function failure(done: { ret: number; at: string; detail: Readonly<Record<string, unknown>> }): {
