@@ -2,9 +2,9 @@
 import { byteAddress, Errno, pagesOf } from '@pinfold/base';
 import { LeafRun, type IommuDomain } from '@pinfold/iommu';
 import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
+import type { Done } from '../guest.ts';
 import { hex, hexPages } from '../hex.ts';
 import { iommusOf, type MachineView } from '../machine-view.ts';
-import type { Done } from '../model-machine.ts';
 
 /** A machine after a step. */
 export interface SteppedMachine {
