@@ -4,6 +4,7 @@
  * @source recordings README, "Scenario language"
  */
 import { InputError } from '@pinfold/base';
+import { hex } from './hex.ts';
 
 /** Where a region lies. */
 export interface Region {
@@ -122,8 +123,8 @@ export function evaluate(
   for (const term of expression.terms) sum += term.sign * valueOf(term, regions, place);
   if (sum >= 0n && sum <= max) return sum;
   const { text } = expression;
-  const expected = `a value from 0 to 0x${max.toString(16)}`;
-  const result = sum < 0n ? `-0x${(-sum).toString(16)}` : `0x${sum.toString(16)}`;
+  const expected = `a value from 0 to ${hex(max)}`;
+  const result = sum < 0n ? `-${hex(-sum)}` : hex(sum);
   throw new InputError(place, expected, `'${text}', which is ${result}`);
 }
 

@@ -18,6 +18,7 @@ import { MAX_PAGES, type ExtpinDevice } from './extpin-driver.ts';
 import { failureOf, type Failure } from './failure.ts';
 import type { GuestDevices } from './guest-devices.ts';
 import type { GuestProcess } from './guest-process.ts';
+import { hex } from './hex.ts';
 import type { Observation, PfnRun } from './observation.ts';
 import { describeBytes } from './user-bytes.ts';
 
@@ -219,8 +220,4 @@ export class ExternalCalls {
     });
     return runs;
   }
-}
-
-function hex(value: bigint): string {
-  return `0x${value.toString(16)}`;
 }

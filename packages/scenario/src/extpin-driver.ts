@@ -9,6 +9,7 @@ import type { Page } from '@pinfold/base';
 import type { Task } from '@pinfold/mm';
 import type { EmulatedGroup, VfioContainer, VfioDevice } from '@pinfold/vfio-type1';
 import type { ExtmodeOperation, UnmapMode } from './external-operations.ts';
+import { hex } from './hex.ts';
 import type { DmaUnmapNotification } from './observation.ts';
 
 /** Aliases of the devices. */
@@ -241,8 +242,4 @@ export class ExtpinDriver {
     this.#notifications.list = [];
     return { total, list };
   }
-}
-
-function hex(value: bigint): string {
-  return `0x${value.toString(16)}`;
 }

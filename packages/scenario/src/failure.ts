@@ -1,4 +1,5 @@
 /** Why the model refused: the kernel function whose check failed, and the values that it saw. */
+import { hex } from './hex.ts';
 
 /** A failed check. */
 export interface Failure {
@@ -21,7 +22,7 @@ export function failureOf(at: string, detail: Readonly<Record<string, unknown>>)
 }
 
 function plainValue(value: unknown): string | number | boolean {
-  if (typeof value === 'bigint') return `0x${value.toString(16)}`;
+  if (typeof value === 'bigint') return hex(value);
   return typeof value === 'number' || typeof value === 'boolean' ? value : String(value);
 }
 

@@ -18,12 +18,7 @@ export { auditScenario, type SequenceOutcome } from './check/run-sequence.ts';
 export { INVARIANTS, type CheckViolation, type Invariant } from './check/violation.ts';
 export { END_OF_PROCESS, verifyRecording } from './conformance.ts';
 export { familyOf } from './family.ts';
-export {
-  InvariantAudit,
-  type Inspectable,
-  type MachineView,
-  type Violation,
-} from './invariants.ts';
+export { InvariantAudit } from './invariants/invariant-audit.ts';
 export { parseScenario } from './language.ts';
 export { levels } from './levels/index.ts';
 export { DEFAULT_FACTS, factsOfRecording, guestMemory } from './machine-facts.ts';
@@ -68,6 +63,7 @@ export type { ComparedStep, Exclusion, Level } from './levels/level.ts';
 export type { BarFacts, MachineFacts } from './machine-facts.ts';
 export { explainRun, explainScenario, type Explanation } from './explain/explain.ts';
 export { failureText, type Failure } from './failure.ts';
+export type { Inspectable, MachineView } from './machine-view.ts';
 export type { Machine } from './machine.ts';
 export type { ModelMachineOptions } from './model-machine.ts';
 export type {
@@ -90,6 +86,7 @@ export type {
   Operation,
   TouchOperation,
 } from './operation.ts';
+export type { Violation } from './invariants/violations.ts';
 export type { ByteReader } from './read-recording.ts';
 export type {
   Probe,

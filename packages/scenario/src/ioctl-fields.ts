@@ -5,6 +5,7 @@ import {
   type InfoResult,
   type VfioBitmap,
 } from '@pinfold/vfio-type1';
+import { hex } from './hex.ts';
 import type { DirtyBitmap as ShownBitmap, IommuInfo } from './observation.ts';
 
 /**
@@ -56,8 +57,4 @@ export function asInfo({ info }: InfoResult): { info?: IommuInfo } {
     return { ...header, ranges: cap.ranges.map(({ start, end }) => [hex(start), hex(end)]) };
   });
   return { info: { argsz: info.argsz, flags: info.flags, pgsizes: hex(info.iovaPgsizes), caps } };
-}
-
-function hex(value: bigint): string {
-  return `0x${value.toString(16)}`;
 }

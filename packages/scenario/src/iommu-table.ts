@@ -3,8 +3,8 @@
  *
  * @source recordings README, "IOMMU page table"
  */
-import { byteAddress } from '@pinfold/base';
 import type { IoLeaf, IommuDomain } from '@pinfold/iommu';
+import { hexPages } from './hex.ts';
 import type { IommuRun, IommuTable } from './observation.ts';
 
 /** Runs that are listed; `runs_total` counts all. */
@@ -67,14 +67,4 @@ function continues({ first, npage }: Run, next: IoLeaf): boolean {
 function asRun({ first, npage }: Run): IommuRun {
   const { iovaPn, pfn, order, prot } = first;
   return [hexPages(iovaPn), hexPages(pfn), hexPages(npage), LEAF_NAMES[order], PERM_NAMES[prot]];
-}
-
-/**
- * A page number, or a number of pages, as bytes in hex.
- *
- * @param pn number of pages
- * @returns for example `0x1000`
- */
-export function hexPages(pn: number): string {
-  return `0x${byteAddress(pn).toString(16)}`;
 }

@@ -5,6 +5,7 @@
 import { InputError } from '@pinfold/base';
 import type { MemoryModel, MemoryRange } from '@pinfold/mm';
 import { extents } from './argument-kinds.ts';
+import { hex } from './hex.ts';
 import type { MachineFacts } from './machine-facts.ts';
 
 /** What a `machine` line may say. */
@@ -64,8 +65,7 @@ export function readMachineLine(words: readonly string[], place: string): Machin
  * @returns the line
  */
 export function machineLineText({ memory, model, bar, hugepages }: MachineLine): string {
-  const range = ({ pfn, npage }: { pfn: number; npage: number }): string =>
-    `0x${pfn.toString(16)}x${npage}`;
+  const range = ({ pfn, npage }: { pfn: number; npage: number }): string => `${hex(pfn)}x${npage}`;
   return [
     'machine',
     ...(memory ? [`memory=${memory.map(range).join(',')}`] : []),

@@ -5,7 +5,6 @@ import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-ty
 import { describe, expect, it } from 'vitest';
 import { auditScenario, checkedOf, INVARIANTS, ModelMachine, parseScenario } from '../src/index.ts';
 import type { DirtyBitmap, Invariant, SequenceOutcome } from '../src/index.ts';
-import { iommusOf } from '../src/check/audit.ts';
 import { DirtyLog } from '../src/check/dirty-log.ts';
 import {
   BIT_BELOW,
@@ -14,6 +13,7 @@ import {
   OVERCHARGE,
   PIN_BELOW,
 } from '../src/check/known-quirks.ts';
+import { iommusOf } from '../src/machine-view.ts';
 
 const PFN = 0x8000;
 const MAP = `open type=v2

@@ -2,15 +2,18 @@
 import { InputError, KernelBug } from '@pinfold/base';
 import { PageStateArrays } from '@pinfold/mm';
 import { AlgorithmFault, type KernelVersion, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { FolioTally } from '../folio-tally.ts';
+import type { Done } from '../guest.ts';
 import { LazyFrames } from '../lazy-frames.ts';
 import { DEFAULT_FACTS } from '../machine-facts.ts';
 import { factsOfLine, type MachineLine } from '../machine-line.ts';
-import { buddyAllocator, ModelMachine, type Done } from '../model-machine.ts';
+import { buddyAllocator } from '../machine-memory.ts';
+import { iommusOf } from '../machine-view.ts';
+import { ModelMachine } from '../model-machine.ts';
 import type { Operation } from '../operation.ts';
-import { AlgorithmAudit, iommusOf } from './audit.ts';
+import { AlgorithmAudit } from './audit.ts';
 import { DirtyLog } from './dirty-log.ts';
 import { firstDifference } from './equivalence.ts';
-import { FolioTally } from './folio-tally.ts';
 import { violation, type CheckViolation } from './violation.ts';
 import { watched, type Watcher } from './watched-algorithm.ts';
 

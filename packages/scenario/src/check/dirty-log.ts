@@ -6,6 +6,7 @@
  */
 import { pageNumber, type IovaPn } from '@pinfold/base';
 import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
+import { hexPages } from '../hex.ts';
 import type { DirtyBitmap } from '../observation.ts';
 import type { Operation } from '../operation.ts';
 import { STALE_BITS } from './known-quirks.ts';
@@ -100,7 +101,7 @@ export class DirtyLog {
       for (let page = first + start; page < first + start + count; page++) {
         const at = logged.find((one) => page >= one.iovaPn && page < one.iovaPn + one.npage);
         if (at && (at.all || at.pages.has(page))) continue;
-        const what = `iova 0x${(BigInt(page) << 12n).toString(16)} is reported dirty, which ${at ? 'no device has had' : 'is not mapped'}`;
+        const what = `iova ${hexPages(page)} is reported dirty, which ${at ? 'no device has had' : 'is not mapped'}`;
         return violation('dirty', what, this.#shifted ? STALE_BITS : null);
       }
     }

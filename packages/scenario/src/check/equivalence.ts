@@ -1,10 +1,10 @@
 /** Comparing two machines that did the same with different pin algorithms. */
-import { Errno, pagesOf, type IovaPn } from '@pinfold/base';
+import { byteAddress, Errno, pagesOf } from '@pinfold/base';
 import { LeafRun, type IommuDomain } from '@pinfold/iommu';
 import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
-import type { MachineView } from '../invariants.ts';
-import type { Done } from '../model-machine.ts';
-import { iommusOf } from './audit.ts';
+import type { Done } from '../guest.ts';
+import { hex, hexPages } from '../hex.ts';
+import { iommusOf, type MachineView } from '../machine-view.ts';
 
 /** A machine after a step. */
 export interface SteppedMachine {
@@ -70,7 +70,7 @@ function dmas({ dmaList: own }: VfioIommu, { dmaList: reference }: VfioIommu): s
   let other = reference.first();
   for (let dma = own.first(); dma && other; dma = own.next(dma)) {
     const found = oneDma(dma, other);
-    if (found !== null) return `the mapping at iova ${iovaText(dma.iovaPn)} ${found}`;
+    if (found !== null) return `the mapping at iova ${hexPages(dma.iovaPn)} ${found}`;
     other = reference.next(other);
   }
   return null;
@@ -78,7 +78,7 @@ function dmas({ dmaList: own }: VfioIommu, { dmaList: reference }: VfioIommu): s
 
 function oneDma(own: VfioDma, reference: VfioDma): string | null {
   if (own.iovaPn !== reference.iovaPn) {
-    return differs('begins at', iovaText(own.iovaPn), iovaText(reference.iovaPn));
+    return differs('begins at', hexPages(own.iovaPn), hexPages(reference.iovaPn));
   }
   if (own.npage !== reference.npage) return differs('has pages:', own.npage, reference.npage);
   if (own.iommuMapped !== reference.iommuMapped) {
@@ -97,8 +97,8 @@ function nodesOf({ pfnList }: VfioDma): string {
   if (pfnList.size === 0) return 'none';
   return [...pfnList]
     .map(({ iovaPn, offset, pfn, refCount }) => {
-      const at = `0x${((BigInt(iovaPn) << 12n) + BigInt(offset)).toString(16)}`;
-      return `${at}=0x${pfn.toString(16)}*${refCount}`;
+      const at = hex(byteAddress(iovaPn) + BigInt(offset));
+      return `${at}=${hex(pfn)}*${refCount}`;
     })
     .join(',');
 }
@@ -141,7 +141,7 @@ function leaves(own: IommuDomain, reference: IommuDomain): string | null {
 }
 
 function runText({ iovaPn, pfn, order, leaves: n, prot }: LeafRun): string {
-  return `${iovaText(iovaPn)}=0x${pfn.toString(16)}:${order} * ${n} prot ${prot}`;
+  return `${hexPages(iovaPn)}=${hex(pfn)}:${order} * ${n} prot ${prot}`;
 }
 
 function memories(own: MachineView, reference: MachineView): string | null {
@@ -164,8 +164,4 @@ function differs(what: string, own: unknown, reference: unknown): string {
 
 function textOf(value: unknown): string {
   return JSON.stringify(value) ?? 'nothing';
-}
-
-function iovaText(iovaPn: IovaPn): string {
-  return `0x${(BigInt(iovaPn) << 12n).toString(16)}`;
 }

@@ -1,6 +1,7 @@
 /** Operations as lines of a scenario: the inverse of reading them. */
 import { ModelBug } from '@pinfold/base';
 import type { Regions } from '../expression.ts';
+import { hex } from '../hex.ts';
 import type { FrameExtent } from '../placed-frames.ts';
 import type { Operation } from '../operation.ts';
 import { ops } from '../ops.ts';
@@ -126,8 +127,4 @@ function bytesText(name: string, value: bigint, regions: Regions): string {
 
 function pagesText(value: bigint): string {
   return value % PAGE === 0n && value / PAGE < 2n ** 32n ? `${value / PAGE}P` : hex(value);
-}
-
-function hex(value: bigint | number): string {
-  return `0x${value.toString(16)}`;
 }

@@ -1,6 +1,7 @@
 /** A pin algorithm whose steps are looked at from outside, as a reviewer would. */
 import type { PhysRun } from '@pinfold/iommu';
 import type { PinAlgorithm, VfioDma, VfioIommu } from '@pinfold/vfio-type1';
+import { hex, hexPages } from '../hex.ts';
 import type { AlgorithmAudit } from './audit.ts';
 import { violation } from './violation.ts';
 
@@ -54,7 +55,7 @@ function checkRun(
   if (run.pfn === 0 || dma.pinState !== null) return;
   const at = iovaPn - dma.iovaPn;
   if (run.npage > npage) {
-    const what = `the unmap of ${run.npage} pages at iova ${iovaText(iovaPn)} goes ${run.npage - npage} pages beyond the mapping`;
+    const what = `the unmap of ${run.npage} pages at iova ${hexPages(iovaPn)} goes ${run.npage - npage} pages beyond the mapping`;
     audit?.note(violation('scan', what));
     return;
   }
@@ -63,10 +64,6 @@ function checkRun(
   const other = seen.firstOther(at, run.pfn, run.npage);
   if (other < 0) return;
   const [frame, taken] = [seen.frameAt(other), run.pfn + (other - at)];
-  const what = `the unmap at iova ${iovaText(iovaPn)} takes ${run.npage} pages for contiguous, but page ${other - at} is frame 0x${frame.toString(16)}, not 0x${taken.toString(16)}`;
+  const what = `the unmap at iova ${hexPages(iovaPn)} takes ${run.npage} pages for contiguous, but page ${other - at} is frame ${hex(frame)}, not ${hex(taken)}`;
   audit?.note(violation('scan', what));
-}
-
-function iovaText(iovaPn: number): string {
-  return `0x${(BigInt(iovaPn) << 12n).toString(16)}`;
 }

@@ -6,10 +6,11 @@
  */
 import { byteAddress } from '@pinfold/base';
 import type { Failure } from '../failure.ts';
+import { hex } from '../hex.ts';
 import type { CheckExplanation } from './check-explanation.ts';
 import { Detail } from './detail.ts';
 import { externalChecks } from './external-checks.ts';
-import { hex, LiveMappings, nameOf } from './live-mappings.ts';
+import { LiveMappings, nameOf } from './live-mappings.ts';
 
 /** An earlier mapping by the page of its first address. */
 function mapping(live: LiveMappings, detail: Detail): string {

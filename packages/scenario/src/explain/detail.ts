@@ -1,7 +1,7 @@
 /** The values that a failed check saw. */
 import { byteAddress } from '@pinfold/base';
 import type { Failure } from '../failure.ts';
-import { hex } from './live-mappings.ts';
+import { hex } from '../hex.ts';
 
 /** The values of a failed check, read by name. */
 export class Detail {

@@ -5,9 +5,10 @@
  * @source reference type1.md §9, §11; README-extpin, "What the recordings show"
  */
 import { byteAddress } from '@pinfold/base';
+import { hex } from '../hex.ts';
 import type { CheckExplanation } from './check-explanation.ts';
 import type { Detail } from './detail.ts';
-import { hex, nameOf, type LiveMappings } from './live-mappings.ts';
+import { nameOf, type LiveMappings } from './live-mappings.ts';
 
 /** End of the address space. */
 const U64_END = 2n ** 64n;

@@ -5,11 +5,12 @@
  * @source reference type1.md §7 (v1), §8; iommu.md §12.7
  */
 import { byteAddress, pageNumber, PMD_ORDER } from '@pinfold/base';
+import { hex } from '../hex.ts';
 import type { Operation } from '../operation.ts';
 import { endsAtTop, externalFindings, lostAtTop } from './external-findings.ts';
 import type { Finding, FindingContext } from './finding.ts';
 import type { StepState } from '../step-state.ts';
-import { hex, nameOf } from './live-mappings.ts';
+import { nameOf } from './live-mappings.ts';
 
 type MapOperation = Extract<Operation, { op: 'map' }>;
 

@@ -1,4 +1,5 @@
 /** The mappings of a container as the steps of a scenario leave them, for explanations. */
+import { hex } from '../hex.ts';
 import type { DoneStep } from '../runner.ts';
 
 /** A mapping that a step made. */
@@ -89,14 +90,4 @@ export class LiveMappings {
  */
 export function nameOf({ line, iova, size }: LiveMapping): string {
   return `the mapping of line ${line} (iova ${hex(iova)}, ${hex(size)} bytes)`;
-}
-
-/**
- * A byte address or size in hex.
- *
- * @param value bytes
- * @returns for example `0x1000`
- */
-export function hex(value: bigint): string {
-  return `0x${value.toString(16)}`;
 }

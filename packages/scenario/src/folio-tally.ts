@@ -1,6 +1,7 @@
 /** Counting anew what references and pins folios ought to have. */
 import { GUP_PIN_COUNTING_BIAS, MemMap, PG } from '@pinfold/mm';
 import { pagesOf, type Pfn } from '@pinfold/base';
+import { hex } from './hex.ts';
 
 /** A folio whose counts are wrong. */
 export interface WrongFolio {
@@ -83,6 +84,37 @@ export class FolioTally {
   }
 
   /**
+   * What was counted of mappings.
+   *
+   * @param entry state entry of a folio
+   * @returns references of page tables and page caches
+   */
+  mappingsAt(entry: number): number {
+    return this.#mappings[entry];
+  }
+
+  /**
+   * What was counted of pins.
+   *
+   * @param entry state entry of a folio
+   * @returns its pins
+   */
+  pinsAt(entry: number): number {
+    return this.#pins[entry];
+  }
+
+  /**
+   * What the folio's refcount ought to be.
+   *
+   * @param entry its state entry
+   * @returns references of mappings, and those that its pins hold
+   */
+  referencesAt(entry: number): number {
+    const perPin = this.#memmap.order[entry] > 0 ? 1 : GUP_PIN_COUNTING_BIAS;
+    return this.#mappings[entry] + this.#pins[entry] * perPin;
+  }
+
+  /**
    * Compares with the counts that the folios have.
    *
    * @returns the first folio, of those ever counted, whose counts differ
@@ -93,7 +125,7 @@ export class FolioTally {
       const entry = this.#memmap.headEntryOf(pfn);
       const large = order[entry] > 0;
       const pins = this.#pins[entry];
-      const refs = this.#mappings[entry] + pins * (large ? 1 : GUP_PIN_COUNTING_BIAS);
+      const refs = this.referencesAt(entry);
       if (refcount[entry] === refs && pincount[entry] === (large ? pins : 0)) continue;
       const more = refcount[entry] - refs;
       const pinsMore = large ? pincount[entry] - pins : Math.round(more / GUP_PIN_COUNTING_BIAS);
@@ -112,7 +144,7 @@ export class FolioTally {
    * @returns one line
    */
   describe({ pfn, order, pins, refs }: WrongFolio, owner: string): string {
-    const folio = `folio 0x${pfn.toString(16)} of order ${order} (${owner})`;
+    const folio = `folio ${hex(pfn)} of order ${order} (${owner})`;
     if (pins > 0) return `${folio} has ${pins} leaked ${pins === 1 ? 'pin' : 'pins'}`;
     if (pins < 0)
       return `${folio} lacks ${-pins} ${pins === -1 ? 'pin' : 'pins'}, dropped twice or never taken`;
@@ -182,5 +214,5 @@ export class FolioTally {
 }
 
 function folioText(pfn: Pfn): string {
-  return `the folio of frame 0x${pfn.toString(16)}`;
+  return `the folio of frame ${hex(pfn)}`;
 }

@@ -1,0 +1,22 @@
+/** mmap as the process makes it, and what it shows. */
+import type { Done, Guest } from './guest.ts';
+import { hexPages } from './hex.ts';
+import type { MmapOperation } from './operation.ts';
+
+/**
+ * Maps a region.
+ *
+ * @param guest the machine
+ * @param operation the region
+ * @returns 0 or a negative errno, and where the region and a BAR that it maps lie
+ * @throws {InputError} for a region of a name that is taken, or an `of=` without a memfd
+ */
+export function mmap({ process, devices }: Guest, operation: MmapOperation): Done {
+  const { ret, region } = process.mmap(operation, devices);
+  if (!region) return { code: ret };
+  const place = { va: hexPages(region.vpn), size: hexPages(region.npage) };
+  const { kind, dev = '', bar = 0 } = operation;
+  const backing = kind === 'bar' ? devices.barOf(dev, bar) : 0;
+  const phys = typeof backing === 'number' ? {} : { bar_phys: hexPages(backing.pfn) };
+  return { code: ret, ...place, ...phys };
+}

@@ -1,0 +1,113 @@
+/**
+ * The state of a machine as a step shows it; what did not change since it was last shown is left out.
+ *
+ * @source recordings README, "Recording format"; README-extpin, "Fields of a step"
+ */
+import type { CounterValues } from '@pinfold/base';
+import type { VfioContainer } from '@pinfold/vfio-type1';
+import type { ExtpinDriver } from './extpin-driver.ts';
+import type { Guest } from './guest.ts';
+import { iommuTableOf, NO_TABLE } from './iommu-table.ts';
+import { kernelCalls } from './kernel-calls.ts';
+import { messageFields } from './kernel-messages.ts';
+import { layoutOf } from './layout.ts';
+import type { IommuTable, LayoutExtent, Observation } from './observation.ts';
+import type { Operation } from './operation.ts';
+import { guestOps } from './operations/index.ts';
+
+/** Operations that leave mappings and layout as they are. */
+const LAYOUT_STAYS: ReadonlySet<string> = new Set([
+  ...(['unmap', 'info', 'dirty'] as const),
+  ...(['unpin', 'unpinlist', 'extmode'] as const),
+  ...[...guestOps.values()].filter(({ layoutStays }) => layoutStays).map(({ op }) => op),
+]);
+
+/** Shows one machine, step by step. */
+export class ShownState {
+  readonly #guest: Guest;
+  readonly #driver: ExtpinDriver;
+  readonly #layouts = new Map<string, readonly LayoutExtent[]>();
+  #table = '';
+
+  /**
+   * @param guest the machine
+   * @param driver its emulated devices
+   */
+  constructor(guest: Guest, driver: ExtpinDriver) {
+    this.#guest = guest;
+    this.#driver = driver;
+  }
+
+  /**
+   * The state after a step.
+   *
+   * @param operation what the step did
+   * @param container the container that is open
+   * @param counted what the counters counted during the step
+   * @returns the fields of the step that are its state
+   */
+  after(
+    operation: Operation,
+    container: VfioContainer | null,
+    counted: CounterValues,
+  ): Omit<Observation, 'op' | 'ret' | 'errno' | 'pins'> {
+    const { memory, process } = this.#guest;
+    const { task } = process;
+    const avail = container?.hasIommu ? container.iommu.dmaAvail : undefined;
+    const layout = LAYOUT_STAYS.has(operation.op) ? undefined : this.#changedLayout();
+    const iommu = this.#changedTable();
+    return {
+      ...(avail === undefined ? {} : { avail }),
+      mm: { VmLck: task.mm.lockedVm * 4 },
+      memlock: task.rlimitMemlock === Infinity ? null : task.rlimitMemlock,
+      ...(layout ? { layout } : {}),
+      ...(iommu ? { iommu } : {}),
+      ...this.#driverFields(),
+      ...messageFields(memory.log.take()),
+      calls: kernelCalls(counted),
+    };
+  }
+
+  /** Shows the next page table whatever it is: everything was closed. */
+  forgetTable(): void {
+    this.#table = '';
+  }
+
+  /** What the emulated devices hold, and what they were told. */
+  #driverFields(): Pick<Observation, 'held' | 'notify' | 'notify_total'> {
+    const { held } = this.#driver;
+    const { total, list } = this.#driver.takeNotifications();
+    return { ...(held && { held }), ...(total > 0 && { notify_total: total, notify: list }) };
+  }
+
+  #changedLayout(): Record<string, readonly LayoutExtent[]> | undefined {
+    const { regions, task } = this.#guest.process;
+    const changed: Record<string, readonly LayoutExtent[]> = {};
+    for (const [name, { vpn, npage }] of regions) {
+      const extents = layoutOf(task.mm, vpn, npage);
+      if (sameLayout(this.#layouts.get(name), extents)) continue;
+      this.#layouts.set(name, extents);
+      changed[name] = extents;
+    }
+    return Object.keys(changed).length > 0 ? changed : undefined;
+  }
+
+  #changedTable(): IommuTable | undefined {
+    const { firstPci } = this.#guest.devices;
+    if (!firstPci?.iommuGroup) return undefined;
+    const domain = firstPci.container?.domainOf(firstPci.iommuGroup);
+    const table = domain ? iommuTableOf(domain) : NO_TABLE;
+    const text = JSON.stringify(table);
+    if (text === this.#table) return undefined;
+    this.#table = text;
+    return table;
+  }
+}
+
+function sameLayout(
+  old: readonly LayoutExtent[] | undefined,
+  now: readonly LayoutExtent[],
+): boolean {
+  if (old?.length !== now.length) return false;
+  return old.every((extent, i) => extent.every((value, field) => value === now[i][field]));
+}
