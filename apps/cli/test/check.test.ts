@@ -142,6 +142,14 @@ describe('a file of one’s own that', () => {
       /:\d+:3: pinChunk returned 1000000, expected 1 to \d+ pages .+\n$/,
     ],
     ['is too curious', 'batch.page(-1);', /:\d+:\d+: batch\.page: expected .+, got -1\n$/],
+    ['wants to end the process', 'process.exit(0);', /:\d+:13: pinChunk throws Error: .+\n$/],
+    ['fails later', `${WANT} void Promise.reject(new Error('no'));`, /: throws outside .+ no\n$/],
+    [
+      'uses up the memory',
+      'const all = (globalThis as { all?: unknown[] }).all ??= [];' +
+        ' while (kernel.pfnValid(1) || all) all.push(new Array(1e6).fill(0.5));',
+      /: (uses up the memory|pinChunk does not end).*\n$/,
+    ],
     ['loops for ever', 'for (;;);', /:\d+:\d+: pinChunk .+\n$/],
   ])('%s is told its place', async (name, mistake, message) => {
     const file = `${name.replaceAll(' ', '-')}.ts`;
