@@ -66,6 +66,19 @@ describe('the exit code is', () => {
       /^pinfold: --out: expected a directory that can be written to, got .+\n$/,
     );
   });
+
+  it.concurrent('2 where none could be written, before anything is looked for', async () => {
+    writeFileSync(join(folder, 'file'), '');
+    const flags = ['--algorithm', 'extent', '--runs', '100000000'];
+    const outcomes = await Promise.all([
+      pinfold('check', ...flags, '--out', join(folder, 'file/below')),
+      pinfold('check', ...flags, '--out', '/proc/none/below'),
+    ]);
+    for (const { code, stderr } of outcomes) {
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/^pinfold: --out: expected a directory that .+, got .+\n$/);
+    }
+  });
 });
 
 describe('what was found', () => {
@@ -124,10 +137,10 @@ describe('a file of one’s own that', () => {
 
   it.concurrent('goes wrong has a counterexample that replays', async () => {
     const dirty = '(dma.prot & kernel.IOMMU_WRITE) !== 0';
-    const { code, stdout } = await checkFile('clean.ts', dirty, 'false', '--runs', '60');
+    const { code, stdout } = await checkFile('not clean.ts', dirty, 'false', '--runs', '60');
     expect(code).toBe(1);
-    const [, command = ''] = /\n {2}pinfold (run --file .+)\n/.exec(stdout) ?? [];
-    const replayed = await pinfold(...command.split(' '));
+    const [, own, found] = /\n {2}pinfold run --file '(.+)' '(.+)'\n/.exec(stdout) ?? [];
+    const replayed = await pinfold('run', '--file', own, found);
     expect(replayed.code).toBe(1);
     expect(replayed.stdout).toMatch(
       /\nviolated after line \d+: dirty pages and dirty bitmaps are exact/,
