@@ -7,6 +7,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { InputError } from '@pinfold/base';
 import { algorithmFrom, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { containOwnCode } from './own-code.ts';
+import { reportError } from './report-error.ts';
 import { startWatchdog } from './watchdog.ts';
 
 /** Seconds that a file may be silent, unless `--patience` says otherwise. */
@@ -34,8 +36,10 @@ export async function loadAlgorithm(
   patience: number = DEFAULT_PATIENCE,
 ): Promise<PinAlgorithm> {
   const file = readSource(name);
+  const exit = process.exit.bind(process);
   const watchdog = await startWatchdog({ ...file, patience });
-  return watchdog.duringImport(() => importAlgorithm(name, patience, watchdog.heartbeat));
+  const onLate = (error: unknown): void => exit(reportError(error));
+  return watchdog.duringImport(() => importAlgorithm(name, patience, watchdog.heartbeat, onLate));
 }
 
 /**
@@ -44,6 +48,7 @@ export async function loadAlgorithm(
  * @param name the file, as the user wrote it
  * @param patience seconds that its import may wait
  * @param heartbeat shows others that its code is running
+ * @param onLate told of what its code throws outside of its steps
  * @returns the algorithm
  * @throws {InputError} when the file is missing, is no code, throws, or exports no algorithm
  */
@@ -51,12 +56,19 @@ export async function importAlgorithm(
   name: string,
   patience: number,
   heartbeat: Int32Array,
+  onLate: (error: unknown) => void,
 ): Promise<PinAlgorithm> {
   const file = readSource(name);
+  containOwnCode(file, onLate);
   const exported = await importFile(file, patience);
   if (!('default' in exported)) throw new InputError(name, 'a default export', 'none');
   const { url, text } = file;
-  return algorithmFrom(exported.default, name, { url, text, heartbeat });
+  try {
+    return algorithmFrom(exported.default, name, { url, text, heartbeat });
+  } catch (error) {
+    // A getter may throw.
+    throw stackOf(error).includes(url) ? importFault(file, error) : error;
+  }
 }
 
 function readSource(name: string): SourceFile {

@@ -8,6 +8,11 @@ export const EXIT_USAGE = 2;
 /** Exit code for what should not have happened. */
 export const EXIT_FAILURE = 1;
 
+/** What an algorithm of the user's own does wrong, where nothing looks for it. */
+export class AlgorithmFinding extends Error {
+  override readonly name = 'AlgorithmFinding';
+}
+
 /**
  * Reports an error on stderr.
  *
@@ -24,6 +29,10 @@ export function reportError(error: unknown): number {
   // A finding about an algorithm or a release.
   if (error instanceof KernelBug) {
     process.stderr.write(`pinfold: the kernel would crash: ${onOneLine(error.message)}\n`);
+    return EXIT_FAILURE;
+  }
+  if (error instanceof AlgorithmFinding) {
+    process.stderr.write(`pinfold: ${onOneLine(error.message)}\n`);
     return EXIT_FAILURE;
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

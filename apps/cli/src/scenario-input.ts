@@ -1,8 +1,9 @@
 /** What the commands that run a scenario have in common: the file and the flags. */
 import { readFileSync } from 'node:fs';
 import { InputError } from '@pinfold/base';
+import type { Scenario } from '@pinfold/scenario';
 import { kernelVersion, kernelVersions } from '@pinfold/vfio-type1';
-import { Option } from 'commander';
+import { Option, type Command } from 'commander';
 import { count, forFlag } from './flags.ts';
 
 const MAX_SEED = 0xffff_ffff;
@@ -40,6 +41,22 @@ export function kernelOption(): Option {
       return text;
     })
     .default(newest, newest);
+}
+
+/**
+ * The release that a scenario runs on: that of `--kernel`, else that of its `audit` line.
+ *
+ * @param scenario the scenario
+ * @param command the command, which has {@link kernelOption}
+ * @returns the release
+ * @throws {InputError} when there is no release of the line's name
+ */
+export function kernelFor({ file, audit }: Scenario, command: Command): string {
+  const written = command.getOptionValue('kernel') as string;
+  const asked = command.getOptionValueSource('kernel') !== 'default';
+  if (asked || audit?.kernel === undefined) return written;
+  forFlag(`${file}: audit`, audit.kernel, kernelVersion);
+  return audit.kernel;
 }
 
 /**

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ownAlgorithmTemplate } from '@pinfold/vfio-type1';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { pinfold, type Outcome } from './pinfold.ts';
+import { main, node, pinfold, type Outcome } from './pinfold.ts';
 
 let folder: string;
 
@@ -66,6 +66,19 @@ describe('the exit code is', () => {
       /^pinfold: --out: expected a directory that can be written to, got .+\n$/,
     );
   });
+
+  it.concurrent('2 where none could be written, before anything is looked for', async () => {
+    writeFileSync(join(folder, 'file'), '');
+    const flags = ['--algorithm', 'extent', '--runs', '100000000'];
+    const outcomes = await Promise.all([
+      pinfold('check', ...flags, '--out', join(folder, 'file/below')),
+      pinfold('check', ...flags, '--out', '/proc/none/below'),
+    ]);
+    for (const { code, stderr } of outcomes) {
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/^pinfold: --out: expected a directory that .+, got .+\n$/);
+    }
+  });
 });
 
 describe('what was found', () => {
@@ -124,10 +137,10 @@ describe('a file of one’s own that', () => {
 
   it.concurrent('goes wrong has a counterexample that replays', async () => {
     const dirty = '(dma.prot & kernel.IOMMU_WRITE) !== 0';
-    const { code, stdout } = await checkFile('clean.ts', dirty, 'false', '--runs', '60');
+    const { code, stdout } = await checkFile('not clean.ts', dirty, 'false', '--runs', '60');
     expect(code).toBe(1);
-    const [, command = ''] = /\n {2}pinfold (run --file .+)\n/.exec(stdout) ?? [];
-    const replayed = await pinfold(...command.split(' '));
+    const [, own, found] = /\n {2}pinfold run --file '(.+)' '(.+)'\n/.exec(stdout) ?? [];
+    const replayed = await pinfold('run', '--file', own, found);
     expect(replayed.code).toBe(1);
     expect(replayed.stdout).toMatch(
       /\nviolated after line \d+: dirty pages and dirty bitmaps are exact/,
@@ -142,6 +155,8 @@ describe('a file of one’s own that', () => {
       /:\d+:3: pinChunk returned 1000000, expected 1 to \d+ pages .+\n$/,
     ],
     ['is too curious', 'batch.page(-1);', /:\d+:\d+: batch\.page: expected .+, got -1\n$/],
+    ['wants to end the process', 'process.exit(0);', /:\d+:13: pinChunk throws Error: .+\n$/],
+    ['fails later', `${WANT} void Promise.reject(new Error('no'));`, /: throws outside .+ no\n$/],
     ['loops for ever', 'for (;;);', /:\d+:\d+: pinChunk .+\n$/],
   ])('%s is told its place', async (name, mistake, message) => {
     const file = `${name.replaceAll(' ', '-')}.ts`;
@@ -149,6 +164,17 @@ describe('a file of one’s own that', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain(`pinfold: ${join(folder, file)}:`);
     expect(stderr).toMatch(message);
+  });
+
+  it.concurrent('uses up the memory is no crash', async () => {
+    const file = join(folder, 'memory.ts');
+    const mistake = 'const all: unknown[] = []; for (;;) all.push(new Array(1e6).fill(0.5));';
+    writeFileSync(file, ownAlgorithmTemplate('memory').replace(WANT, mistake));
+    const flags = ['--runs', '20', '--out', join(folder, 'memory')];
+    const { code, stderr } = await node(
+      ...['--max-old-space-size=150', main, 'check', '--file', file, ...flags],
+    );
+    expect({ code, stderr }).toEqual({ code: 2, stderr: `pinfold: ${file}: uses up the memory\n` });
   });
 
   it.concurrent('does not compile is told where', async () => {

@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { COUNTER_NAMES, type CounterValues } from '@pinfold/base';
 import { operations, type CompareReport, type CompareRow } from '@pinfold/bench';
-import { kernelVersions, pinAlgorithms } from '@pinfold/vfio-type1';
+import { kernelVersions, ownAlgorithmTemplate, pinAlgorithms } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
 import { pinfold } from './pinfold.ts';
 
@@ -177,4 +180,31 @@ describe('pinfold compare', () => {
     const outcome = await pinfold('compare', ...flags.split(' '));
     expect(outcome).toEqual({ code: 2, stdout: '', stderr: `pinfold: ${message}\n` });
   });
+});
+
+it.concurrent('an algorithm of one’s own that goes wrong is named in one line', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pinfold-compare-'));
+  const changes = [
+    ['npage, dirty)', 'npage - 1, dirty)', 'thp, H2, own: after unmapping everything, 2 pins and '],
+    [
+      'let ret = 0;',
+      'let ret = 0; if (npage > 9) return -12;',
+      'thp, H2, own: VFIO_IOMMU_MAP_DMA: ENOMEM',
+    ],
+  ];
+  const outcomes = await Promise.all(
+    changes.map(async ([from, to, message], i) => {
+      const file = join(folder, `own-${i}.ts`);
+      writeFileSync(file, ownAlgorithmTemplate('own').replace(from, to));
+      const memory = ['--size', '4M', '--backing', 'thp', '--layout', 'H2', '--repeat', '1'];
+      const outcome = await pinfold('compare', '--file', file, ...memory);
+      return { outcome, message: `pinfold: ${file}: ${message}` };
+    }),
+  );
+  rmSync(folder, { recursive: true });
+  for (const { outcome, message } of outcomes) {
+    expect(outcome).toMatchObject({ code: 1, stdout: '' });
+    expect(outcome.stderr.startsWith(message)).toBe(true);
+    expect(outcome.stderr.split('\n')).toHaveLength(2);
+  }
 });

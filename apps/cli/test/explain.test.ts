@@ -20,6 +20,16 @@ describe('pinfold explain', () => {
     expect(stdout).toMatch(/Other releases: 6\.12 EINVAL, 6\.16 EINVAL; 7\.2 the same\./);
   });
 
+  test('on the release of an audit line, unless another is asked for', async () => {
+    const audited = `audit against=batched kernel=6.16\n${OVERLAP}`;
+    const [line, flag] = await Promise.all([
+      pinfoldReading(audited, 'explain', '-'),
+      pinfoldReading(audited, 'explain', '--kernel', '6.12', '-'),
+    ]);
+    expect(line.stdout).toMatch(/^Linux 6\.16\n/);
+    expect(flag.stdout).toMatch(/^Linux 6\.12\n/);
+  });
+
   test('as JSON', async () => {
     const { stdout } = await pinfoldReading(OVERLAP, 'explain', '--json', '-');
     const { explanations } = JSON.parse(stdout) as {

@@ -126,6 +126,16 @@ describe('a file that cannot be loaded', () => {
       ': expected at least one of pinChunk, unpinRegion, nextUnmapRun, pinExternal, forget, got none of them',
     ],
     [
+      'exits.ts',
+      'process.exit(0);\nexport default {};\n',
+      ':1:9: expected a file that can be imported, got Error: process.exit is called, which would end pinfold',
+    ],
+    [
+      'getter.ts',
+      "export default {\n  get name() {\n    throw new Error('none');\n  },\n};\n",
+      ':3:11: expected a file that can be imported, got Error: none',
+    ],
+    [
       'unknown.ts',
       "export default {\n  name: 'x',\n  pinChunks() {},\n};\n",
       ":3:3: expected one of name, summary, source, repins, pinChunk, unpinRegion, nextUnmapRun, pinExternal, forget, got the field 'pinChunks'",
@@ -225,6 +235,12 @@ describe('code that makes a mistake', () => {
       'const again = (): void => again(); again();',
       `:${LINE}:31: pinChunk throws RangeError: Maximum call stack size exceeded`,
     ],
+    [
+      'wants to end the process',
+      WANT,
+      'process.exit(0);',
+      `:${LINE}:13: pinChunk throws Error: process.exit is called, which would end pinfold`,
+    ],
     ['loops for ever', WANT, 'for (;;);', `:${LINE}:5: pinChunk does not end: no call in 1 s`],
     [
       'goes on when it is stopped',
@@ -252,6 +268,25 @@ describe('code that makes a mistake', () => {
     expect(step.stderr).toMatch(/step\.ts:4:5: unpinRegion does not end: no call in 1 s\n$/);
     expect(top.stderr).toMatch(/top\.ts:1:1: the import does not end: no call in 1 s\n$/);
     expect(wait.stderr).toMatch(/wait\.ts: expected a file .+, got an await that does not end\n$/);
+  });
+
+  it.concurrent.each([
+    ['a promise', "void Promise.reject(new Error('late'));", /:\d+:25: throws outside .+ late\n$/],
+    ['a timer', "setTimeout(() => { throw new Error('late'); });", /:\d+:30: throws .+ late\n$/],
+    ['no error', "void Promise.reject('late');", /\.ts: throws outside of its steps: .+\n$/],
+  ])('fails outside of its steps: %s', async (what, late, message) => {
+    const name = `late-${what.replaceAll(' ', '-')}.ts`;
+    const { code, stderr } = await runFile(name, changed(WANT, `${late} ${WANT}`));
+    expect(code).toBe(2);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/ {4}at /);
+  });
+
+  it.concurrent('prints to stderr, as stdout is the result', async () => {
+    const text = changed(WANT, `${WANT} console.log('pages', npage);`);
+    const { code, stdout, stderr } = await runFile('prints.ts', text, '--json');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: 'pages 1024\n' });
+    expect(JSON.parse(stdout)).toHaveProperty('algorithm', 'changed');
   });
 
   it.concurrent('of which the kernel dies is a finding, not a mistake', async () => {

@@ -81,6 +81,21 @@ describe('a scenario', () => {
     expect(run.steps[7]).toMatchObject({ op: 'map', ret: -1, errno: 'ENOMEM' });
   });
 
+  it.concurrent('gives JSON where an audit has found what it cannot go on with', async () => {
+    const script =
+      'audit against=batched kernel=6.16\nopen type=v2\n' +
+      'mmap name=H0 kind=memfd2m size=1024P addr=0x4000000000 flags=shared ' +
+      'frames=0x8600x512:9,0x8200x512:9\nmap iova=0x0 va=H0+511P size=2P\n';
+    const { code, stdout } = await pinfoldReading(
+      script,
+      ...['run', '--json', '--algorithm', 'hugetlb-v1-2025', '-'],
+    );
+    expect(code).toBe(1);
+    const run = JSON.parse(stdout) as object;
+    expect(run).toMatchObject({ audit: { violated: { invariant: 'reach', line: 4 } } });
+    expect(run).not.toHaveProperty('steps');
+  });
+
   it.concurrent('gets frames that follow from the seed', async () => {
     const frames = async (seed: string): Promise<unknown> => {
       const { stdout } = await pinfold('run', '--json', '--seed', seed, file);

@@ -34,7 +34,7 @@ export {
   type Workload,
 } from './measure.ts';
 export { contender, type Contender } from './contender.ts';
-export type { BenchHost, MeasuredRow } from './rows.ts';
+export type { BenchCase, BenchHost, MeasuredRow } from './rows.ts';
 export {
   benchMemDmaMap,
   checkSize,

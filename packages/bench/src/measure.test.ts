@@ -120,6 +120,18 @@ describe('measure', () => {
     );
   });
 
+  it('says which workload has failed', () => {
+    const clock = new FakeClock();
+    const workloads = [[{ ms: 1 }, { ms: 1 }], [{ ms: 1 }]].map(
+      (steps, i) => new FakeWorkload(String(i), steps, clock),
+    );
+    const failureOf = (error: unknown, index: number): Error =>
+      new Error(`workload ${index} fails`, { cause: error });
+    expect(() => measure(workloads, { repeat: 2, clock: clock.read, failureOf })).toThrow(
+      'workload 1 fails',
+    );
+  });
+
   it('refuses to measure nothing', () => {
     expect(() => measureOne([])).toThrow(RangeError);
   });

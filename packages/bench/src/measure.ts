@@ -63,6 +63,8 @@ export interface MeasureOptions {
   readonly warmUpMs?: number;
   /** Called before every round with its number, from 0. */
   readonly onRound?: (round: number) => void;
+  /** What is thrown in place of an error of a workload, which has this place among them. */
+  readonly failureOf?: (error: unknown, index: number) => unknown;
 }
 
 /**
@@ -81,13 +83,22 @@ const SETTLING: readonly CounterName[] = ['dirtyLocks', 'iommuTableAllocs', 'iom
  */
 export function measure(
   workloads: readonly Workload[],
-  { repeat, clock, warmUpMs = 0, onRound }: MeasureOptions,
+  { repeat, clock, warmUpMs = 0, onRound, failureOf = (error) => error }: MeasureOptions,
 ): Measurement[] {
-  for (const workload of workloads) warmUp(workload, clock, warmUpMs);
+  const each = (run: (workload: Workload, index: number) => void): void => {
+    workloads.forEach((workload, i) => {
+      try {
+        run(workload, i);
+      } catch (error) {
+        throw failureOf(error, i);
+      }
+    });
+  };
+  each((workload) => warmUp(workload, clock, warmUpMs));
   const series = workloads.map(() => ({ map: new OpSeries('map'), unmap: new OpSeries('unmap') }));
   for (let round = 0; round < repeat; round++) {
     onRound?.(round);
-    workloads.forEach((workload, i) => {
+    each((workload, i) => {
       for (const op of ops) series[i][op].run(workload, clock);
       workload.checkReleased();
     });

@@ -18,6 +18,11 @@ export interface BenchHost {
   readonly warmUpMs?: number;
   /** Called before every step with a few words on what it is. */
   readonly onProgress?: (step: string) => void;
+  /**
+   * What is thrown in place of an error of a case, for a case whose algorithm may be wrong; default:
+   * the error.
+   */
+  readonly failureOf?: (error: unknown, failed: BenchCase) => unknown;
 }
 
 /** Something to be measured. */
@@ -63,14 +68,17 @@ export interface MeasuredRow {
 export function measureCases(
   cases: readonly BenchCase[],
   repeat: number,
-  { clock, warmUpMs = 0, onProgress }: BenchHost,
+  { clock, warmUpMs = 0, onProgress, failureOf = (error) => error }: BenchHost,
 ): Measurement[] {
   const workloads = cases.map(({ name, options }) => {
     onProgress?.(`${options.backing.name}, ${name}: populating memory`);
     return new MemDmaMap(options);
   });
   const onRound = (round: number): void => onProgress?.(`repetition ${round + 1} of ${repeat}`);
-  return measure(workloads, { repeat, clock, warmUpMs: repeat > 1 ? warmUpMs : 0, onRound });
+  return measure(workloads, {
+    ...{ repeat, clock, warmUpMs: repeat > 1 ? warmUpMs : 0, onRound },
+    failureOf: (error, index) => failureOf(error, cases[index]),
+  });
 }
 
 /**

@@ -32,7 +32,7 @@ function findingText(finding: CheckFinding, replay: string, file: string | undef
     known === null
       ? `violated: ${violationText(finding)}`
       : `known: ${isRecorded(known) ? 'also in the recorded kernels' : 'also in the modelled kernels'}\n  ${known}\n  ${what}`;
-  const where = file === undefined ? '' : `  ${replay} ${file}\n`;
+  const where = file === undefined ? '' : `  ${replay} ${quoted(file)}\n`;
   return `\n${title}\n${where}`;
 }
 
@@ -61,6 +61,16 @@ function findingJson(finding: CheckFinding, file: string | undefined): object {
     ...(file === undefined ? {} : { file }),
     script: scenario.trimEnd().split('\n'),
   };
+}
+
+/**
+ * A word of a command line.
+ *
+ * @param word the word
+ * @returns the word, in quotes if a shell would read it otherwise
+ */
+export function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /**

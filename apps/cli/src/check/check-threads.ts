@@ -147,7 +147,12 @@ class CheckThread {
     };
     this.#worker = new Worker(new URL('./check-worker.ts', import.meta.url), { workerData });
     this.#worker.on('message', (answer: CheckAnswer) => this.#answered?.(answer));
-    this.#worker.on('error', (error: unknown) => this.#failed?.(error));
+    this.#worker.on('error', (error: NodeJS.ErrnoException) => {
+      const outOfMemory = error.code === 'ERR_WORKER_OUT_OF_MEMORY' && file !== undefined;
+      this.#failed?.(outOfMemory ? new AlgorithmFault(file, 'uses up the memory') : error);
+    });
+    // Without an answer nothing would wait any more, and the command end as if all were well.
+    this.#worker.on('exit', () => this.#failed?.(new Error('a thread has ended')));
   }
 
   /** Has a task done. Code that does not come to an end is run once more where it can be found. */

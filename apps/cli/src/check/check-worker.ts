@@ -1,4 +1,5 @@
 /** A thread of `pinfold check`: runs batches of sequences, and makes findings small. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { InputError } from '@pinfold/base';
 import {
@@ -45,12 +46,18 @@ export type CheckAnswer =
 
 const options = workerData as CheckWorkerOptions;
 let checked: CheckedAlgorithms | null = null;
+let failed = false;
 
 async function answer(task: CheckTask): Promise<CheckAnswer> {
   const { seed } = options;
   checked ??= await load();
-  if ('raw' in task) return { finding: smallestFinding(checked, seed, task.raw) };
-  return { batch: runBatch(checked, seed, task.from, task.count) };
+  const done: CheckAnswer =
+    'raw' in task
+      ? { finding: smallestFinding(checked, seed, task.raw) }
+      : { batch: runBatch(checked, seed, task.from, task.count) };
+  // Promises that the file has left behind fail now.
+  await turn();
+  return done;
 }
 
 async function load(): Promise<CheckedAlgorithms> {
@@ -61,7 +68,7 @@ async function load(): Promise<CheckedAlgorithms> {
     algorithm:
       'name' in algorithm
         ? pinAlgorithm(algorithm.name)
-        : await importAlgorithm(algorithm.file, patience, heartbeat),
+        : await importAlgorithm(algorithm.file, patience, heartbeat, failLate),
   };
 }
 
@@ -75,8 +82,16 @@ function faultOf(error: unknown): CheckAnswer {
   return { fault: { place, expected, got } };
 }
 
+/** An error outside of all steps is the last answer. */
+function failLate(error: unknown): void {
+  if (!failed) parentPort?.postMessage(faultOf(error));
+  failed = true;
+}
+
 parentPort?.on('message', (task: CheckTask) => {
   void answer(task)
     .catch(faultOf)
-    .then((done) => parentPort?.postMessage(done));
+    .then((done) => {
+      if (!failed) parentPort?.postMessage(done);
+    });
 });

@@ -1,7 +1,7 @@
 /** `pinfold check`: looks for a sequence on which a pin algorithm goes wrong. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { InputError } from '@pinfold/base';
 import {
   checkedOf,
@@ -19,7 +19,7 @@ import {
   type AlgorithmFlags,
 } from '../algorithm-flags.ts';
 import { EXIT_VIOLATION } from '../audit-text.ts';
-import { checkJson, checkText, fileNameOf } from '../check/check-text.ts';
+import { checkJson, checkText, fileNameOf, quoted } from '../check/check-text.ts';
 import { checkOnThreads } from '../check/check-threads.ts';
 import { count, flag, forFlag } from '../flags.ts';
 import { StatusLine } from '../status-line.ts';
@@ -107,6 +107,7 @@ export function addCheck(program: Command): void {
 
 async function check(flags: CheckFlags): Promise<void> {
   const options = await optionsOf(flags);
+  makeFolder(flags.out);
   const { file, patience, workers, runs } = flags;
   const status = new StatusLine(process.stderr);
   const onProgress = (done: number): void => {
@@ -141,7 +142,7 @@ function replayOf({ algorithm, file, kernel }: CheckFlags): string {
     'pinfold run',
     ...(kernel === undefined ? [] : [`--kernel ${kernel}`]),
     ...(algorithm ? [`--algorithm ${algorithm.name}`] : []),
-    ...(file === undefined ? [] : [`--file ${file}`]),
+    ...(file === undefined ? [] : [`--file ${quoted(file)}`]),
   ].join(' ');
 }
 
@@ -152,12 +153,33 @@ function writeScenario(
   index: number,
 ): string {
   const file = join(dir, fileNameOf(report, finding, index));
-  try {
-    mkdirSync(dir, { recursive: true });
+  forOut(() => {
     writeFileSync(file, finding.scenario);
+  });
+  return file;
+}
+
+/** Before the check: what a long one finds must not be lost for want of a place. */
+function makeFolder(dir: string): void {
+  forOut(() => {
+    makeFolders(dir);
+    // A file has no entry of this name.
+    accessSync(`${dir}${sep}.`, constants.W_OK);
+  });
+}
+
+/** One after the other: where none can be made, Node's own way does not come back. */
+function makeFolders(dir: string): void {
+  if (existsSync(dir)) return;
+  makeFolders(dirname(dir));
+  mkdirSync(dir);
+}
+
+function forOut(write: () => void): void {
+  try {
+    write();
   } catch (error) {
     const got = error instanceof Error ? error.message : String(error);
     throw new InputError('--out', 'a directory that can be written to', got);
   }
-  return file;
 }

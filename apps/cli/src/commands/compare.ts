@@ -1,5 +1,5 @@
 /** `pinfold compare`: the ablation table of pin algorithms. */
-import { InputError } from '@pinfold/base';
+import { InputError, KernelBug, KernelError, ModelBug } from '@pinfold/base';
 import {
   checkCompare,
   compareAlgorithms,
@@ -11,6 +11,7 @@ import {
   layouts,
   memoriesOf,
   type Backing,
+  type BenchCase,
   type CompareSpec,
   type Layout,
 } from '@pinfold/bench';
@@ -18,6 +19,7 @@ import {
   kernelVersion,
   kernelVersions,
   pinAlgorithm,
+  pinAlgorithms,
   type PinAlgorithm,
 } from '@pinfold/vfio-type1';
 import type { Command, Option } from 'commander';
@@ -31,6 +33,7 @@ import {
   sizeOption,
   type FormatFlags,
 } from '../measuring.ts';
+import { AlgorithmFinding } from '../report-error.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
 /** The release for which the large-folio series was merged. */
@@ -125,6 +128,19 @@ async function algorithmsOf({
   return [...algorithms, own];
 }
 
+/**
+ * What goes wrong with a file's algorithm is a finding about it; with one that is built in, a fault
+ * of pinfold.
+ */
+function failureOf(error: unknown, { name, options }: BenchCase, { file }: CompareFlags): unknown {
+  const { backing, pinAlgorithm: algorithm } = options;
+  if (file === undefined || (algorithm && pinAlgorithms.includes(algorithm))) return error;
+  const isFinding = [KernelBug, KernelError, ModelBug].some((kind) => error instanceof kind);
+  if (!isFinding) return error;
+  const what = `${error instanceof KernelBug ? 'the kernel would crash: ' : ''}${(error as Error).message}`;
+  return new AlgorithmFinding(`${file}: ${backing.name}, ${name}: ${what}`);
+}
+
 async function compare(flags: CompareFlags): Promise<void> {
   const { base, size: bytes, kernel, repeat } = flags;
   const algorithms = await algorithmsOf(flags);
@@ -136,7 +152,11 @@ async function compare(flags: CompareFlags): Promise<void> {
   checkCompare(spec, process.availableMemory(), '--size');
   measureAndPrint(
     flags,
-    (host) => compareAlgorithms(spec, host),
+    (host) =>
+      compareAlgorithms(spec, {
+        ...host,
+        failureOf: (error, failed) => failureOf(error, failed, flags),
+      }),
     (report, style) => compareText(report, style, flags.time),
   );
 }

@@ -1,14 +1,20 @@
 /** `pinfold explain`: why the steps of a scenario failed, and what went wrong without an error. */
-import { explainScenario, ModelMachine, parseScenario, type Explanation } from '@pinfold/scenario';
+import {
+  DEFAULT_FACTS,
+  explainScenario,
+  factsOfLine,
+  ModelMachine,
+  parseScenario,
+  type Explanation,
+} from '@pinfold/scenario';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
 import { explanationText } from '../explanation-text.ts';
-import { kernelOption, readScenario, seedOption } from '../scenario-input.ts';
+import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
 /** The command's flags, read. */
 interface ExplainFlags {
-  readonly kernel: string;
   readonly seed: number;
   readonly json?: boolean;
 }
@@ -40,15 +46,16 @@ export function addExplain(program: Command): void {
   throwUsageErrors(command);
 }
 
-async function explain(file: string, flags: ExplainFlags): Promise<void> {
+async function explain(file: string, flags: ExplainFlags, command: Command): Promise<void> {
   const { name, script } = readScenario(file);
   const scenario = parseScenario(script, name);
+  const kernel = kernelFor(scenario, command);
+  const facts = factsOfLine(scenario.machine, DEFAULT_FACTS);
   const explanations = await explainScenario(
     scenario,
-    kernelVersion(flags.kernel),
-    (kernel) => new ModelMachine({ kernel, buddy: { seed: flags.seed } }),
+    kernelVersion(kernel),
+    (release) => new ModelMachine({ kernel: release, facts, buddy: { seed: flags.seed } }),
   );
-  const { kernel } = flags;
   const output = flags.json
     ? `${JSON.stringify({ kernel, title: scenario.title, explanations }, null, 2)}\n`
     : text(kernel, scenario.title, explanations);

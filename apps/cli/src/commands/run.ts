@@ -32,7 +32,7 @@ import { explanationText } from '../explanation-text.ts';
 import { callsText, recordedCalls, writePerfetto } from '../run-calls.ts';
 import { runTable } from '../run-table.ts';
 import { forFlag } from '../flags.ts';
-import { kernelOption, readScenario, seedOption } from '../scenario-input.ts';
+import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { formatCount } from '../table.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
@@ -88,15 +88,18 @@ export function addRun(program: Command): void {
 async function run(file: string, written: RunFlags, command: Command): Promise<void> {
   const { name, script } = readScenario(file);
   const scenario = parseScenario(script, name);
-  const asked = command.getOptionValueSource('kernel') !== 'default';
-  const flags = asked ? written : { ...written, kernel: kernelOf(scenario) ?? written.kernel };
+  const flags = { ...written, kernel: kernelFor(scenario, command) };
   const algorithm = await chosenAlgorithm(flags);
   const audited = auditOf(scenario, flags, algorithm);
   if (audited?.outcome.found) process.exitCode = EXIT_VIOLATION;
   const heading = headingOf(scenario, flags, algorithm);
   const traced = await runAudited(scenario, flags, algorithm, audited);
   if (!traced) {
-    process.stdout.write(`${heading}\n${auditText(audited)}`);
+    process.stdout.write(
+      flags.json
+        ? jsonText(scenario, script, null, [], flags, algorithm, audited)
+        : `${heading}\n${auditText(audited)}`,
+    );
     return;
   }
   const { done, calls } = traced;
@@ -109,14 +112,6 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
       ? jsonText(scenario, script, done, shown, flags, algorithm, audited)
       : text(heading, done, flags) + callsText(done.steps, shown) + auditText(audited),
   );
-}
-
-/** The kernel that an `audit` line names. */
-function kernelOf({ file, audit }: Scenario): string | null {
-  const kernel = audit?.kernel;
-  if (kernel === undefined) return null;
-  forFlag(`${file}: audit`, kernel, kernelVersion);
-  return kernel;
 }
 
 /** Runs a scenario with an `audit` line beside its reference, on machines of their own. */
@@ -191,7 +186,7 @@ function text(heading: string, { steps, pinsLeft }: ScenarioRun, flags: RunFlags
 function jsonText(
   { file, title }: Scenario,
   script: string,
-  { steps, pinsLeft }: ScenarioRun,
+  done: ScenarioRun | null,
   calls: readonly StepCalls[],
   { kernel, seed }: RunFlags,
   algorithm: PinAlgorithm | null,
@@ -205,13 +200,16 @@ function jsonText(
     ...(algorithm && { algorithm: algorithm.name }),
     seed,
     script: script.replace(/\r?\n$/, '').split(/\r?\n/),
-    steps: steps.map(({ step, observation: { op, ...shown } }, index) => ({
-      op,
-      line: step.text,
-      ...shown,
-      ...recordedCalls(calls.at(index)),
-    })),
-    pins_left: pinsLeft,
+    // Without steps where the run did not come to its end.
+    ...(done && {
+      steps: done.steps.map(({ step, observation: { op, ...shown } }, index) => ({
+        op,
+        line: step.text,
+        ...shown,
+        ...recordedCalls(calls.at(index)),
+      })),
+      pins_left: done.pinsLeft,
+    }),
     ...(audited && { audit: auditJson(audited) }),
   };
   return `${JSON.stringify(run, null, 2)}\n`;

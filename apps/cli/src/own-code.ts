@@ -1,0 +1,42 @@
+/** What code of a user's file must not do: end the command, write into its output, fail unseen. */
+import { Console } from 'node:console';
+import { AlgorithmFault } from '@pinfold/vfio-type1';
+
+/** A file whose code runs. */
+export interface OwnCode {
+  /** As the user wrote it. */
+  readonly name: string;
+  /** Its address, as stacks write it. */
+  readonly url: string;
+}
+
+/**
+ * Prepares this thread for code of a user's file. What it prints goes to stderr, as stdout is the
+ * result; `process.exit` throws; and what it throws outside of its steps, such as in a timer or in a
+ * promise that nobody waits for, becomes a fault of the file.
+ *
+ * @param file the file
+ * @param onLate told of what was thrown outside of its steps, as a fault if it is one of the file's
+ */
+export function containOwnCode(file: OwnCode, onLate: (error: unknown) => void): void {
+  const { stderr } = process;
+  globalThis.console = new Console(stderr, stderr);
+  process.exit = function exit(): never {
+    const error = new Error('process.exit is called, which would end pinfold');
+    // The place is that of the call.
+    Error.captureStackTrace(error, exit);
+    throw error;
+  };
+  process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
+    onLate(lateFault(file, error));
+  });
+}
+
+function lateFault({ name, url }: OwnCode, error: NodeJS.ErrnoException): unknown {
+  const [, inFile] = (error.stack ?? '').split(`${url}:`);
+  // Node says so of a promise that is rejected with something else than an error.
+  if (inFile === undefined && error.code !== 'ERR_UNHANDLED_REJECTION') return error;
+  const at = /^\d+:\d+/.exec(inFile ?? '')?.[0];
+  const place = at === undefined ? name : `${name}:${at}`;
+  return new AlgorithmFault(place, `throws outside of its steps: ${error.name}: ${error.message}`);
+}
