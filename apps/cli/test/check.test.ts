@@ -39,7 +39,7 @@ describe('the exit code is', () => {
     expect(plain).toMatchObject({ code: 0, stderr: '' });
     expect(plain.stdout).toMatch(/^batched on Linux 6\.16, compared with batched\n250 sequences, /);
     expect(plain.stdout).toMatch(/\nknown: also in the recorded kernels\n {2}.+ y18, y29\)\n/);
-    expect(plain.stdout).toMatch(/\nnothing violated\n$/);
+    expect(plain.stdout).toMatch(/seed 1\n\nnothing violated\n\nknown: /);
     expect(strict).toMatchObject({ code: 1, stderr: '' });
     expect(strict.stdout).toMatch(/\n {2}pinfold run --kernel 6\.16 \S+batched-\d-charge\.scn\n/);
   });
@@ -175,6 +175,16 @@ describe('a file of one’s own that', () => {
       ...['--max-old-space-size=150', main, 'check', '--file', file, ...flags],
     );
     expect({ code, stderr }).toEqual({ code: 2, stderr: `pinfold: ${file}: uses up the memory\n` });
+  });
+
+  it.concurrent('changes built-in functions does not pass', async () => {
+    const file = join(folder, 'built-ins.ts');
+    writeFileSync(file, `${ownAlgorithmTemplate('built-ins')}\nMath.min = () => NaN;\n`);
+    const { code, stdout, stderr } = await check('built-ins', '--file', file, '--runs', '20');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toBe(
+      `pinfold: ${file}: the check has ended before its sequences did: built-in functions were changed\n`,
+    );
   });
 
   it.concurrent('does not compile is told where', async () => {

@@ -21,9 +21,9 @@ export function checkText(report: CheckReport, replay: string, files: readonly s
     `${classes} boundary classes, seed ${seed}`;
   const head = `${algorithm} on Linux ${kernel}, compared with ${against}\n${tried}\n`;
   const all = [...report.findings, ...report.known];
-  const found = all.map((finding, i) => findingText(finding, replay, files.at(i)));
+  const texts = all.map((finding, i) => findingText(finding, replay, files.at(i)));
   const none = report.findings.length === 0 ? '\nnothing violated\n' : '';
-  return `${head}${found.join('')}${none}`;
+  return `${head}${none}${texts.join('')}`;
 }
 
 function findingText(finding: CheckFinding, replay: string, file: string | undefined): string {

@@ -67,6 +67,10 @@ export async function checkOnThreads(
   };
   try {
     await pool.each(serve);
+    if (tally.goesOn) {
+      const what = 'the check has ended before its sequences did: built-in functions were changed';
+      throw new AlgorithmFault(threads.file ?? options.algorithm.name, what);
+    }
     const findings = await pool.map(
       tally.found.map((raw) => ({ raw })),
       findingOf,

@@ -64,7 +64,7 @@ export function addCheck(program: Command): void {
     .addOption(
       flag(
         '--kernel <name>',
-        'the release whose rules hold; alone: check its algorithm',
+        'the release whose rules hold (default: 6.16); alone: check its algorithm',
         (text) => {
           forFlag('--kernel', text, kernelVersion);
           return text;

@@ -148,15 +148,16 @@ export class CheckedPair {
     }
     const { memmap } = reference.inspect().memory;
     const { folios } = this.#audit;
+    // Only one of the two may have pinned, and made dirty, a page of a call that has failed.
+    const dirtied = folios.dirtiedAlone(memmap);
     const what =
       firstDifference(
         { view: this.#own.inspect(), done },
         { view: reference.inspect(), done: other.value },
       ) ??
       folios.otherPins(memmap) ??
-      // Only one of the two may have pinned, and made dirty, a page of a call that has failed.
-      (done.code < 0 ? null : folios.dirtiedAlone(memmap));
-    if (what !== null || !folios.sameMemory(memmap)) this.#reference = null;
+      (done.code < 0 ? null : dirtied);
+    if (what !== null || dirtied !== null || !folios.sameMemory(memmap)) this.#reference = null;
     const faulted = this.#own.faultFired || reference.faultFired;
     return what === null || faulted || this.#audit.chargesMayDiffer
       ? null

@@ -31,7 +31,7 @@ export class PinQuirks {
   readonly #exact: boolean;
   /** Pages that the kernel charges again: per mapping, and per process. */
   readonly #again = new Map<VfioDma | MmStruct, ChargedAgain>();
-  /** Pins inside pages of each mapping, summed up over all steps. */
+  /** Pins inside pages, of each mapping and process, summed up over all steps. */
   readonly #inside = new Map<VfioDma | MmStruct, number>();
   /** Whether a charge was taken back that was never made. */
   #lostCharge = false;
@@ -80,7 +80,9 @@ export class PinQuirks {
       if (dma.pfnList.size === 0) continue;
       for (const { iovaPn, offset } of dma.pfnList) {
         if (offset === 0) continue;
-        this.#inside.set(dma, (this.#inside.get(dma) ?? 0) + 1);
+        for (const owner of [dma, dma.mm]) {
+          this.#inside.set(owner, (this.#inside.get(owner) ?? 0) + 1);
+        }
         if (iovaPn >= dma.iovaPn && iovaPn < dma.lastPn) continue;
         const other = iovaPn < dma.iovaPn ? iovaPn : iovaPn + 1;
         if (iommus.some(({ dmaList }) => dmaList.find(other, 1))) this.#straddled = true;

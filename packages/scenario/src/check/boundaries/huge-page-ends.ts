@@ -11,7 +11,7 @@ export const hugePageEnds: BoundaryClass = {
     fc
       .record({
         kind: fc.constantFrom('huge2m' as const, 'anon' as const, 'memfd2m' as const),
-        order: fc.constantFrom([0, 1], [1, 0], [0, 2], [3, 1], [0, 1, 2], [0, 1, 3]),
+        order: fc.constantFrom([0, 1], [1, 0], [0, 2], [3, 1], [0, 1, 2], [0, 1, 3], [0, 1, 2, 4]),
       })
       .map(({ kind, order }) => sceneOf(slot, kind, order)),
   steps: { map: 6, unmap: 4, unmapAll: 1 },
