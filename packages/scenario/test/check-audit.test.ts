@@ -9,6 +9,7 @@ import { DirtyLog } from '../src/check/dirty-log.ts';
 import {
   BIT_BELOW,
   isRecorded,
+  LIMIT_IGNORED,
   LOST_CHARGE,
   OVERCHARGE,
   PIN_BELOW,
@@ -265,6 +266,28 @@ describe('the audit tells as known', () => {
     expect(found).toBeNull();
     expect(known.map(({ invariant, known: why }) => [invariant, why])).toEqual([['charge', rule]]);
     expect(isRecorded(rule)).toBe(recorded);
+  });
+
+  it.each([
+    ['batched', '6.16', ''],
+    ['batched', '6.16', 'delgroup dev=edu\nunpin iova=0xfffff n=2\n'],
+    ['series-1-4', '7.2', 'delgroup dev=edu\nunpin iova=0xfffff n=2\n'],
+  ])('a limit that nobody looks at, in %s on %s: %j', (name, kernel, steps) => {
+    const { found, known } = auditOf(
+      name,
+      kernel,
+      `open type=v2
+addext
+mmap name=A kind=anon size=2P addr=0x4000000000 frames=0x8000x2
+dropcap
+memlock bytes=1P
+map iova=0x100000 va=A+1P size=1P
+pin iova=0xfffff n=2
+${steps}`,
+    );
+    expect(found).toBeNull();
+    expect(known.map(({ known: why }) => why)).toEqual([LIMIT_IGNORED]);
+    expect(isRecorded(LIMIT_IGNORED)).toBe(false);
   });
 
   it.each([

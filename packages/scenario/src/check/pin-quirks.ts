@@ -6,6 +6,7 @@ import type { MmStruct } from '@pinfold/mm';
 import type { KernelVersion, VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 import {
   BIT_BELOW,
+  LIMIT_IGNORED,
   looksUpExactly,
   LOST_CHARGE,
   OVERCHARGE,
@@ -16,6 +17,9 @@ import type { CheckViolation, Invariant } from './violation.ts';
 
 /** What becomes of a pin that is looked up in the wrong mapping. */
 const LOST_PIN: ReadonlySet<Invariant> = new Set<Invariant>(['crash', 'warning', 'end', 'pins']);
+
+/** What warns of a sum below 0. */
+const ACCOUNT = '__account_locked_vm';
 
 /** Pages with pins that look-ups miss. */
 interface ChargedAgain {
@@ -33,8 +37,10 @@ export class PinQuirks {
   readonly #again = new Map<VfioDma | MmStruct, ChargedAgain>();
   /** Pins inside pages, of each mapping and process, summed up over all steps. */
   readonly #inside = new Map<VfioDma | MmStruct, number>();
-  /** Whether a charge was taken back that was never made. */
-  #lostCharge = false;
+  /** The rule by which charges were too small; null as long as none was. */
+  #tooSmall: string | null = null;
+  /** Whether there were pins inside pages of a process whose limit binds. */
+  #limited = false;
   /** Whether a device has pinned a page that lies in two mappings. */
   #straddled = false;
 
@@ -45,7 +51,7 @@ export class PinQuirks {
 
   /** Whether there were pins inside pages that algorithms may charge again, or not. */
   get chargesMayDiffer(): boolean {
-    return this.#lostCharge || this.#again.size > 0;
+    return this.#tooSmall !== null || this.#again.size > 0;
   }
 
   /**
@@ -80,6 +86,7 @@ export class PinQuirks {
       if (dma.pfnList.size === 0) continue;
       for (const { iovaPn, offset } of dma.pfnList) {
         if (offset === 0) continue;
+        this.#limited ||= !dma.lockCap;
         for (const owner of [dma, dma.mm]) {
           this.#inside.set(owner, (this.#inside.get(owner) ?? 0) + 1);
         }
@@ -99,9 +106,9 @@ export class PinQuirks {
    */
   knownCharge(owner: VfioDma | MmStruct, more: number): string | null {
     if (more < 0) {
-      if (!this.#exact || -more > (this.#inside.get(owner) ?? 0)) return null;
-      this.#lostCharge = true;
-      return LOST_CHARGE;
+      if (-more > (this.#inside.get(owner) ?? 0)) return null;
+      if (this.#limited) return (this.#tooSmall = LIMIT_IGNORED);
+      return this.#exact ? (this.#tooSmall = LOST_CHARGE) : null;
     }
     const { inside, below } = this.#again.get(owner) ?? { inside: 0, below: 0 };
     const atMost = below + (this.#exact ? inside : 0);
@@ -119,8 +126,11 @@ export class PinQuirks {
   judged(found: CheckViolation, iommus: readonly VfioIommu[]): CheckViolation {
     if (found.known !== null) return found;
     if (found.invariant === 'crash' && marksBelow(iommus)) return { ...found, known: BIT_BELOW };
-    // A charge that is taken back twice brings the sum below 0 in the end.
-    if (this.#lostCharge && found.invariant === 'warning') return { ...found, known: LOST_CHARGE };
+    // A charge that is taken back without having been made brings the sum below 0 in the end.
+    const uncharged = this.#tooSmall ?? (this.#limited ? LIMIT_IGNORED : null);
+    if (uncharged !== null && found.invariant === 'warning' && found.what.startsWith(ACCOUNT)) {
+      return { ...found, known: uncharged };
+    }
     const lostPin = this.#straddled && LOST_PIN.has(found.invariant);
     return lostPin ? { ...found, known: STRADDLING_PIN } : found;
   }
