@@ -6,7 +6,7 @@
 import type { Recording } from './recording.ts';
 
 /** Folders that are a family of their own. */
-const FOLDERS = /^(aw39|random|extpin|icount|timing)(?:-|$)/;
+const FOLDERS = /^(aw39|defects|extpin|icount|late|more-hang|more|random2|random|timing)(?:-|$)/;
 
 /**
  * The family of a recording: its folder's where that says it, else the leading letters of the
