@@ -7,7 +7,8 @@
 import { offsetIn, pagesOf, type Pfn, type Vpn } from '@pinfold/base';
 import { FAULT_FLAG, VM_FAULT } from './fault.ts';
 import { allocCopyOfFolio, allocZeroedFolio } from './fault-folio.ts';
-import { folioPutRefs } from './folio.ts';
+import { folioOrderOf, folioPutRefs } from './folio.ts';
+import { reservesHugePages } from './hugetlb-reserve.ts';
 import { PG } from './page-state.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
@@ -30,19 +31,59 @@ export function doWpPage(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): numbe
   const arena = level === 0 ? mm.pageTable.ptes : mm.pageTable.dirs;
   const write = flags & FAULT_FLAG.WRITE ? PTE.write : 0;
   const bits = arena.bits[index];
-  if (bits & PTE.anonExclusive || canReuse(mm, arena.frame[index], bits)) {
+  if (bits & PTE.anonExclusive || canReuse(mm, vpn, arena.frame[index], level, bits)) {
     arena.bits[index] = bits | PTE.anonExclusive | write;
     return 0;
   }
   return copyPage(mm, vma, vpn - offsetIn(vpn, 9 * level), level, bits & PTE.special, write);
 }
 
-/** An anonymous page whose only reference is this mapping becomes exclusive again. */
-function canReuse(mm: MmStruct, pfn: Pfn, bits: number): boolean {
+/**
+ * Whether the page becomes the process's own again.
+ *
+ * @source mm/memory.c wp_can_reuse_anon_folio, 6.12 and 6.16; mm/hugetlb.c hugetlb_wp, 6.16
+ */
+function canReuse(mm: MmStruct, vpn: Vpn, pfn: Pfn, level: number, bits: number): boolean {
   if (bits & PTE.special) return false;
-  const { memmap } = mm.memory;
+  const { memmap, rules } = mm.memory;
   const head = memmap.headEntryOf(pfn);
-  return (memmap.flags[head] & PG.anon) !== 0 && memmap.refcount[head] === 1;
+  if ((memmap.flags[head] & PG.anon) === 0) return false;
+  const references = memmap.refcount[head];
+  // A huge page of hugetlb is asked for its mappings only, not for pins.
+  if (memmap.flags[head] & PG.hugetlb) return references - memmap.pincount[head] === 1;
+  if (level > 0 || memmap.order[head] === 0) return references === 1;
+  if (rules.largeAnonReuse === 'never') return false;
+  return references > 1 && memmap.pincount[head] === 0 && !mappedByOthers(mm, vpn, pfn, references);
+}
+
+/**
+ * Whether an address space other than this one maps pages of a large folio: first it is looked for where
+ * fork leaves it, then this one's own mappings are counted.
+ *
+ * @source mm/memory.c __wp_can_reuse_large_anon_folio, folio_maybe_mapped_shared, 6.16
+ */
+function mappedByOthers(mm: MmStruct, vpn: Vpn, pfn: Pfn, mapcount: number): boolean {
+  const { memory } = mm;
+  if (memory.addressSpaces.size === 1) return false;
+  for (const other of memory.addressSpaces) {
+    if (other !== mm && other.pageTable.pfnAt(vpn) === pfn) return true;
+  }
+  const npage = pagesOf(folioOrderOf(memory.memmap, pfn));
+  const first = pfn - (pfn & (npage - 1));
+  const around = vpn - (pfn - first);
+  if (mappingsIn(mm, around, around + npage, first, npage) === mapcount) return false;
+  let mappings = 0;
+  for (const { start, end } of mm.vmas) mappings += mappingsIn(mm, start, end, first, npage);
+  return mappings !== mapcount;
+}
+
+/** Entries of a range that map pages of a folio. */
+function mappingsIn(mm: MmStruct, start: Vpn, end: Vpn, first: Pfn, npage: number): number {
+  let mappings = 0;
+  mm.pageTable.forEachLeaf(start, end, (_vpn, pfn, _level, bits) => {
+    if ((bits & PTE.special) === 0 && pfn >= first && pfn < first + npage) mappings++;
+  });
+  return mappings;
 }
 
 function copyPage(
@@ -57,6 +98,11 @@ function copyPage(
   vma.anonVma = true;
   const flags = PG.anon | (vma.flags & VM.HUGETLB ? PG.hugetlb : 0);
   const copy = (zero ? allocZeroedFolio : allocCopyOfFolio)(mm, vpn, 9 * level, flags);
+  if (copy < 0 && reservesHugePages(vma) && unmapFromOthers(mm, vpn, level)) {
+    pageTable.walk(vpn);
+    pageTable.dirs.bits[pageTable.index] |= PTE.anonExclusive | write;
+    return 0;
+  }
   if (copy < 0) return vma.flags & VM.HUGETLB ? VM_FAULT.SIGBUS : VM_FAULT.OOM;
   pageTable.walk(vpn);
   const old = (level === 0 ? pageTable.ptes : pageTable.dirs).frame[pageTable.index];
@@ -65,4 +111,26 @@ function copyPage(
   memory.contents?.copy(old, copy, pagesOf(9 * level));
   folioPutRefs(memory.memmap, old, 1);
   return 0;
+}
+
+/**
+ * Takes a huge page away from the children that share it: the pool is dry, and the mapping that had
+ * reserved the page keeps it. What a child has then lost it cannot fault in again.
+ *
+ * @returns whether the page is mapped by this process alone now
+ * @source mm/hugetlb.c unmap_ref_private, 6.16
+ */
+function unmapFromOthers(mm: MmStruct, vpn: Vpn, level: number): boolean {
+  const { memory, pageTable } = mm;
+  const pfn = pageTable.pfnAt(vpn);
+  for (const other of memory.addressSpaces) {
+    if (other === mm || other.pageTable.pfnAt(vpn) !== pfn) continue;
+    const vma = other.vmas.lookup(vpn);
+    if (vma === null || reservesHugePages(vma)) continue;
+    other.pageTable.setEntry(vpn, 0, level, 0);
+    folioPutRefs(memory.memmap, pfn, 1);
+  }
+  const head = memory.memmap.headEntryOf(pfn);
+  const anon = (memory.memmap.flags[head] & PG.anon) !== 0;
+  return anon && memory.memmap.refcount[head] - memory.memmap.pincount[head] === 1;
 }

@@ -16,6 +16,7 @@ import {
 import { VM_FAULT, type VmOperations } from './fault.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
+import { deviceHugeAllowed } from './thp.ts';
 import { VM, type Vma } from './vma.ts';
 
 /** A memory BAR. */
@@ -52,7 +53,8 @@ export class PciBar implements VmOperations {
       (level === 0 ? ptes : dirs).bits[index] = bits;
       return 0;
     }
-    for (const order of [PUD_ORDER, PMD_ORDER, 0]) {
+    const { thp, rules } = mm.memory;
+    for (const order of deviceHugeAllowed(thp, vma, rules) ? [PUD_ORDER, PMD_ORDER, 0] : [0]) {
       const first = vpn - offsetIn(vpn, order);
       const level = order / PMD_ORDER;
       const inVma = first >= vma.start && first + pagesOf(order) <= vma.end;

@@ -21,6 +21,24 @@ export interface MmRules {
   readonly hugeZeroUnshare: 'thp' | 'split';
   /** Whether the page cache of file systems on disks has large folios (ext4: since 6.16). */
   readonly diskLargeFolios: boolean;
+  /**
+   * When a page that 4 KiB entries map of a large anonymous folio is kept at copy on write: `never`, or
+   * `sole-mapper` (since 6.15): several pages of the folio are mapped, all by this process, and nothing
+   * but these mappings holds a reference.
+   */
+  readonly largeAnonReuse: 'never' | 'sole-mapper';
+  /**
+   * Whether huge faults of device memory obey `transparent_hugepage/enabled` as anonymous memory does;
+   * MADV_NOHUGEPAGE they always obey.
+   */
+  readonly deviceHugeObeysThp: boolean;
+  /** Whether MADV_COLLAPSE wants a writable entry in the block, else -EINVAL (up to 6.16). */
+  readonly collapseNeedsWritable: boolean;
+  /**
+   * What a read fault maps around a page of a large folio of a file: pages of the `window` of 64 KiB, or
+   * the whole `folio` where area and last-level table hold all of it (since 6.18).
+   */
+  readonly faultAround: 'window' | 'folio';
   /** Kernel source or reference section of the facts above. */
   readonly source: string;
 }
@@ -31,5 +49,9 @@ export const MM_RULES_7_2: MmRules = {
   rangeUnpinStep: 'page + i',
   hugeZeroUnshare: 'thp',
   diskLargeFolios: true,
+  largeAnonReuse: 'sole-mapper',
+  deviceHugeObeysThp: false,
+  collapseNeedsWritable: false,
+  faultAround: 'folio',
   source: 'mm/gup.c gup_folio_range_next, 6.18; recordings of 7.2.12',
 };

@@ -4,6 +4,7 @@
  * @source include/linux/huge_mm.h thp_vma_allowable_orders, Documentation/admin-guide/mm/transhuge.rst, 6.16
  */
 import { PMD_ORDER } from '@pinfold/base';
+import type { MmRules } from './rules.ts';
 import { VM, type Vma } from './vma.ts';
 
 /** Who gets huge pages (the words of /sys/kernel/mm/transparent_hugepage/enabled). */
@@ -45,4 +46,21 @@ export function thpOrders(settings: ThpSettings, vma: Vma): number[] {
     .filter(([, word]) => word !== undefined && on(word === 'inherit' ? settings.enabled : word))
     .map(([order]) => Number(order))
     .sort((a, b) => b - a);
+}
+
+/**
+ * Whether a fault of device memory may map more than 4 KiB at once. The setting of the single sizes does
+ * not count.
+ *
+ * @param settings the settings in sysfs
+ * @param vma the VMA
+ * @param rules the release's rules
+ * @returns true if it may
+ * @source include/linux/huge_mm.h thp_vma_allowable_orders, mm/huge_memory.c
+ * __thp_vma_allowable_orders, 6.12 and 7.2; recordings bar01 to bar05
+ */
+export function deviceHugeAllowed(settings: ThpSettings, vma: Vma, rules: MmRules): boolean {
+  if (vma.flags & VM.NOHUGEPAGE) return false;
+  if (!rules.deviceHugeObeysThp || settings.enabled === 'always') return true;
+  return settings.enabled === 'madvise' && (vma.flags & VM.HUGEPAGE) !== 0;
 }

@@ -12,6 +12,10 @@ export const v6_16: KernelVersion = {
     rangeUnpinStep: 'nth_page',
     hugeZeroUnshare: 'thp',
     diskLargeFolios: true,
+    largeAnonReuse: 'sole-mapper',
+    deviceHugeObeysThp: true,
+    collapseNeedsWritable: true,
+    faultAround: 'window',
     source: 'mm/gup.c unpin_user_page_range_dirty_lock, 6.16',
   },
   iommu: {

@@ -12,6 +12,10 @@ export const v6_18: KernelVersion = {
     rangeUnpinStep: 'page + i',
     hugeZeroUnshare: 'thp',
     diskLargeFolios: true,
+    largeAnonReuse: 'sole-mapper',
+    deviceHugeObeysThp: true,
+    collapseNeedsWritable: false,
+    faultAround: 'folio',
     source: 'mm/gup.c gup_folio_range_next, 6.18',
   },
   iommu: {
