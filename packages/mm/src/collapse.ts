@@ -12,8 +12,8 @@ import { PTE } from './page-table.ts';
 import { VM, type Vma } from './vma.ts';
 
 /**
- * Collapses every aligned 2 MiB block of a range of anonymous memory that is not a THP yet, whatever
- * the settings of THP; absent pages become zero pages of it.
+ * Collapses every aligned 2 MiB block of a range of anonymous memory or of a memfd that is not a THP
+ * yet, whatever the settings of THP; absent pages become zero pages of it.
  *
  * @param mm address space
  * @param vpn first virtual page
@@ -38,10 +38,11 @@ export function adviseCollapse(mm: MmStruct, vpn: Vpn, npage: number): number {
 function collapseIn(mm: MmStruct, vma: Vma, from: Vpn, to: Vpn): number {
   const pages = pagesOf(PMD_ORDER);
   const fits = nextBlock(vma.start) + pages <= vma.end;
-  if (vma.ops?.anonymous !== true || vma.flags & VM.NOHUGEPAGE || !fits) return -Errno.EINVAL;
+  const collapse = vma.ops?.anonymous ? collapseBlock : vma.ops?.collapse?.bind(vma.ops);
+  if (collapse === undefined || vma.flags & VM.NOHUGEPAGE || !fits) return -Errno.EINVAL;
   let error = 0;
   for (let at = nextBlock(from); at + pages <= to && error !== -Errno.ENOMEM; at += pages) {
-    error = collapseBlock(mm, at) || error;
+    error = collapse(mm, vma, at) || error;
   }
   return error;
 }
@@ -51,23 +52,23 @@ function nextBlock(vpn: Vpn): Vpn {
   return Math.ceil(vpn / pagesOf(PMD_ORDER)) * pagesOf(PMD_ORDER);
 }
 
-function collapseBlock(mm: MmStruct, vpn: Vpn): number {
+function collapseBlock(mm: MmStruct, vma: Vma, vpn: Vpn): number {
   const { pageTable, memory } = mm;
   const { memmap } = memory;
   const pages = pagesOf(PMD_ORDER);
   if (pageTable.walk(vpn) && pageTable.level === 1) return 0;
-  let present = 0;
   let copied = 0;
+  let writable = false;
   let busy = false;
   pageTable.forEachLeaf(vpn, vpn + pages, (_vpn, pfn, _level, bits) => {
-    present++;
     if (bits & PTE.special) return;
     copied++;
+    writable ||= (bits & PTE.write) !== 0;
     // References beyond those of mappings are pins.
     busy ||= folioMaybeDmaPinned(memmap, pfn);
   });
-  if (present === 0) return -Errno.EINVAL;
   if (busy) return -Errno.EAGAIN;
+  if (copied === 0 || (memory.rules.collapseNeedsWritable && !writable)) return -Errno.EINVAL;
   const thp = vmaAllocFolio(mm, vpn, PMD_ORDER, PG.anon);
   if (thp < 0) return -Errno.ENOMEM;
   memory.counters.add(Slot.pagesCopied, copied);
@@ -79,7 +80,7 @@ function collapseBlock(mm: MmStruct, vpn: Vpn): number {
     folioPutRefs(memmap, pfn, 1);
   });
   pageTable.freePteTable(vpn);
-  const writable = (mm.vmas.lookup(vpn)?.flags ?? 0) & VM.WRITE ? PTE.write : 0;
-  pageTable.setEntry(vpn, thp, 1, PTE.present | PTE.anonExclusive | writable);
+  const write = vma.flags & VM.WRITE ? PTE.write : 0;
+  pageTable.setEntry(vpn, thp, 1, PTE.present | PTE.anonExclusive | write);
   return 0;
 }

@@ -8,6 +8,7 @@
  * mm.md §5.6
  */
 import { Errno, ModelBug, Slot, type Vpn } from '@pinfold/base';
+import type { Memory } from './memory.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { VM, type Vma } from './vma.ts';
 
@@ -58,6 +59,25 @@ export interface VmOperations {
    * @param mm address space; the areas have gone from it
    */
   munmapped?(mm: MmStruct): void;
+
+  /**
+   * Takes pages out of the file, wherever they are mapped (fallocate, FALLOC_FL_PUNCH_HOLE).
+   *
+   * @param memory the machine's memory
+   * @param pgoff first page of the file
+   * @param npage length in pages
+   */
+  punchHole?(memory: Memory, pgoff: number, npage: number): void;
+
+  /**
+   * Makes one huge page of an aligned block of 2 MiB of the file, and maps it (MADV_COLLAPSE).
+   *
+   * @param mm address space
+   * @param vma the mapping, which contains the block
+   * @param vpn first virtual page of the block
+   * @returns 0 or a negative errno
+   */
+  collapse?(mm: MmStruct, vma: Vma, vpn: Vpn): number;
 
   /**
    * Makes an access possible, or says why not.

@@ -47,6 +47,16 @@ export class ResvMap {
   }
 
   /**
+   * Takes note that a huge page was taken out of the file: it is neither reserved nor allocated.
+   *
+   * @param pgoff first page of the file that it held
+   * @source fs/hugetlbfs/inode.c remove_inode_single_folio, 6.16
+   */
+  forget(pgoff: number): void {
+    this.#pages.delete(pgoff);
+  }
+
+  /**
    * Reserves the huge pages of a range that are neither reserved nor allocated.
    *
    * @param pool the pool, or null if every free frame will do

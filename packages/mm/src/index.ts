@@ -63,7 +63,10 @@ export { dupMmap } from './fork.ts';
 export { adviseCollapse } from './collapse.ts';
 export {
   adviseDontneed,
+  adviseFree,
   adviseHugepage,
+  advisePopulate,
+  adviseRemove,
   doMmap,
   mlock,
   mmPopulate,

@@ -9,12 +9,21 @@
  * @source mm/shmem.c shmem_fault, mm/memory.c do_read_fault, do_cow_fault, do_shared_fault,
  * finish_fault, mm/hugetlb.c hugetlb_no_page, 6.16; reference mm.md §5.5 and §6
  */
-import { Errno, ModelBug, offsetIn, pagesOf, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
+import {
+  Errno,
+  ModelBug,
+  offsetIn,
+  pagesOf,
+  PMD_ORDER,
+  Slot,
+  type Pfn,
+  type Vpn,
+} from '@pinfold/base';
 import { splitHugePmd } from './anon.ts';
 import { doWpPage } from './cow.ts';
 import { FAULT_FLAG, VM_FAULT, type VmOperations } from './fault.ts';
-import { allocCopyOfFolio, allocZeroedFolio } from './fault-folio.ts';
-import { folioPutRefs, folioRefAdd } from './folio.ts';
+import { allocCopyOfFolio, allocZeroedFolio, vmaAllocFolio } from './fault-folio.ts';
+import { folioMaybeDmaPinned, folioPutRefs, folioRefAdd } from './folio.ts';
 import { hugetlbReservePages, ResvMap } from './hugetlb-reserve.ts';
 import { PG } from './page-state.ts';
 import type { Memory } from './memory.ts';
@@ -31,10 +40,18 @@ const CACHE_FLAGS: Readonly<Record<FileKind, number>> = {
   hugetlbfs: PG.hugetlb,
   disk: 0,
 };
-/** Order of the folios that a write of 64 KiB makes in a file system with large folios. */
+/** log2 of the pages that one write of a file fills, 64 KiB. */
 const WRITE_ORDER = 4;
 /** Order of the range that a read fault maps (fault_around_bytes, 64 KiB). */
 const AROUND_ORDER = 4;
+
+/** A folio in the cache. */
+interface CachedFolio {
+  /** Page of the file that its first page holds. */
+  readonly pgoff: number;
+  /** Its length in pages. */
+  readonly npage: number;
+}
 
 /** A file or memfd with its page cache (struct address_space). */
 export class MappedFile implements VmOperations {
@@ -56,7 +73,7 @@ export class MappedFile implements VmOperations {
   /** First frame of every page of the page size in the cache, by its index. */
   readonly #cache = new Map<number, Pfn>();
   /** Folios in the cache: first page of the file, by first frame. */
-  readonly #folios = new Map<Pfn, { readonly pgoff: number; readonly npage: number }>();
+  readonly #folios = new Map<Pfn, CachedFolio>();
 
   /**
    * @param kind kind of file
@@ -137,14 +154,34 @@ export class MappedFile implements VmOperations {
    */
   #mapAround(mm: MmStruct, vma: Vma, vpn: Vpn): boolean {
     const bits = this.#mapBits(vma, 0);
-    const first = Math.max(vpn - offsetIn(vpn, AROUND_ORDER), vma.start);
+    const window = Math.max(vpn - offsetIn(vpn, AROUND_ORDER), vma.start);
     const tableEnd = vpn - offsetIn(vpn, PMD_ORDER) + pagesOf(PMD_ORDER);
-    const end = Math.min(first + pagesOf(AROUND_ORDER), tableEnd, vma.end);
+    const windowEnd = Math.min(window + pagesOf(AROUND_ORDER), tableEnd, vma.end);
+    const folio = mm.memory.rules.faultAround === 'folio' ? this.#folioIn(mm, vma, vpn) : null;
+    const first = Math.min(window, folio?.first ?? window);
+    const end = Math.max(windowEnd, folio?.end ?? windowEnd);
     for (let at = first; at < end; at++) {
       const pfn = this.#cached(vma.pgoff + (at - vma.start));
       if (pfn !== undefined && mm.pageTable.pfnAt(at) < 0) this.#map(mm, vma, at, pfn, bits);
     }
     return mm.pageTable.pfnAt(vpn) >= 0;
+  }
+
+  /**
+   * The virtual pages of the folio of a page in the cache, if the area and one last-level table hold all
+   * of them.
+   *
+   * @source mm/filemap.c filemap_map_pages, 6.18; recordings hang05 and mem07
+   */
+  #folioIn({ memory: { memmap } }: MmStruct, vma: Vma, vpn: Vpn): { first: Vpn; end: Vpn } | null {
+    const pfn = this.#cached(vma.pgoff + (vpn - vma.start));
+    if (pfn === undefined) return null;
+    const npage = pagesOf(memmap.order[memmap.headEntryOf(pfn)]);
+    const first = vpn - (pfn & (npage - 1));
+    const table = vpn - offsetIn(vpn, PMD_ORDER);
+    const end = first + npage;
+    const inTable = first >= table && end <= table + pagesOf(PMD_ORDER);
+    return inTable && first >= vma.start && end <= vma.end ? { first, end } : null;
   }
 
   /**
@@ -154,11 +191,32 @@ export class MappedFile implements VmOperations {
    * @param vma a mapping of the file; it need not be mapped
    */
   fill(mm: MmStruct, vma: Vma): void {
+    const step = pagesOf(Math.max(this.order, WRITE_ORDER));
+    for (let at = 0; at < this.npage; at += step) {
+      this.#write(mm, vma, at, Math.min(at + step, this.npage));
+    }
+  }
+
+  /**
+   * One write of the file: on a disk, with large folios, it makes the largest that are aligned and that it
+   * fills.
+   *
+   * @source include/linux/pagemap.h fgf_set_order, mm/filemap.c __filemap_get_folio, 6.16; recordings
+   * mem11 and mem12
+   */
+  #write(mm: MmStruct, vma: Vma, start: number, end: number): void {
     const large = this.kind === 'disk' && mm.memory.rules.diskLargeFolios;
-    const orders = large ? [WRITE_ORDER, 0] : [this.order];
-    for (let at = 0; at < this.npage; at += pagesOf(this.order)) {
-      const vpn = vma.start + at - vma.pgoff;
-      if (!this.#cache.has(at)) this.#addToCache(mm, vpn, at, orders);
+    for (let at = start; at < end; at += pagesOf(this.order)) {
+      if (this.#cached(at) !== undefined) continue;
+      const orders = [this.order];
+      for (
+        let order = 1;
+        large && offsetIn(at, order) === 0 && at + pagesOf(order) <= end;
+        order++
+      ) {
+        orders.unshift(order);
+      }
+      this.#addToCache(mm, vma.start + at - vma.pgoff, at, orders);
     }
   }
 
@@ -190,6 +248,121 @@ export class MappedFile implements VmOperations {
     for (const pfn of this.#folios.keys()) folioPutRefs(memory.memmap, pfn, 1);
     this.#folios.clear();
     this.#cache.clear();
+  }
+
+  /**
+   * Takes the folios of a range out of the cache and out of every page table; copies in private mappings
+   * stay. A folio that the range cuts stays too, with zeros there.
+   *
+   * @param memory the machine's memory
+   * @param pgoff first page
+   * @param npage length in pages
+   * @source mm/shmem.c shmem_fallocate, fs/hugetlbfs/inode.c hugetlbfs_punch_hole, 6.16
+   */
+  punchHole(memory: Memory, pgoff: number, npage: number): void {
+    const end = pgoff + npage;
+    if (this.kind !== 'hugetlbfs') this.#unmapRange(memory, pgoff, end);
+    for (const [pfn, folio] of [...this.#folios]) {
+      const from = Math.max(pgoff, folio.pgoff);
+      const to = Math.min(end, folio.pgoff + folio.npage);
+      if (from >= to) continue;
+      if (to - from === folio.npage) this.#drop(memory, pfn, folio);
+      else if (this.kind !== 'hugetlbfs') {
+        memory.contents?.drop(pfn + (from - folio.pgoff), to - from);
+      }
+    }
+  }
+
+  /** Takes a folio out of the cache. */
+  #drop(memory: Memory, pfn: Pfn, { pgoff, npage }: CachedFolio): void {
+    this.#unmapRange(memory, pgoff, pgoff + npage);
+    this.#folios.delete(pfn);
+    for (let i = 0; i < npage; i += pagesOf(this.order)) this.#cache.delete(pgoff + i);
+    this.#resvMap?.forget(pgoff);
+    folioPutRefs(memory.memmap, pfn, 1);
+  }
+
+  /**
+   * Unmaps pages of the file everywhere; copies in private mappings stay.
+   *
+   * @source mm/memory.c unmap_mapping_range (even_cows = 0), 6.16
+   */
+  #unmapRange(memory: Memory, pgoff: number, end: number): void {
+    for (const mm of memory.addressSpaces) {
+      for (const vma of mm.vmas) {
+        if (vma.ops !== this) continue;
+        const start = Math.max(vma.start, vma.start + pgoff - vma.pgoff);
+        const stop = Math.min(vma.end, vma.start + end - vma.pgoff);
+        if (start < stop) this.#unmapIn(mm, start, stop);
+      }
+    }
+  }
+
+  #unmapIn(mm: MmStruct, start: Vpn, end: Vpn): void {
+    const { memmap } = mm.memory;
+    mm.pageTable.forEachLeaf(start, end, (vpn, pfn, level) => {
+      if (memmap.flags[memmap.headEntryOf(pfn)] & PG.anon) return;
+      mm.pageTable.setEntry(vpn, 0, level, 0);
+      folioPutRefs(memmap, pfn, 1);
+    });
+  }
+
+  /**
+   * Makes one huge page of an aligned block of a memfd, and maps it where the process has no copies of
+   * its pages.
+   *
+   * @param mm address space
+   * @param vma the mapping
+   * @param vpn first virtual page of the block
+   * @returns 0; -EINVAL for other files, a block of holes, one that is not aligned in the file or one
+   *   with copies; -EAGAIN when a page is pinned; -ENOMEM without a free huge page
+   * @source mm/khugepaged.c collapse_file, collapse_pte_mapped_thp, 6.16; recordings mem06, hang07
+   */
+  collapse(mm: MmStruct, vma: Vma, vpn: Vpn): number {
+    const pgoff = vma.pgoff + (vpn - vma.start);
+    if (this.kind !== 'shmem' || offsetIn(pgoff, PMD_ORDER) !== 0) return -Errno.EINVAL;
+    const { pageTable, memory } = mm;
+    const { memmap } = memory;
+    if (pageTable.walk(vpn) && pageTable.level === 1) return 0;
+    const error = this.#makeHuge(mm, vpn, pgoff);
+    if (error !== 0) return error;
+    let copies = false;
+    pageTable.forEachLeaf(vpn, vpn + pagesOf(PMD_ORDER), (_vpn, pfn) => {
+      copies ||= (memmap.flags[memmap.headEntryOf(pfn)] & PG.anon) !== 0;
+    });
+    const pfn = this.#cached(pgoff);
+    if (copies || pfn === undefined) return -Errno.EINVAL;
+    this.#unmapIn(mm, vpn, vpn + pagesOf(PMD_ORDER));
+    pageTable.freePteTable(vpn);
+    this.#map(mm, vma, vpn, pfn, this.#mapBits(vma, 0));
+    return 0;
+  }
+
+  /** Puts a huge page with the same contents in the place of the small folios of a block. */
+  #makeHuge(mm: MmStruct, vpn: Vpn, pgoff: number): number {
+    const { memory } = mm;
+    const { memmap } = memory;
+    const npage = pagesOf(PMD_ORDER);
+    const old = new Map<number, Pfn>();
+    for (let at = pgoff; at < pgoff + npage; at++) {
+      const pfn = this.#cached(at);
+      if (pfn === undefined) continue;
+      if (memmap.order[memmap.headEntryOf(pfn)] === PMD_ORDER) return 0;
+      if (folioMaybeDmaPinned(memmap, pfn)) return -Errno.EAGAIN;
+      old.set(at, pfn);
+    }
+    if (old.size === 0) return -Errno.EINVAL;
+    const huge = vmaAllocFolio(mm, vpn, PMD_ORDER, CACHE_FLAGS[this.kind]);
+    if (huge < 0) return -Errno.ENOMEM;
+    memory.counters.add(Slot.pagesCopied, old.size);
+    memory.counters.add(Slot.pagesZeroed, npage - old.size);
+    for (const [at, pfn] of old) {
+      memory.contents?.copy(pfn, huge + (at - pgoff), 1);
+      this.#drop(memory, pfn, { pgoff: at, npage: 1 });
+    }
+    this.#folios.set(huge, { pgoff, npage });
+    this.#remember(pgoff, huge, npage);
+    return 0;
   }
 
   /**
@@ -259,7 +432,8 @@ export class MappedFile implements VmOperations {
     const offset = offsetIn(vpn, PMD_ORDER * level);
     const [first, pages] = [vpn - offset, pagesOf(PMD_ORDER * level)];
     const inVma = first >= vma.start && first + pages <= vma.end;
-    const large = level > 0 && inVma && offset === offsetIn(pfn, PMD_ORDER * level);
+    const huge = level > 0 && (this.order > 0 || (vma.flags & VM.NOHUGEPAGE) === 0);
+    const large = huge && inVma && offset === offsetIn(pfn, PMD_ORDER * level);
     folioRefAdd(memmap, pfn, 1);
     if (large && mm.pageTable.none(vpn, level)) {
       mm.pageTable.setEntry(first, pfn - offset, level, bits);

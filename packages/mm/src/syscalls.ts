@@ -169,6 +169,75 @@ export function mmPopulate(mm: MmStruct, vpn: Vpn, npage: number): number {
 }
 
 /**
+ * MADV_POPULATE_READ, MADV_POPULATE_WRITE: faults in every page of a range as an access would, up to the
+ * first that cannot be had.
+ *
+ * @param mm address space
+ * @param vpn first virtual page
+ * @param npage length in pages
+ * @param write true for MADV_POPULATE_WRITE
+ * @returns 0; -ENOMEM at a page that is not mapped, or without a free frame; -EINVAL at device memory, or
+ *   memory that does not allow the access; -EFAULT where nothing is behind a page
+ * @source mm/madvise.c madvise_populate, mm/gup.c faultin_page_range, check_vma_flags, 6.12 to 7.2;
+ * recordings bar09, edge01
+ */
+export function advisePopulate(mm: MmStruct, vpn: Vpn, npage: number, write: boolean): number {
+  const end = vpn + npage;
+  const mapped = mappedUpTo(mm, vpn, end);
+  for (const vma of mm.vmas.overlapping(vpn, mapped)) {
+    const allowed = (vma.flags & (write ? VM.WRITE : VM.READ)) !== 0;
+    if (vma.flags & (VM.IO | VM.PFNMAP) || !allowed) return -Errno.EINVAL;
+    const stop = Math.min(mapped, vma.end);
+    for (let at = Math.max(vpn, vma.start); at < stop; at++) {
+      const code = touchPage(mm, at, write);
+      if (code !== 0) return faultErrno(code);
+    }
+  }
+  return mapped < end ? -Errno.ENOMEM : 0;
+}
+
+/**
+ * MADV_REMOVE: punches a hole into the file behind a range; whoever maps the file loses these pages.
+ *
+ * @param mm address space
+ * @param vpn first virtual page
+ * @param npage length in pages
+ * @returns 0; -EINVAL for locked memory and memory without a file; -EACCES for a private mapping of a
+ *   file; -ENOMEM when a page of the range is not mapped (the others are done)
+ * @source mm/madvise.c madvise_remove, 6.16; recordings par10
+ */
+export function adviseRemove(mm: MmStruct, vpn: Vpn, npage: number): number {
+  const end = vpn + npage;
+  for (const vma of mm.vmas.overlapping(vpn, end)) {
+    if (vma.flags & VM.LOCKED || vma.ops === null || vma.ops.anonymous) return -Errno.EINVAL;
+    if ((vma.flags & VM.SHARED) === 0) return -Errno.EACCES;
+    if (vma.ops.punchHole === undefined) return -Errno.ENODEV;
+    const start = Math.max(vpn, vma.start);
+    const pgoff = vma.pgoff + (start - vma.start);
+    vma.ops.punchHole(mm.memory, pgoff, Math.min(end, vma.end) - start);
+  }
+  return mappedUpTo(mm, vpn, end) < end ? -Errno.ENOMEM : 0;
+}
+
+/**
+ * MADV_FREE: the pages of a range may be dropped when memory is short, which it never is here.
+ *
+ * @param mm address space
+ * @param vpn first virtual page
+ * @param npage length in pages
+ * @returns 0; -EINVAL for memory that is locked or not private anonymous; -ENOMEM when a page of the
+ *   range is not mapped
+ * @source mm/madvise.c madvise_free_single_vma, madvise_dontneed_free_valid_vma, 6.16; recordings par11
+ */
+export function adviseFree(mm: MmStruct, vpn: Vpn, npage: number): number {
+  const end = vpn + npage;
+  for (const vma of mm.vmas.overlapping(vpn, end)) {
+    if (vma.flags & VM.LOCKED || vma.ops?.anonymous !== true) return -Errno.EINVAL;
+  }
+  return mappedUpTo(mm, vpn, end) < end ? -Errno.ENOMEM : 0;
+}
+
+/**
  * mlock or munlock: charges a range to `locked_vm` and populates it, or takes the charge back. Device
  * memory and hugetlb pages are neither locked nor charged, but count for the limit.
  *

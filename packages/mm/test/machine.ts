@@ -14,6 +14,10 @@ export const RULES: Readonly<Record<'6.16' | '6.18', MmRules>> = {
     rangeUnpinStep: 'nth_page',
     hugeZeroUnshare: 'thp',
     diskLargeFolios: true,
+    largeAnonReuse: 'sole-mapper',
+    deviceHugeObeysThp: true,
+    collapseNeedsWritable: true,
+    faultAround: 'window',
     source: 'mm/gup.c, 6.16',
   },
   '6.18': {
@@ -21,6 +25,10 @@ export const RULES: Readonly<Record<'6.16' | '6.18', MmRules>> = {
     rangeUnpinStep: 'page + i',
     hugeZeroUnshare: 'thp',
     diskLargeFolios: true,
+    largeAnonReuse: 'sole-mapper',
+    deviceHugeObeysThp: true,
+    collapseNeedsWritable: false,
+    faultAround: 'folio',
     source: 'mm/gup.c, 6.18',
   },
 };

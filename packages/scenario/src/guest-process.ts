@@ -15,7 +15,10 @@ import {
 import {
   adviseCollapse,
   adviseDontneed,
+  adviseFree,
   adviseHugepage,
+  advisePopulate,
+  adviseRemove,
   anonymousMemory,
   dupMmap,
   doMmap,
@@ -213,10 +216,11 @@ export class GuestProcess {
     if (advice === 'nohuge') return adviseHugepage(mm, vpn, npage, VM.NOHUGEPAGE);
     if (advice === 'dontneed') return adviseDontneed(mm, vpn, npage);
     if (advice === 'collapse') return adviseCollapse(mm, vpn, npage);
-    if (advice === 'popwrite' || advice === 'popread') {
-      return this.#populate(vpn, npage, advice === 'popwrite');
-    }
-    const known = 'huge, nohuge, dontneed, collapse, popread or popwrite';
+    if (advice === 'popread') return advisePopulate(mm, vpn, npage, false);
+    if (advice === 'popwrite') return advisePopulate(mm, vpn, npage, true);
+    if (advice === 'remove') return adviseRemove(mm, vpn, npage);
+    if (advice === 'free') return adviseFree(mm, vpn, npage);
+    const known = 'huge, nohuge, dontneed, collapse, popread, popwrite, remove or free';
     throw new InputError(`madvise advice=${advice}`, known, 'an advice that is not modelled');
   }
 
@@ -285,13 +289,6 @@ export class GuestProcess {
     while (this.#children.length > 0) this.reap();
     exitMmap(this.task.mm);
     for (const file of [...this.#files.values(), ...this.#memfds]) file.evict(this.task.mm.memory);
-  }
-
-  #populate(vpn: Vpn, npage: number, write: boolean): number {
-    for (let at = vpn; at < vpn + npage; at++) {
-      if (touchPage(this.task.mm, at, write) !== 0) return -Errno.EFAULT;
-    }
-    return 0;
   }
 
   /** Who answers the faults of a new mapping, or a negative errno. */

@@ -1,5 +1,5 @@
 /** The model as the machine of a recorded pass: its facts, its frames. */
-import { pageNumber, type Vpn } from '@pinfold/base';
+import { pageNumber, pagesOf, type Vpn } from '@pinfold/base';
 import { MAX_PAGE_ORDER, type MemoryRange } from '@pinfold/mm';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import type { RecordedMachine, RecordedMachineOptions } from './conformance.ts';
@@ -108,7 +108,10 @@ function filePages(
       const pages = files.get(file) ?? new Map<number, LayoutExtent>();
       files.set(file, pages);
       for (const [off, pfn, n, order, flags] of extents.filter(isFilePage)) {
-        for (let i = 0; i < n; i++) {
+        // A folio that is seen in part lies in the cache as a whole.
+        const folio = pagesOf(order);
+        const end = pfn + n + ((folio - ((pfn + n) % folio)) % folio) - pfn;
+        for (let i = -(pfn % folio); i < end; i++) {
           const at = pgoff + off + i;
           if (!pages.has(at)) pages.set(at, [at, pfn + i, 1, order, flags]);
         }

@@ -4,7 +4,7 @@
  *
  * @source recordings README, "Layout extents"; design, "All frames come from one FrameSource"
  */
-import type { Vpn } from '@pinfold/base';
+import { isAligned, type Vpn } from '@pinfold/base';
 import { FrameRun, PG, type FrameSource } from '@pinfold/mm';
 import type { LayoutExtent } from './observation.ts';
 
@@ -59,7 +59,9 @@ export class RecordedFrames implements FrameSource {
       if (next.order !== out.order || next.pfn !== out.pfn + out.npage) break;
       out.npage += next.npage;
     }
-    out.npage = Math.min(npage, out.npage);
+    // A large folio is one piece, of which a layout may show a part only.
+    const whole = order > 0 && out.order === order && isAligned(out.pfn, order);
+    out.npage = whole ? npage : Math.min(npage, out.npage);
   }
 }
 
