@@ -69,9 +69,9 @@ describe('MADV_COLLAPSE', () => {
   });
 
   test('makes a read-only THP of read-only memory', () => {
-    const { mm } = anon(512, [0]);
+    const { mm } = anon(512, [0], { ...NO_THP, rules: { collapseNeedsWritable: false } });
     mprotect(mm, BASE, 512, VM.READ);
-    adviseCollapse(mm, BASE, 512);
+    expect(adviseCollapse(mm, BASE, 512)).toBe(0);
     expect(entryAt(mm, BASE)).toMatchObject({ level: 1, bits: 'anonExclusive' });
   });
 
@@ -86,9 +86,44 @@ describe('MADV_COLLAPSE', () => {
     expect(stateOf(machine)).toEqual(before);
   });
 
-  test('is EINVAL for untouched memory, files, and what refused huge pages', () => {
+  test('is EINVAL up to 6.16 without a writable entry in the block', () => {
+    const { mm } = anon(512, [0]);
+    mprotect(mm, BASE, 512, VM.READ);
+    expect(adviseCollapse(mm, BASE, 512)).toBe(-Errno.EINVAL);
+  });
+
+  test('is EINVAL for a block of zero pages only', () => {
     const { mm } = anon(512, []);
-    map(mm, BASE + 512, 512, new MappedFile('shmem', 512), RW | VM.SHARED);
+    touchPage(mm, BASE, false);
+    expect(adviseCollapse(mm, BASE, 512)).toBe(-Errno.EINVAL);
+  });
+
+  test('makes a huge page of a memfd, whoever maps it; a copy stays', () => {
+    const { mm, memory } = bootFaulting(NO_THP);
+    const file = new MappedFile('shmem', 512);
+    map(mm, BASE, 512, file, RW | VM.SHARED);
+    map(mm, BASE + 512, 512, file, RW);
+    touchPage(mm, BASE, true);
+    touchPage(mm, BASE + 512, false);
+    touchPage(mm, BASE + 513, true);
+    expect(adviseCollapse(mm, BASE, 512)).toBe(0);
+    expect(entryAt(mm, BASE)).toMatchObject({ pfn: HUGE_PFN, level: 1 });
+    expect(entryAt(mm, BASE + 512)).toBeNull();
+    expect(adviseCollapse(mm, BASE + 512, 512)).toBe(-Errno.EINVAL);
+    expect(foliosOf(memory)).toContainEqual([9, 2, 0]);
+  });
+
+  test('is EAGAIN for a pinned page of a memfd, and EINVAL for an empty one', () => {
+    const { mm } = bootFaulting(NO_THP);
+    map(mm, BASE, 512, new MappedFile('shmem', 512), RW | VM.SHARED);
+    expect(adviseCollapse(mm, BASE, 512)).toBe(-Errno.EINVAL);
+    pin(mm, BASE, 1);
+    expect(adviseCollapse(mm, BASE, 512)).toBe(-Errno.EAGAIN);
+  });
+
+  test('is EINVAL for untouched memory, files on a disk, and what refused huge pages', () => {
+    const { mm } = anon(512, []);
+    map(mm, BASE + 512, 512, new MappedFile('disk', 512), RW | VM.SHARED);
     map(mm, BASE + 1024, 512, anonymousMemory, RW | VM.NOHUGEPAGE);
     for (const i of [512, 1024]) touchPage(mm, BASE + i, true);
     const errors = [0, 512, 1024].map((i) => adviseCollapse(mm, BASE + i, 512));
@@ -103,9 +138,9 @@ describe('MADV_COLLAPSE', () => {
 
   test('goes over several areas, and a hole is ENOMEM in the end', () => {
     const { mm } = anon(512, [0]);
-    map(mm, BASE + 512, 512, anonymousMemory, VM.READ);
+    map(mm, BASE + 512, 512, anonymousMemory, RW | VM.HUGEPAGE);
     map(mm, BASE + 1536, 512, anonymousMemory);
-    for (const i of [512, 1536]) touchPage(mm, BASE + i, false);
+    for (const i of [512, 1536]) touchPage(mm, BASE + i, true);
     expect(adviseCollapse(mm, BASE, 1024)).toBe(0);
     expect(adviseCollapse(mm, BASE, 2048)).toBe(-Errno.ENOMEM);
     expect([0, 512, 1536].map((i) => entryAt(mm, BASE + i)?.level)).toEqual([1, 1, 1]);

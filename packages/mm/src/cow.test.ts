@@ -21,6 +21,7 @@ import { dupMmap } from './fork.ts';
 import { HugetlbMemory } from './hugetlb.ts';
 import { MmStruct } from './mm-struct.ts';
 import { MappedFile } from './page-cache.ts';
+import { munmap } from './syscalls.ts';
 import { VM } from './vma.ts';
 import { exitMmap } from './zap.ts';
 
@@ -75,7 +76,7 @@ describe('a page that fork has shared', () => {
 
   test.each([
     ['a small page', false, VM_FAULT.OOM],
-    ['a hugetlb page', true, VM_FAULT.SIGBUS],
+    ['a hugetlb page of the child', true, VM_FAULT.SIGBUS],
   ])('%s cannot be copied without a frame, and nothing changes', (_, hugetlb, code) => {
     const machine = shared(hugetlb);
     // A pool is of frames that are there: it runs out by its count.
@@ -83,8 +84,17 @@ describe('a page that fork has shared', () => {
     if (hugetlb) pool.freeHugePages = 0;
     else machine.frames.left = 0;
     const before = stateOf(machine);
-    expect(fault(machine.mm, FAULT_FLAG.WRITE)).toBe(code);
+    expect(fault(hugetlb ? machine.child : machine.mm, FAULT_FLAG.WRITE)).toBe(code);
     expect(stateOf(machine)).toEqual(before);
+  });
+
+  test('of hugetlb memory is taken away from the child when the pool is dry', () => {
+    const { mm, memory, child } = shared(true);
+    memory.hugetlbPool(9)!.freeHugePages = 0;
+    expect(fault(mm, FAULT_FLAG.WRITE)).toBe(0);
+    expect(entryAt(mm, BASE)).toEqual({ pfn: HUGE_PFN, level: 1, bits: 'write anonExclusive' });
+    expect(entryAt(child, BASE)).toBeNull();
+    expect(foliosOf(memory)).toEqual([[9, 1, 0]]);
   });
 
   test('of hugetlb memory is copied whole', () => {
@@ -130,5 +140,50 @@ describe('a page of a file in a private mapping', () => {
     });
     expect(entryAt(mm, BASE)?.pfn).toBe(SMALL_PFN + 1);
     expect(folioOf(memmap, SMALL_PFN)).toMatchObject({ refcount: 1 });
+  });
+});
+
+describe('a page of a folio of 64 KiB that was shared', () => {
+  /** Written at BASE, with a child; the child has ended unless it stays. */
+  function folio(largeAnonReuse: 'never' | 'sole-mapper', stays = false): Faulting {
+    const machine = bootFaulting({ thp: { orders: { 4: 'always' } }, rules: { largeAnonReuse } });
+    const { mm, memory } = machine;
+    map(mm, BASE, 16, anonymousMemory);
+    touchPage(mm, BASE, true);
+    const child = new MmStruct(memory);
+    dupMmap(mm, child);
+    if (!stays) exitMmap(child);
+    return machine;
+  }
+
+  /** Pages copied by a write to BASE. */
+  function copiedBy({ mm, memory }: Faulting): number {
+    return counting(memory, () => fault(mm, FAULT_FLAG.WRITE)).pagesCopied ?? 0;
+  }
+
+  test('is kept since 6.15, and always copied before', () => {
+    expect(copiedBy(folio('sole-mapper'))).toBe(0);
+    expect(copiedBy(folio('never'))).toBe(1);
+  });
+
+  test('is copied while the child lives, or another page is pinned', () => {
+    expect(copiedBy(folio('sole-mapper', true))).toBe(1);
+    const machine = folio('sole-mapper');
+    pin(machine.mm, BASE + 3, 1, PIN_READ);
+    expect(copiedBy(machine)).toBe(1);
+  });
+
+  test('is kept while a child lives that maps other memory only', () => {
+    const machine = folio('sole-mapper', true);
+    for (const mm of machine.memory.addressSpaces) {
+      if (mm !== machine.mm) munmap(mm, BASE, 16);
+    }
+    expect(copiedBy(machine)).toBe(0);
+  });
+
+  test.each(['never', 'sole-mapper'] as const)('is copied as the last one mapped: %s', (rule) => {
+    const machine = folio(rule);
+    munmap(machine.mm, BASE + 1, 15);
+    expect(copiedBy(machine)).toBe(1);
   });
 });

@@ -1,4 +1,5 @@
 // Which pages of the page cache a read fault maps besides the one that was asked for.
+import { Errno } from '@pinfold/base';
 import { expect, test } from 'vitest';
 import {
   BASE,
@@ -13,6 +14,7 @@ import {
 } from '../test/faulting.ts';
 import { touchPage, VM_FAULT } from './fault.ts';
 import { MappedFile } from './page-cache.ts';
+import { adviseRemove } from './syscalls.ts';
 import { VM, Vma } from './vma.ts';
 
 const SHARED = RW | VM.SHARED;
@@ -82,4 +84,47 @@ test('hugetlbfs maps the one huge page', () => {
   file.fill(mm, new Vma(BASE, BASE + 1024, SHARED, file));
   touchPage(mm, BASE, false);
   expect(entryAt(mm, BASE + 512)).toBeNull();
+});
+
+test.each(['window', 'folio'] as const)(
+  'of a huge page in 4 KiB entries: the %s',
+  (faultAround) => {
+    const { mm } = bootFaulting({ thp: { shmem: 'force' }, rules: { faultAround } });
+    const file = new MappedFile('shmem', 512);
+    map(mm, ELSEWHERE, 512, file, SHARED);
+    touchPage(mm, ELSEWHERE, true);
+    map(mm, BASE, 512, file, RW | VM.NOHUGEPAGE);
+    touchPage(mm, BASE + 20, false);
+    const mapped = framesAt(mm, BASE, 512).flatMap((pfn, i) => (pfn < 0 ? [] : [i]));
+    expect(mapped).toEqual(faultAround === 'window' ? pages(16, 16) : pages(0, 512));
+    expect(entryAt(mm, BASE + 20)?.level).toBe(0);
+  },
+);
+
+test.each([
+  [4, [2]],
+  [20, [4, 2]],
+  [7, [2, 1, 0]],
+])('a file of %i pages on a disk lies in folios as large as its writes', (npage, orders) => {
+  const { mm, memory } = bootFaulting();
+  const file = new MappedFile('disk', npage);
+  file.fill(mm, new Vma(BASE, BASE + npage, RW, file));
+  expect(foliosOf(memory).map(([order]) => order)).toEqual(expect.arrayContaining(orders));
+  expect(foliosOf(memory)).toHaveLength(orders.length);
+});
+
+test('MADV_REMOVE takes pages of the file away from all, but not their copies', () => {
+  const { mm, memory } = bootFaulting({ thp: { enabled: 'never' } });
+  const file = new MappedFile('shmem', 4);
+  map(mm, BASE, 4, file, SHARED);
+  map(mm, ELSEWHERE, 4, file);
+  touchPage(mm, ELSEWHERE, true);
+  for (let i = 0; i < 4; i++) touchPage(mm, BASE + i, true);
+  touchPage(mm, ELSEWHERE + 1, false);
+  expect(adviseRemove(mm, BASE, 2)).toBe(0);
+  expect(framesAt(mm, BASE, 4).map((pfn) => pfn >= 0)).toEqual([false, false, true, true]);
+  expect(entryAt(mm, ELSEWHERE)).not.toBeNull();
+  expect(entryAt(mm, ELSEWHERE + 1)).toBeNull();
+  expect(foliosOf(memory)).toHaveLength(3);
+  expect(adviseRemove(mm, ELSEWHERE, 1)).toBe(-Errno.EACCES);
 });

@@ -1,9 +1,10 @@
+import { Errno } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
 import { BASE, bootFaulting, counting, entryAt, framesAt, map, RW } from '../test/faulting.ts';
 import { fixupUserFault, touchPage, VM_FAULT } from './fault.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { PciBar } from './pci-bar.ts';
-import { mprotect, munmap } from './syscalls.ts';
+import { advisePopulate, mprotect, munmap } from './syscalls.ts';
 import { VM } from './vma.ts';
 import { zapRange } from './zap.ts';
 
@@ -126,4 +127,25 @@ describe('taking a BAR away', () => {
     expect(leafAt(mm, vpn)).toEqual([PFN, level - 1]);
     expect(entryAt(mm, vpn + npage - 1)).toBeNull();
   });
+});
+
+test.each<[string, boolean, 'always' | 'madvise' | 'never', number, number]>([
+  ['always', true, 'always', 0, 1],
+  ['always, MADV_NOHUGEPAGE', true, 'always', VM.NOHUGEPAGE, 0],
+  ['madvise', true, 'madvise', 0, 0],
+  ['madvise, MADV_HUGEPAGE', true, 'madvise', VM.HUGEPAGE, 1],
+  ['never, MADV_HUGEPAGE', true, 'never', VM.HUGEPAGE, 0],
+  ['never, since 7.2', false, 'never', 0, 1],
+  ['MADV_NOHUGEPAGE, since 7.2', false, 'always', VM.NOHUGEPAGE, 0],
+])('a fault obeys THP and the advice: %s', (_, deviceHugeObeysThp, enabled, advice, level) => {
+  const { mm } = bootFaulting({ thp: { enabled }, rules: { deviceHugeObeysThp } });
+  map(mm, BASE, 512, new PciBar(PFN, 512), RW | DEVICE | advice);
+  expect(leafAt(mm, BASE)).toEqual([PFN, level]);
+});
+
+test('MADV_POPULATE_* refuses a BAR', () => {
+  const mm = mapBar(BASE, 512, new PciBar(PFN, 512));
+  for (const write of [false, true]) {
+    expect(advisePopulate(mm, BASE, 512, write)).toBe(-Errno.EINVAL);
+  }
 });

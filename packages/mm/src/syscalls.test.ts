@@ -28,7 +28,10 @@ import { MAX_VPN } from './page-table.ts';
 import { PciBar } from './pci-bar.ts';
 import {
   adviseDontneed,
+  adviseFree,
   adviseHugepage,
+  advisePopulate,
+  adviseRemove,
   doMmap,
   mlock,
   mmPopulate,
@@ -520,4 +523,23 @@ describe('mlock and munlock', () => {
     mlock(new Task(mm), BASE, 256, false);
     expect(areas(mm)).toEqual([[0, 512, 'READ WRITE']]);
   });
+});
+
+test('MADV_POPULATE_* is ENOMEM at a hole, after the pages before it', () => {
+  const { mm } = bootFaulting();
+  map(mm, BASE, 2, anonymousMemory);
+  expect(advisePopulate(mm, BASE, 4, true)).toBe(-Errno.ENOMEM);
+  expect(mm.pageTable.pfnAt(BASE + 1)).toBeGreaterThanOrEqual(0);
+  mprotect(mm, BASE, 2, VM.READ);
+  expect(advisePopulate(mm, BASE, 2, true)).toBe(-Errno.EINVAL);
+});
+
+test('MADV_FREE and MADV_REMOVE of anonymous memory: pages stay', () => {
+  const { mm } = bootFaulting();
+  map(mm, BASE, 2, anonymousMemory);
+  touchPage(mm, BASE, true);
+  const before = mm.pageTable.pfnAt(BASE);
+  expect(adviseFree(mm, BASE, 2)).toBe(0);
+  expect(adviseRemove(mm, BASE, 2)).toBe(-Errno.EINVAL);
+  expect(mm.pageTable.pfnAt(BASE)).toBe(before);
 });
