@@ -269,7 +269,7 @@ describe('the page cache', () => {
   });
 
   test.each([
-    ['has folios of 64 KiB where the release has them', true, [4, 0, 0, 0]],
+    ['has folios of 64 KiB where the release has them, smaller ones for the rest', true, [4, 1, 0]],
     ['has pages of 4 KiB else', false, Array(19).fill(0)],
   ])('of a disk %s', (_, diskLargeFolios, orders) => {
     const { mm, memory } = bootFaulting({ rules: { diskLargeFolios } });
