@@ -65,6 +65,7 @@ export class IommuDomain {
   readonly table: IoPageTable;
   readonly #counters: Counters;
   readonly #hasMapNosync: boolean;
+  readonly #syncsEmptyGathers: boolean;
   readonly #smallest: number;
   readonly #pgsize = new Pgsize();
   /** Extents that the last {@link mapExtents} mapped, also when it failed half way. */
@@ -78,13 +79,19 @@ export class IommuDomain {
    * @param unit the IOMMU
    * @param table an empty page table
    * @param counters counters to add to
-   * @param hasMapNosync whether iommu_map calls iommu_map_nosync; default true
+   * @param rules what of it the release decides; default: that of 6.16
    */
-  constructor(unit: IommuUnit, table: IoPageTable, counters: Counters, hasMapNosync = true) {
+  constructor(
+    unit: IommuUnit,
+    table: IoPageTable,
+    counters: Counters,
+    rules: Pick<IommuRules, 'hasMapNosync' | 'syncsEmptyGathers'> = {},
+  ) {
     this.unit = unit;
     this.table = table;
     this.#counters = counters;
-    this.#hasMapNosync = hasMapNosync;
+    this.#hasMapNosync = rules.hasMapNosync ?? true;
+    this.#syncsEmptyGathers = rules.syncsEmptyGathers ?? true;
     this.#smallest = table.pageOrders[0];
   }
 
@@ -207,12 +214,14 @@ export class IommuDomain {
   }
 
   /**
-   * Invalidates what a gather holds and empties it.
+   * Invalidates what a gather holds and empties it. For a gather that holds nothing the core of
+   * some releases does not call the driver.
    *
    * @param gather the pending invalidation
-   * @source include/linux/iommu.h iommu_iotlb_sync, 6.16
+   * @source include/linux/iommu.h iommu_iotlb_sync, 6.16 and 7.2
    */
   iotlbSync(gather: IotlbGather): void {
+    if (!this.#syncsEmptyGathers && gather.isEmpty) return;
     this.#counters.add(Slot.iotlbSyncs, 1);
     this.table.iotlbSync(gather);
   }
@@ -390,7 +399,7 @@ export function iommuPagingDomainAlloc(
 ): IommuDomain {
   const format = ioPageTableFormat(rules.formats[unit.kind]);
   const table = format.create(unit, counters);
-  const domain = new IommuDomain(unit, table, counters, rules.hasMapNosync);
+  const domain = new IommuDomain(unit, table, counters, rules);
   unit.domainAllocated?.(domain);
   return domain;
 }

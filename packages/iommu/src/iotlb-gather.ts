@@ -17,6 +17,11 @@ export class IotlbGather {
   /** Page-table pages to free after the invalidation (numbers of the format's own tables). */
   readonly freelist: number[] = [];
 
+  /** Whether no range is pending. */
+  get isEmpty(): boolean {
+    return this.end < this.start;
+  }
+
   /** Forgets the range (iommu_iotlb_gather_init); the format has emptied the freelist. */
   reset(): void {
     this.start = Infinity;

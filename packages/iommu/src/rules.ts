@@ -16,6 +16,11 @@ export interface IommuRules {
    * may have more.
    */
   readonly attachNeedsSameSuperpages?: boolean;
+  /**
+   * Whether a flush of an empty gather calls the driver, as iommu_unmap makes one of nothing; default
+   * true. Without it the core looks at the gather first.
+   */
+  readonly syncsEmptyGathers?: boolean;
   /** Kernel source or reference section of the facts above. */
   readonly source: string;
 }

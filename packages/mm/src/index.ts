@@ -69,12 +69,13 @@ export {
   adviseRemove,
   doMmap,
   mlock,
+  mlockFuture,
   mmPopulate,
   mprotect,
   munmap,
   type MmapCall,
 } from './syscalls.ts';
-export { accountLockedVm } from './accounting.ts';
+export { accountLockedVm, exceedsMemlock } from './accounting.ts';
 export { FOLL } from './foll.ts';
 export { pinUserPagesRemote } from './gup.ts';
 export { pinUserPagesFast } from './gup-fast.ts';

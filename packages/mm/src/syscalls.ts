@@ -4,6 +4,7 @@
  * @source mm/mmap.c, mm/mprotect.c, mm/madvise.c, mm/mlock.c, 6.16
  */
 import { Errno, InputError, isAligned, offsetIn, type Vpn } from '@pinfold/base';
+import { exceedsMemlock } from './accounting.ts';
 import { faultErrno, touchPage, type VmOperations } from './fault.ts';
 import { changeProtection } from './change-protection.ts';
 import { restoreReserve, unreserveRange } from './hugetlb-reserve.ts';
@@ -11,6 +12,9 @@ import type { MmStruct, Task } from './mm-struct.ts';
 import { MAX_VPN } from './page-table.ts';
 import { VM, Vma } from './vma.ts';
 import { freePgtables, removeVmas, splitAt, zapRange } from './zap.ts';
+
+/** The page at which addresses wrap. */
+const WRAP_VPN = 2 ** 52;
 
 /** An mmap call. */
 export interface MmapCall {
@@ -245,15 +249,17 @@ export function adviseFree(mm: MmStruct, vpn: Vpn, npage: number): number {
  * @param vpn first virtual page
  * @param npage length in pages
  * @param lock true for mlock
- * @returns 0; -ENOMEM over RLIMIT_MEMLOCK without CAP_IPC_LOCK, when a page is not mapped (what lies
- *   before it is done), or when nothing is behind a page; -EAGAIN without a free frame
+ * @returns 0; -EPERM for an mlock with an RLIMIT_MEMLOCK of 0, -ENOMEM over it, both without
+ *   CAP_IPC_LOCK; -EINVAL when the end wraps; -ENOMEM when a page is not mapped (what lies before it
+ *   is done), or when nothing is behind a page; -EAGAIN without a free frame
  * @source mm/mlock.c do_mlock, apply_vma_lock_flags, mlock_fixup, 6.16
  */
 export function mlock(task: Task, vpn: Vpn, npage: number, lock: boolean): number {
   const { mm } = task;
-  const locked = pagesWhere(mm, vpn, vpn + npage, (flags) => (flags & VM.LOCKED) !== 0);
-  const limit = task.capIpcLock ? Infinity : task.memlockPages;
-  if (lock && mm.lockedVm + npage - locked > limit) return -Errno.ENOMEM;
+  if (lock && !canDoMlock(task)) return -Errno.EPERM;
+  if (lock && exceedsLimit(task, vpn, npage)) return -Errno.ENOMEM;
+  if (vpn + npage >= WRAP_VPN) return -Errno.EINVAL;
+  if (npage === 0) return 0;
   const end = mappedUpTo(mm, vpn, vpn + npage);
   const changes = (flags: number): boolean =>
     (flags & (VM.IO | VM.PFNMAP | VM.HUGETLB)) === 0 && ((flags & VM.LOCKED) !== 0) !== lock;
@@ -266,6 +272,34 @@ export function mlock(task: Task, vpn: Vpn, npage: number, lock: boolean): numbe
   if (end < vpn + npage) return -Errno.ENOMEM;
   const error = lock ? mmPopulate(mm, vpn, npage) : 0;
   return error === -Errno.ENOMEM ? -Errno.EAGAIN : error === -Errno.EFAULT ? -Errno.ENOMEM : error;
+}
+
+/** Whether an mlock would exceed the limit: what is locked in its range counts only once. */
+function exceedsLimit(task: Task, vpn: Vpn, npage: number): boolean {
+  const { mm, capIpcLock, memlockPages } = task;
+  if (capIpcLock || !exceedsMemlock(mm.lockedVm + npage, memlockPages)) return false;
+  const locked = pagesWhere(mm, vpn, vpn + npage, (flags) => (flags & VM.LOCKED) !== 0);
+  return exceedsMemlock(mm.lockedVm + npage - locked, memlockPages);
+}
+
+/**
+ * Whether a process may map locked memory (MAP_LOCKED, the growth of locked memory). What is locked
+ * where the memory will lie does not count in its favour.
+ *
+ * @param task the process
+ * @param npage length in pages
+ * @returns 0; -EPERM with an RLIMIT_MEMLOCK of 0, -EAGAIN over it, both without CAP_IPC_LOCK
+ * @source mm/mmap.c do_mmap, mlock_future_ok, mm/mlock.c can_do_mlock, 6.16; recordings `more`, lim02
+ */
+export function mlockFuture(task: Task, npage: number): number {
+  if (!canDoMlock(task)) return -Errno.EPERM;
+  if (task.capIpcLock || !exceedsMemlock(task.mm.lockedVm + npage, task.memlockPages)) return 0;
+  return -Errno.EAGAIN;
+}
+
+/** can_do_mlock: without CAP_IPC_LOCK a limit of 0 forbids it altogether. */
+function canDoMlock({ capIpcLock, rlimitMemlock }: Task): boolean {
+  return capIpcLock || rlimitMemlock !== 0;
 }
 
 /** Pages of a range whose VMAs have certain flags. */

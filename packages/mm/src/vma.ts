@@ -120,6 +120,19 @@ export class VmaTree {
   }
 
   /**
+   * Whether nothing is mapped in a range.
+   *
+   * @param start first virtual page
+   * @param end first virtual page after it
+   * @returns true if no VMA overlaps it
+   * @source mm/mmap.c find_vma_intersection, 6.16
+   */
+  isFree(start: Vpn, end: Vpn): boolean {
+    const next = this.#vmas[this.#firstEndingAfter(start)];
+    return next === undefined || next.start >= end;
+  }
+
+  /**
    * The VMAs that overlap a range, in address order.
    *
    * @param start first virtual page

@@ -11,8 +11,13 @@ const GIB = 2n ** 30n;
 export class RegionAddresses {
   #next = FIRST;
 
+  /** The address that the next region without `addr=` gets; an mmap that fails does not take it. */
+  get next(): bigint {
+    return this.#next;
+  }
+
   /**
-   * The address of the next region without `addr=`. Regions with an address of their own take none.
+   * Takes the address of the next region without `addr=`. Regions with an address of their own take none.
    * Between two regions at least one GiB stays free.
    *
    * @param size length of the region in bytes

@@ -26,6 +26,7 @@ import {
   HugetlbMemory,
   MappedFile,
   mlock,
+  mlockFuture,
   mmPopulate,
   mprotect,
   MmStruct,
@@ -82,6 +83,9 @@ export interface BarLookup {
   resourceAt(path: string): PciBar | undefined;
 }
 
+/** Where addresses wrap. */
+const U64_END = 2n ** 64n;
+
 /** Orders of the memory kinds of hugetlb pages. */
 const HUGE_ORDERS: Readonly<Record<string, number>> = {
   huge2m: 9,
@@ -123,7 +127,8 @@ export class GuestProcess {
   mmap(operation: MmapOperation, bars: BarLookup): Mapped {
     const { mm } = this.task;
     const size = hugeAligned(operation);
-    const vpn = pageNumber(operation.addr ?? this.#addresses.place(size));
+    const address = operation.addr ?? this.#addresses.next;
+    const vpn = pageNumber(address);
     const npage = pageNumber(size + 4095n);
     const ops = this.#backing(operation, vpn, npage, bars);
     if (typeof ops === 'number') return { ret: ops, region: null };
@@ -134,16 +139,23 @@ export class GuestProcess {
       ops,
       pgoff: pageNumber(operation.off ?? 0n),
     };
-    if (operation.flags.includes('fixed')) munmap(mm, vpn, npage);
+    const fixed = operation.flags.includes('fixed');
+    if (operation.flags.includes('locked') && (fixed || mm.vmas.isFree(vpn, vpn + npage))) {
+      const refused = mlockFuture(this.task, npage);
+      if (refused !== 0) return { ret: refused, region: null };
+    }
+    if (fixed) munmap(mm, vpn, npage);
     const ret = doMmap(mm, call);
     if (ret !== 0) return { ret, region: null };
+    if (operation.addr === undefined) this.#addresses.place(size);
     const region = { vpn, npage, file: ops instanceof MappedFile ? ops : null };
     this.regions.set(operation.name, region);
     if (operation.frames !== undefined || operation.copies !== undefined) {
       this.#placed ??= new PlacedMemory(this.task.mm);
       this.#placed.populate(operation, region, call.pgoff);
     }
-    return { ret: this.#afterMmap(operation, region), region };
+    this.#afterMmap(operation, region);
+    return { ret: 0, region };
   }
 
   /**
@@ -181,7 +193,8 @@ export class GuestProcess {
       return munmap(mm, pageNumber(va), pageNumber(size + 4095n));
     }
     const first = pageNumber(va);
-    const npage = pageNumber(va + size + 4095n) - first;
+    // PAGE_ALIGN of the bytes from the start of the first page wraps as the kernel's numbers do.
+    const npage = pageNumber(roundedUp(size + (va % 4096n)));
     return mlock(this.task, first, npage, op === 'mlock');
   }
 
@@ -195,7 +208,10 @@ export class GuestProcess {
    */
   mprotect(va: bigint, size: bigint, prot: string): number {
     if (va % 4096n !== 0n) return -Errno.EINVAL;
-    return mprotect(this.task.mm, pageNumber(va), pageNumber(size + 4095n), protFlags(prot));
+    if (size === 0n) return 0;
+    const length = roundedUp(size);
+    if (va + length >= U64_END || length === 0n) return -Errno.ENOMEM;
+    return mprotect(this.task.mm, pageNumber(va), pageNumber(length), protFlags(prot));
   }
 
   /**
@@ -209,9 +225,13 @@ export class GuestProcess {
    */
   madvise(va: bigint, size: bigint, advice: string): number {
     const { mm } = this.task;
-    if (va % 4096n !== 0n) return -Errno.EINVAL;
+    const length = roundedUp(size);
+    // A range that wraps, or whose length rounds up to nothing; the last page ends at 0, as one wraps.
+    if (va % 4096n !== 0n || (size > 0n && length === 0n)) return -Errno.EINVAL;
+    if (va + length >= U64_END) return -Errno.EINVAL;
+    if (length === 0n) return 0;
     const vpn = pageNumber(va);
-    const npage = pageNumber(size + 4095n);
+    const npage = pageNumber(length);
     if (advice === 'huge') return adviseHugepage(mm, vpn, npage, VM.HUGEPAGE);
     if (advice === 'nohuge') return adviseHugepage(mm, vpn, npage, VM.NOHUGEPAGE);
     if (advice === 'dontneed') return adviseDontneed(mm, vpn, npage);
@@ -302,10 +322,14 @@ export class GuestProcess {
     const order = HUGE_ORDERS[kind] ?? 0;
     if (kind === 'bar') {
       const bar = bars.barOf(operation.dev ?? '', operation.bar ?? 0);
-      return typeof bar === 'number' || npage <= bar.npage ? bar : -Errno.EINVAL;
+      const end = pageNumber(operation.off ?? 0n) + npage;
+      return typeof bar === 'number' || end <= bar.npage ? bar : -Errno.EINVAL;
     }
     const resource = kind === 'file' ? bars.resourceAt(operation.path ?? '') : undefined;
-    if (resource) return npage <= resource.npage ? new SysfsBar(resource) : -Errno.EINVAL;
+    if (resource)
+      return pageNumber(operation.off ?? 0n) + npage <= resource.npage
+        ? new SysfsBar(resource)
+        : -Errno.EINVAL;
     if (kind === 'anon') {
       return flags.includes('shared') ? this.#sharedAnonymous(npage, 0) : anonymousMemory;
     }
@@ -359,17 +383,22 @@ export class GuestProcess {
     return file;
   }
 
-  #afterMmap(operation: MmapOperation, { vpn, npage }: Region): number {
+  #afterMmap(operation: MmapOperation, { vpn, npage }: Region): void {
     const { mm } = this.task;
     if (operation.flags.includes('populate')) mmPopulate(mm, vpn, npage);
-    const ret = operation.flags.includes('locked') ? mlock(this.task, vpn, npage, true) : 0;
+    // What cannot be populated is not told.
+    if (operation.flags.includes('locked')) mlock(this.task, vpn, npage, true);
     // madvise comes after the mmap that has populated the memory.
     if (operation.advise) {
       const flag = operation.advise === 'huge' ? VM.HUGEPAGE : VM.NOHUGEPAGE;
       adviseHugepage(mm, vpn, npage, flag);
     }
-    return ret;
   }
+}
+
+/** PAGE_ALIGN of a length in bytes: 2^64 wraps to 0. */
+function roundedUp(bytes: bigint): bigint {
+  return BigInt.asUintN(64, (bytes + 4095n) & ~4095n);
 }
 
 /** hugetlb mappings are as long as their pages. */

@@ -13,7 +13,10 @@ import {
   type ThpSettings,
 } from '@pinfold/mm';
 import { DEFAULT_MODULE_PARAMS, type ModuleParams } from '@pinfold/vfio-type1';
+import { evaluate, parseExpression, type Regions } from './expression.ts';
 import type { Recording } from './recording.ts';
+
+const NO_REGIONS: Regions = new Map();
 
 /** A BAR of a device. */
 export interface BarFacts {
@@ -181,10 +184,13 @@ function devicesOf(
     const dev = /\bdev=(\w+)/.exec(step.line)?.[1];
     const bar = /\bbar=(\d)/.exec(step.line)?.[1];
     if (!dev || !bar || step.bar_phys === undefined) continue;
+    const off = /\boff=(\S+)/.exec(step.line)?.[1] ?? '0';
+    const offset = evaluate(parseExpression(off, step.line), NO_REGIONS, step.line);
     const size = step.region_info?.size ?? step.size ?? '0x0';
     const facts = {
       bar: Number(bar),
-      pfn: pageNumber(BigInt(step.bar_phys)),
+      // What is shown is where the region lies, behind its offset in the BAR.
+      pfn: pageNumber(BigInt(step.bar_phys) - offset),
       npage: pageNumber(BigInt(size)),
     };
     const others = (devices[dev] ?? []).filter((known) => known.bar !== facts.bar);

@@ -1,4 +1,5 @@
 /** mmap as the process makes it, and what it shows. */
+import { pageNumber } from '@pinfold/base';
 import type { Done, Guest } from './guest.ts';
 import { hexPages } from './hex.ts';
 import type { MmapOperation } from './operation.ts';
@@ -15,8 +16,9 @@ export function mmap({ process, devices }: Guest, operation: MmapOperation): Don
   const { ret, region } = process.mmap(operation, devices);
   if (!region) return { code: ret };
   const place = { va: hexPages(region.vpn), size: hexPages(region.npage) };
-  const { kind, dev = '', bar = 0 } = operation;
+  const { kind, dev = '', bar = 0, off = 0n } = operation;
   const backing = kind === 'bar' ? devices.barOf(dev, bar) : 0;
-  const phys = typeof backing === 'number' ? {} : { bar_phys: hexPages(backing.pfn) };
+  const phys =
+    typeof backing === 'number' ? {} : { bar_phys: hexPages(backing.pfn + pageNumber(off)) };
   return { code: ret, ...place, ...phys };
 }

@@ -36,7 +36,7 @@ export interface LeafCounts {
 
 /** Memory of a process that counts against its limit. */
 export interface LockedMemory {
-  /** locked_vm in kB. */
+  /** locked_vm in kB; below zero where the kernel, which shows it unsigned, wraps. */
   readonly VmLck: number;
 }
 

@@ -55,11 +55,19 @@ export function checkKernel(recording: Recording, file: string): void {
 
 function parseJson(text: string, file: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text.replace(WRAPPED_VMLCK, signedVmLck));
   } catch (error) {
     const what = error instanceof Error ? error.message : String(error);
     throw new InputError(file, 'JSON', text === '' ? 'an empty file' : `something else: ${what}`);
   }
+}
+
+/** A VmLck of more than 2^53 kB: locked_vm has gone below zero, and wraps. */
+const WRAPPED_VMLCK = /"VmLck":\s*(\d{17,20})\b/g;
+
+/** The same VmLck as a signed number, exact where the unsigned one is not. */
+function signedVmLck(_: string, digits: string): string {
+  return `"VmLck":${BigInt.asIntN(64, BigInt(digits))}`;
 }
 
 /** One step per line of the script, unless the process died. */

@@ -7,7 +7,7 @@ const count = z.int().nonnegative();
 const errno = z.string().nullable();
 
 const pins = z.looseObject({ acquired: z.int(), released: z.int() });
-const mm = z.looseObject({ VmLck: count });
+const mm = z.looseObject({ VmLck: z.int() });
 const memlock = count.nullable();
 
 const extent = z.tuple([count, count, count, count, z.string()]);

@@ -4,7 +4,7 @@
  * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, 6.16; reference type1.md §5.1
  */
 import { Slot, type IovaPn } from '@pinfold/base';
-import { numPfnsContiguous } from '@pinfold/mm';
+import { exceedsMemlock, numPfnsContiguous } from '@pinfold/mm';
 import type { VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
 import { overLimit, type PinnedChunk } from './pin-chunk.ts';
@@ -58,7 +58,9 @@ function chargeEach(
   chunk: PinnedChunk,
 ): number {
   const tree = dma.pfnList;
-  const left = dma.lockCap ? npage : limit - dma.mm.lockedVm - chunk.lockAcct;
+  const charge = dma.mm.lockedVm + chunk.lockAcct;
+  const refusesAny = exceedsMemlock(charge + 1, limit);
+  const left = dma.lockCap ? npage : refusesAny ? 0 : limit - charge;
   const room = Math.max(0, Math.min(npage, left)) | 0;
   let charged = 0;
   tree.nodesVisited = 0;

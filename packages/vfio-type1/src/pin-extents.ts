@@ -10,7 +10,7 @@
  */
 import { Slot, type Extents, type IovaPn, type Vpn } from '@pinfold/base';
 import { IOMMU } from '@pinfold/iommu';
-import { pinUserExtents, unpinExtents, type MemMap } from '@pinfold/mm';
+import { exceedsMemlock, pinUserExtents, unpinExtents, type MemMap } from '@pinfold/mm';
 import { VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
 import { chargeChunk, overLimit, PinnedChunk, refusedByGup } from './pin-chunk.ts';
@@ -230,8 +230,9 @@ function keepWithinLimit(
 ): void {
   const { extents, charge: chunk, memoryPages } = pins;
   const room = dma.lockCap ? Infinity : limit - dma.mm.lockedVm;
-  if (dma.pfnList.root !== null || pins.error < 0 || memoryPages > room) {
-    testEach(iommu, dma, iovaPn, room, pins);
+  const below = !dma.lockCap && dma.mm.lockedVm < 0;
+  if (dma.pfnList.root !== null || pins.error < 0 || memoryPages > room || below) {
+    testEach(iommu, dma, iovaPn, limit, pins);
     return;
   }
   // All of them pass, so the tests need not be made one by one. In an empty tree a look-up is the
@@ -247,7 +248,7 @@ function testEach(
   iommu: VfioIommu,
   dma: VfioDma,
   iovaPn: IovaPn,
-  room: number,
+  limit: number,
   pins: PinnedExtents,
 ): void {
   const { extents, charge: chunk } = pins;
@@ -261,7 +262,7 @@ function testEach(
     const length = npage[kept];
     more = length < 0 ? 0 : length - vpfnPages(iommu, dma, iovaPn + pages, length);
     if (more !== 0) tests++;
-    if (more !== 0 && acct + more > room) break;
+    if (more !== 0 && !dma.lockCap && exceedsMemlock(dma.mm.lockedVm + acct + more, limit)) break;
     acct += more;
     pages += Math.abs(length);
   }

@@ -6,6 +6,7 @@
  * strategies.md (a)
  */
 import { Slot, type Pfn, type Vpn } from '@pinfold/base';
+import { exceedsMemlock } from '@pinfold/mm';
 import type { VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
 import { isPinnedExternally } from './find-vpfn.ts';
@@ -154,7 +155,7 @@ function chargePage(
 ): number {
   if (chunk.rsvd || isPinnedExternally(iommu, dma, vaddr - dma.vaddr + dma.iovaPn)) return 0;
   iommu.counters.add(Slot.limitTests, 1);
-  if (!dma.lockCap && dma.mm.lockedVm + chunk.lockAcct + 1 > limit)
+  if (!dma.lockCap && exceedsMemlock(dma.mm.lockedVm + chunk.lockAcct + 1, limit))
     return overLimit(iommu, dma, chunk.lockAcct, 1, limit);
   chunk.lockAcct++;
   return 0;

@@ -6,7 +6,7 @@
  * strategies.md (g)
  */
 import { Slot, type IovaPn } from '@pinfold/base';
-import { folioPagesLeft, numPagesContiguous, numPfnsContiguous } from '@pinfold/mm';
+import { exceedsMemlock, folioPagesLeft, numPagesContiguous, numPfnsContiguous } from '@pinfold/mm';
 import type { VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
 import type { PinAlgorithm } from './pin-algorithm.ts';
@@ -101,7 +101,7 @@ function takeRuns(
     // Negative where devices have pinned at several addresses of a page: that charge is returned.
     if (acct !== 0) {
       limitTests++;
-      if (!dma.lockCap && dma.mm.lockedVm + chunk.lockAcct + acct > limit) {
+      if (!dma.lockCap && exceedsMemlock(dma.mm.lockedVm + chunk.lockAcct + acct, limit)) {
         ret = overLimit(iommu, dma, chunk.lockAcct, acct, limit);
         break;
       }

@@ -11,7 +11,7 @@
  * @source reference strategies.md (e2)
  */
 import { Slot, type IovaPn } from '@pinfold/base';
-import { folioPagesLeft } from '@pinfold/mm';
+import { exceedsMemlock, folioPagesLeft } from '@pinfold/mm';
 import { nextPage, type VfioBatch } from '../batch.ts';
 import type { VfioDma } from '../dma.ts';
 import { isAnyPinnedExternally } from '../find-vpfn.ts';
@@ -48,7 +48,7 @@ function acceptFolios(
     if (nr > 1 && isAnyPinnedExternally(iommu, dma, at, nr)) nr = 1;
     if (!chunk.rsvd && (nr > 1 || !isAnyPinnedExternally(iommu, dma, at, 1))) {
       limitTests++;
-      if (!dma.lockCap && dma.mm.lockedVm + chunk.lockAcct + nr > limit) {
+      if (!dma.lockCap && exceedsMemlock(dma.mm.lockedVm + chunk.lockAcct + nr, limit)) {
         ret = overLimit(iommu, dma, chunk.lockAcct, nr, limit);
         break;
       }

@@ -10,7 +10,13 @@
  */
 import { Slot, type IovaPn, type Pfn, type Vpn } from '@pinfold/base';
 import { IOMMU, type PhysRun } from '@pinfold/iommu';
-import { addHugetlbPins, folioOrderOf, pageHuge, subHugetlbPins } from '@pinfold/mm';
+import {
+  addHugetlbPins,
+  exceedsMemlock,
+  folioOrderOf,
+  pageHuge,
+  subHugetlbPins,
+} from '@pinfold/mm';
 import type { VfioDma } from '../dma.ts';
 import { vfioLockAcct } from '../lock-acct.ts';
 import { overLimit, unwindPfns, type PinnedChunk } from '../pin-chunk.ts';
@@ -67,7 +73,7 @@ function pinRestOfHugePage(
   // The pages pinned here begin at pfn + 1; these are counted from pfn on.
   const charged = more - externallyPinned(iommu, dma, pfn, more);
   iommu.counters.add(Slot.limitTests, 1);
-  if (!dma.lockCap && dma.mm.lockedVm + chunk.lockAcct + charged > limit) {
+  if (!dma.lockCap && exceedsMemlock(dma.mm.lockedVm + chunk.lockAcct + charged, limit)) {
     // 1 + more pins are held.
     unwindPfns(iommu, dma, pfn, more);
     return overLimit(iommu, dma, chunk.lockAcct, charged, limit);

@@ -9,7 +9,7 @@
  * @source reference strategies.md (e)
  */
 import { Slot, type IovaPn } from '@pinfold/base';
-import { pageHuge } from '@pinfold/mm';
+import { exceedsMemlock, pageHuge } from '@pinfold/mm';
 import { acceptPages } from '../accept-pages.ts';
 import { nextPage, type VfioBatch } from '../batch.ts';
 import type { VfioDma } from '../dma.ts';
@@ -38,7 +38,7 @@ function acceptHugetlbBatch(
   if (chunk.rsvd || isAnyPinnedExternally(iommu, dma, iovaPn, batch.size))
     return acceptPages(iommu, dma, iovaPn, limit, batch, chunk);
   counters.add(Slot.limitTests, 1);
-  if (!dma.lockCap && dma.mm.lockedVm + chunk.lockAcct + batch.size > limit)
+  if (!dma.lockCap && exceedsMemlock(dma.mm.lockedVm + chunk.lockAcct + batch.size, limit))
     return overLimit(iommu, dma, chunk.lockAcct, batch.size, limit);
   chunk.pinned += batch.size;
   chunk.lockAcct += batch.size;

@@ -15,6 +15,7 @@
 import { Slot, type Vpn } from '@pinfold/base';
 import { IOMMU } from '@pinfold/iommu';
 import {
+  exceedsMemlock,
   FOLL,
   pinUserPagesFast,
   sgAllocAppendTableFromPages,
@@ -60,7 +61,7 @@ function chargeAhead(
   chunk.lockAcct = pagesToCharge(iommu, dma, vaddr, npage);
   if (chunk.lockAcct === 0) return 0;
   iommu.counters.add(Slot.limitTests, 1);
-  if (!dma.lockCap && dma.mm.lockedVm + chunk.lockAcct > limit)
+  if (!dma.lockCap && exceedsMemlock(dma.mm.lockedVm + chunk.lockAcct, limit))
     return overLimit(iommu, dma, 0, chunk.lockAcct, limit);
   return chargeChunk(iommu, dma, chunk);
 }

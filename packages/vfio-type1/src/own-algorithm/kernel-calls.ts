@@ -8,6 +8,7 @@
 import { Errno, Slot, type IovaPn, type Page, type Pfn, type Vpn } from '@pinfold/base';
 import { IOMMU, PhysRun, type IommuDomain } from '@pinfold/iommu';
 import {
+  exceedsMemlock,
   folioOrderOf,
   numPagesContiguous,
   pageHuge,
@@ -191,7 +192,7 @@ export class KernelCalls implements AlgorithmKernel {
     this.#guard.whole(lockAcct, 'testLimit, lockAcct', -MAX_PAGES);
     this.#guard.whole(more, 'testLimit, more');
     this.#iommu.counters.add(Slot.limitTests, 1);
-    if (dma.lockCap || dma.mm.lockedVm + lockAcct + more <= limit) return 0;
+    if (dma.lockCap || !exceedsMemlock(dma.mm.lockedVm + lockAcct + more, limit)) return 0;
     return overLimit(this.#iommu, dma, lockAcct, more, limit);
   }
 

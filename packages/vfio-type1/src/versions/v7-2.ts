@@ -12,6 +12,7 @@ export const v7_2: KernelVersion = {
   iommu: {
     series: '7.2',
     formats: { 'intel-vtd': 'generic-pt-vtd-ss' },
+    syncsEmptyGathers: false,
     source: 'drivers/iommu/generic_pt, recordings of 7.2.12',
   },
   type1: {
