@@ -29,7 +29,15 @@ export {
 export { FrameRun, PrescribedLayout, type FrameSource, type LayoutRun } from './frame-source.ts';
 export { MAX_VPN, PageTable, PTE } from './page-table.ts';
 export { VM, Vma, VmaTree } from './vma.ts';
-export { THP_DEFAULTS, type ThpEnabled, type ThpSettings } from './thp.ts';
+export {
+  isAnonThpOrder,
+  SHMEM_ENABLED,
+  THP_DEFAULTS,
+  THP_ENABLED,
+  THP_SIZE_ENABLED,
+  type ThpEnabled,
+  type ThpSettings,
+} from './thp.ts';
 export {
   FAULT_FLAG,
   fixupUserFault,
@@ -75,6 +83,8 @@ export {
   munmap,
   type MmapCall,
 } from './syscalls.ts';
+export { vmEnoughMemory } from './overcommit.ts';
+export { TASK_SIZE } from './task-size.ts';
 export { accountLockedVm, exceedsMemlock } from './accounting.ts';
 export { FOLL } from './foll.ts';
 export { pinUserPagesRemote } from './gup.ts';

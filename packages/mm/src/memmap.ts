@@ -65,6 +65,8 @@ export class MemMap {
   sectionStride: Uint8Array;
   /** Per section: 1 if it lies in ZONE_MOVABLE or in a CMA area, where no folio may be pinned for long. */
   readonly sectionMovable: Uint8Array;
+  /** Pages of all memory (totalram_pages); the model's kernel keeps none for itself. */
+  readonly totalPages: number;
   /** Folios that are in use. */
   folios = 0;
   /** Told of every folio that is freed: its first frame, order and {@link PG} flags. */
@@ -107,6 +109,7 @@ export class MemMap {
     this.sectionBase = new Int32Array(sections).fill(ABSENT);
     this.sectionStride = new Uint8Array(sections);
     this.sectionMovable = new Uint8Array(sections);
+    this.totalPages = sorted.reduce((sum, { npage }) => sum + npage, 0);
     for (const range of sorted) this.#addRange(range);
     this.#reserveOutside(sorted);
     const present = (section: number): boolean => this.sectionBase[section] !== ABSENT;

@@ -246,3 +246,18 @@ describe('freePteTable', () => {
     expect([table.pfnAt(512), table.ptes.live]).toEqual([512, 0]);
   });
 });
+
+describe('nextPteTable', () => {
+  test('skips what has no last-level table, up to the end of the range', () => {
+    const table = new PageTable();
+    const far = 2 ** 34 + 1024;
+    table.setEntry(512, 512, 1, RW);
+    table.setEntry(1030, 6, 0, RW);
+    table.setEntry(far, 7, 0, RW);
+    expect(table.nextPteTable(0, far + 1)).toBe(1024);
+    expect(table.nextPteTable(1029, far + 1)).toBe(1029);
+    expect(table.nextPteTable(1536, far + 1)).toBe(far);
+    expect(table.nextPteTable(1536, far)).toBe(far);
+    expect(table.nextPteTable(far + 512, 2 ** 36)).toBe(2 ** 36);
+  });
+});

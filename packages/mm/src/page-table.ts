@@ -225,6 +225,24 @@ export class PageTable {
   }
 
   /**
+   * Finds the next last-level table; ranges without any are skipped table by table of a higher level.
+   *
+   * @param vpn virtual page to begin at
+   * @param end first virtual page after the range
+   * @returns the first page, at `vpn` or after it, that a last-level table covers; `end` without one
+   */
+  nextPteTable(vpn: Vpn, end: Vpn): Vpn {
+    const last = Math.min(end, MAX_VPN);
+    let at = vpn;
+    while (at < last) {
+      const level = this.#absentLevel(at);
+      if (level === 0) return at;
+      at += pagesOf(9 * level) - offsetIn(at, 9 * level);
+    }
+    return end;
+  }
+
+  /**
    * Frees the last-level table of an aligned 2 MiB range, as when no VMA is left there.
    *
    * @param vpn a virtual page of the range, none of whose pages is mapped

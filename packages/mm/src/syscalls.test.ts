@@ -24,6 +24,7 @@ import { HugetlbMemory } from './hugetlb.ts';
 import { Task, type MmStruct } from './mm-struct.ts';
 import { mmapMemory } from './mmap.ts';
 import { MappedFile } from './page-cache.ts';
+import { TASK_SIZE } from './task-size.ts';
 import { MAX_VPN } from './page-table.ts';
 import { PciBar } from './pci-bar.ts';
 import {
@@ -94,9 +95,9 @@ describe('mmap', () => {
     expect(stateOf(machine)).toEqual(before);
   });
 
-  test('ends with 47 address bits', () => {
+  test('ends one page below 47 address bits', () => {
     const { mm } = bootFaulting();
-    const top = MAX_VPN / 2;
+    const top = MAX_VPN / 2 - 1;
     const call = { vpn: top - 1, flags: RW, ops: anonymousMemory };
     expect(doMmap(mm, { ...call, npage: 2 })).toBe(-Errno.ENOMEM);
     expect(doMmap(mm, { ...call, npage: 1 })).toBe(0);
@@ -542,4 +543,21 @@ test('MADV_FREE and MADV_REMOVE of anonymous memory: pages stay', () => {
   expect(adviseFree(mm, BASE, 2)).toBe(0);
   expect(adviseRemove(mm, BASE, 2)).toBe(-Errno.EINVAL);
   expect(mm.pageTable.pfnAt(BASE)).toBe(before);
+});
+
+// Recording edge04 of family more: what lies above the addresses of a process is refused.
+describe('munmap at the end of the addresses of a process', () => {
+  test('is EINVAL beyond them, and leaves everything', () => {
+    const machine = anon(4);
+    const before = stateOf(machine);
+    expect(munmap(machine.mm, BASE, TASK_SIZE - BASE + 1)).toBe(-Errno.EINVAL);
+    expect(stateOf(machine)).toEqual(before);
+  });
+
+  test('of everything up to there removes what is mapped', () => {
+    const { mm } = anon(4);
+    expect(munmap(mm, 0, TASK_SIZE)).toBe(0);
+    expect([...mm.vmas]).toEqual([]);
+    expect(mm.pageTable.ptes.live).toBe(0);
+  });
 });

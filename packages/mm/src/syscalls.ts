@@ -9,7 +9,7 @@ import { faultErrno, touchPage, type VmOperations } from './fault.ts';
 import { changeProtection } from './change-protection.ts';
 import { restoreReserve, unreserveRange } from './hugetlb-reserve.ts';
 import type { MmStruct, Task } from './mm-struct.ts';
-import { MAX_VPN } from './page-table.ts';
+import { TASK_SIZE } from './task-size.ts';
 import { VM, Vma } from './vma.ts';
 import { freePgtables, removeVmas, splitAt, zapRange } from './zap.ts';
 
@@ -45,7 +45,7 @@ export function doMmap(mm: MmStruct, call: MmapCall): number {
   if (!(npage > 0))
     throw new InputError(`mapping at virtual page ${vpn}`, 'at least one page', `${npage} pages`);
   if (![vpn, npage, pgoff].every((pages) => isAligned(pages, ops.order))) return -Errno.EINVAL;
-  if (vpn + npage > MAX_VPN / 2) return -Errno.ENOMEM;
+  if (vpn + npage > TASK_SIZE) return -Errno.ENOMEM;
   const vma = new Vma(vpn, vpn + npage, flags | VM.MAYWRITE, ops, pgoff);
   if (mm.vmas.overlapping(vma.start, vma.end).length > 0) return -Errno.EEXIST;
   const error = ops.mmap?.(mm, vma) ?? 0;
@@ -61,11 +61,12 @@ export function doMmap(mm: MmStruct, call: MmapCall): number {
  * @param mm address space
  * @param vpn first virtual page
  * @param npage length in pages
- * @returns 0; -EINVAL when it cuts a hugetlb page
- * @source mm/vma.c do_vmi_munmap, 6.16
+ * @returns 0; -EINVAL when it ends above the addresses of a process, or cuts a hugetlb page
+ * @source mm/vma.c do_vmi_munmap, 6.16; recording edge04
  */
 export function munmap(mm: MmStruct, vpn: Vpn, npage: number): number {
   const end = vpn + npage;
+  if (end > TASK_SIZE) return -Errno.EINVAL;
   if (cutsHugetlb(mm, vpn, end)) return -Errno.EINVAL;
   for (const vma of mm.vmas.overlapping(vpn, end)) {
     if (vma.flags & VM.LOCKED) {

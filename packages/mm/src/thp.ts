@@ -7,17 +7,33 @@ import { PMD_ORDER } from '@pinfold/base';
 import type { MmRules } from './rules.ts';
 import { VM, type Vma } from './vma.ts';
 
-/** Who gets huge pages (the words of /sys/kernel/mm/transparent_hugepage/enabled). */
-export type ThpEnabled = 'always' | 'madvise' | 'never';
+/** The words of /sys/kernel/mm/transparent_hugepage/enabled, in its order. */
+export const THP_ENABLED = ['always', 'madvise', 'never'] as const;
+/** Who gets huge pages. */
+export type ThpEnabled = (typeof THP_ENABLED)[number];
+/** The words of hugepages-<size>kB/enabled, in its order. */
+export const THP_SIZE_ENABLED = ['always', 'inherit', 'madvise', 'never'] as const;
+/** The words of shmem_enabled, in its order. */
+export const SHMEM_ENABLED = ['always', 'within_size', 'advise', 'never', 'deny', 'force'] as const;
+/**
+ * Whether anonymous memory can have folios of an order (THP_ORDERS_ALL_ANON): 16 KiB up to a PMD.
+ *
+ * @param order log2 of the pages
+ * @returns true if `hugepages-<size>kB` is there
+ * @source include/linux/huge_mm.h THP_ORDERS_ALL_ANON, 6.16; recordings of family more, prm05
+ */
+export function isAnonThpOrder(order: number): boolean {
+  return Number.isInteger(order) && order >= 2 && order <= PMD_ORDER;
+}
 
 /** Settings of anonymous THP. */
 export interface ThpSettings {
   /** /sys/kernel/mm/transparent_hugepage/enabled. */
   readonly enabled: ThpEnabled;
   /** `hugepages-<size>kB/enabled` per order in pages: 2 (16 KiB) to 9; an absent order is `never`. */
-  readonly orders: Readonly<Partial<Record<number, ThpEnabled | 'inherit'>>>;
+  readonly orders: Readonly<Partial<Record<number, (typeof THP_SIZE_ENABLED)[number]>>>;
   /** shmem_enabled: who gets huge pages in memfds and on tmpfs; `force` is for all. */
-  readonly shmem: 'always' | 'within_size' | 'advise' | 'never' | 'deny' | 'force';
+  readonly shmem: (typeof SHMEM_ENABLED)[number];
   /** use_zero_page: whether a read fault may map the huge zero page. */
   readonly useZeroPage: boolean;
 }

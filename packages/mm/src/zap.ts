@@ -59,8 +59,14 @@ export function splitAt(mm: MmStruct, vpn: Vpn): void {
  */
 export function freePgtables(mm: MmStruct, start: Vpn, end: Vpn): void {
   const pages = pagesOf(PMD_ORDER);
-  for (let at = start - offsetIn(start, PMD_ORDER); at < end; at += pages) {
-    if (mm.vmas.overlapping(at, at + pages).length === 0) mm.pageTable.freePteTable(at);
+  const { pageTable } = mm;
+  const first = start - offsetIn(start, PMD_ORDER);
+  for (
+    let at = pageTable.nextPteTable(first, end);
+    at < end;
+    at = pageTable.nextPteTable(at + pages, end)
+  ) {
+    if (mm.vmas.overlapping(at, at + pages).length === 0) pageTable.freePteTable(at);
   }
 }
 

@@ -3,15 +3,7 @@
  *
  * @source recordings README, "Scenario language"
  */
-import {
-  Errno,
-  InputError,
-  mulberry32,
-  PAGE_SIZE,
-  pageNumber,
-  shuffle,
-  type Vpn,
-} from '@pinfold/base';
+import { byteAddress, Errno, InputError, PAGE_SIZE, pageNumber, type Vpn } from '@pinfold/base';
 import {
   adviseCollapse,
   adviseDontneed,
@@ -32,9 +24,11 @@ import {
   MmStruct,
   munmap,
   PciBar,
+  TASK_SIZE,
   touchPage,
   VM,
   Vma,
+  vmEnoughMemory,
   VM_FAULT,
   Task,
   type FrameSource,
@@ -44,6 +38,7 @@ import { RegionAddresses } from './addresses.ts';
 import type { MmapOperation, TouchOperation } from './operation.ts';
 import { PlacedMemory } from './placed-memory.ts';
 import { SysfsBar } from './sysfs-bar.ts';
+import { TouchedAddresses } from './touched-addresses.ts';
 
 /** A named region of memory. */
 export interface Region {
@@ -85,6 +80,8 @@ export interface BarLookup {
 
 /** Where addresses wrap. */
 const U64_END = 2n ** 64n;
+const PAGE_BYTES = BigInt(PAGE_SIZE);
+const TASK_SIZE_BYTES = byteAddress(TASK_SIZE);
 
 /** Orders of the memory kinds of hugetlb pages. */
 const HUGE_ORDERS: Readonly<Record<string, number>> = {
@@ -128,8 +125,10 @@ export class GuestProcess {
     const { mm } = this.task;
     const size = hugeAligned(operation);
     const address = operation.addr ?? this.#addresses.next;
+    const wrong = checkMmapRange(address, size);
+    if (wrong !== 0) return { ret: wrong, region: null };
     const vpn = pageNumber(address);
-    const npage = pageNumber(size + 4095n);
+    const npage = pageNumber(roundedUp(size));
     const ops = this.#backing(operation, vpn, npage, bars);
     if (typeof ops === 'number') return { ret: ops, region: null };
     const call = {
@@ -143,6 +142,9 @@ export class GuestProcess {
     if (operation.flags.includes('locked') && (fixed || mm.vmas.isFree(vpn, vpn + npage))) {
       const refused = mlockFuture(this.task, npage);
       if (refused !== 0) return { ret: refused, region: null };
+    }
+    if (isAccountable(operation) && !vmEnoughMemory(mm.memory, npage)) {
+      return { ret: -Errno.ENOMEM, region: null };
     }
     if (fixed) munmap(mm, vpn, npage);
     const ret = doMmap(mm, call);
@@ -168,12 +170,14 @@ export class GuestProcess {
     const write = operation.mode === 'w';
     const { mm } = this.task;
     const { contents } = mm.memory;
-    for (const address of addressesToTouch(operation)) {
-      const vpn = Math.floor(address / PAGE_SIZE);
+    const accesses = new TouchedAddresses(operation);
+    for (let i = 0; i < accesses.count; i++) {
+      accesses.select(i);
+      const { vpn, offset } = accesses;
       const code = touchPage(mm, vpn, write);
       if (code !== 0) return code === VM_FAULT.OOM ? -Errno.ENOMEM : -Errno.EFAULT;
       // What the program writes is the byte 1.
-      if (write) contents?.writeByte(mm.pageTable.pfnAt(vpn), address % PAGE_SIZE, 1);
+      if (write) contents?.writeByte(mm.pageTable.pfnAt(vpn), offset, 1);
     }
     return 0;
   }
@@ -189,8 +193,9 @@ export class GuestProcess {
   range(op: 'munmap' | 'mlock' | 'munlock', va: bigint, size: bigint): number {
     const { mm } = this.task;
     if (op === 'munmap') {
-      if (va % 4096n !== 0n || size === 0n) return -Errno.EINVAL;
-      return munmap(mm, pageNumber(va), pageNumber(size + 4095n));
+      const length = roundedUp(size);
+      if (va % 4096n !== 0n || length === 0n) return -Errno.EINVAL;
+      return munmap(mm, pageNumber(va), pageNumber(length));
     }
     const first = pageNumber(va);
     // PAGE_ALIGN of the bytes from the start of the first page wraps as the kernel's numbers do.
@@ -422,13 +427,27 @@ function vmFlags({ kind, flags, prot }: MmapOperation, ops: VmOperations): numbe
   );
 }
 
-/** The byte addresses of a touch in its order; those of a process are exact in a double. */
-function addressesToTouch({ va, size, stride, pages, order, seed }: TouchOperation): number[] {
-  const first = Number(va);
-  const list = pages ? pages.map((page) => first + page * PAGE_SIZE) : [];
-  const end = Number(va + size);
-  if (!pages) for (let at = first; at < end; at += Number(stride)) list.push(at);
-  if (order === 'rev') list.reverse();
-  if (order === 'rand') shuffle(list, mulberry32(seed ?? 0));
-  return list;
+/**
+ * Looks at the addresses that an mmap asks for, before anything is done.
+ *
+ * @source mm/mmap.c do_mmap, __get_unmapped_area, 6.16; recordings of family more, edge05
+ */
+function checkMmapRange(address: bigint, size: bigint): number {
+  if (size === 0n) return -Errno.EINVAL;
+  const length = roundedUp(size);
+  if (length === 0n || length > TASK_SIZE_BYTES) return -Errno.ENOMEM;
+  if (address > TASK_SIZE_BYTES - length) return -Errno.ENOMEM;
+  return address % PAGE_BYTES === 0n ? 0 : -Errno.EINVAL;
+}
+
+/**
+ * Whether memory is asked for that has to be there one day (VM_ACCOUNT): private writable memory and
+ * shared anonymous memory, unless MAP_NORESERVE says otherwise; hugetlb pages have pools of their own.
+ *
+ * @source mm/vma.c accountable_mapping, mm/shmem.c shmem_acct_size, 6.16
+ */
+function isAccountable({ kind, flags, prot }: MmapOperation): boolean {
+  if (flags.includes('noreserve') || HUGE_ORDERS[kind] !== undefined || kind === 'bar')
+    return false;
+  return flags.includes('shared') ? kind === 'anon' : prot.includes('w');
 }

@@ -6,7 +6,9 @@
  */
 import { InputError, pageNumber, parseSize, type Pfn } from '@pinfold/base';
 import {
+  SHMEM_ENABLED,
   THP_DEFAULTS,
+  THP_ENABLED,
   type MemoryModel,
   type MemoryRange,
   type ThpEnabled,
@@ -59,8 +61,6 @@ export interface MachineFacts {
   /** RLIMIT_MEMLOCK of the process in bytes; Infinity is unlimited. */
   readonly memlock: number;
 }
-
-const SHMEM_WORDS = ['always', 'within_size', 'advise', 'never', 'deny', 'force'] as const;
 
 const MIB = 2 ** 8;
 const GIB = 2 ** 18;
@@ -154,7 +154,8 @@ export function factsOfRecording(recording: Recording, place: string): MachineFa
  */
 export function selectedWord(text: string, place: string): ThpEnabled {
   const word = /\[(\w+)\]/.exec(text)?.[1] ?? text.trim();
-  if (word === 'always' || word === 'madvise' || word === 'never') return word;
+  const found = THP_ENABLED.find((known) => known === word);
+  if (found) return found;
   throw new InputError(place, 'always, madvise or never', `'${text}'`);
 }
 
@@ -169,9 +170,9 @@ export function selectedWord(text: string, place: string): ThpEnabled {
  */
 export function shmemWord(text: string, place: string): ThpSettings['shmem'] {
   const word = /\[(\w+)\]/.exec(text)?.[1] ?? text.trim();
-  const found = SHMEM_WORDS.find((known) => known === word);
+  const found = SHMEM_ENABLED.find((known) => known === word);
   if (found) return found;
-  throw new InputError(place, SHMEM_WORDS.join(', '), `'${text}'`);
+  throw new InputError(place, SHMEM_ENABLED.join(', '), `'${text}'`);
 }
 
 /** The devices, with the bus addresses that the recording shows. */

@@ -59,6 +59,7 @@ const step = z.looseObject({
   ...{ op: z.string(), line: z.string(), ret: z.int(), errno, mm, pins, memlock },
   ...{ iova: hex.exactOptional(), va: hex.exactOptional(), size: hex.exactOptional() },
   ...{ flags: count.exactOptional(), argsz: count.exactOptional() },
+  after: z.string().nullable().exactOptional(),
   ...{ size_out: hex.exactOptional(), avail: count.exactOptional(), ns: count.exactOptional() },
   ...{ iommu_type: count.exactOptional(), bar_phys: hex.exactOptional() },
   layout: z.record(z.string(), z.array(extent)).exactOptional(),

@@ -32,7 +32,9 @@ function compare({ recording, recorded, model, hasLayout }: ComparedStep): Diffe
   const [kernel, shown] = [recorded.shown, model.shown];
   const place = kernel.op === 'mmap' ? (['va', 'size'] as const) : [];
   const result = kernel.op === 'info' ? [] : (['ret', 'errno'] as const);
-  const names = [...result, ...FIELDS, ...place];
+  // The first recordings do not say what a file of sysfs contains.
+  const file = kernel.after === undefined ? [] : (['after'] as const);
+  const names = [...result, ...FIELDS, ...place, ...file];
   return [
     ...names.flatMap((name) => diff(name, kernel[name], shown[name])),
     ...diff('pfns', pfnsOf(kernel, hasLayout), pfnsOf(shown, hasLayout)),
