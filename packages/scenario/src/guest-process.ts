@@ -108,6 +108,11 @@ export class GuestProcess {
     this.task = task;
   }
 
+  /** Its address space, and those of its children. */
+  get addressSpaces(): readonly MmStruct[] {
+    return [this.task.mm, ...this.#children];
+  }
+
   /** Every file and memfd that it has ever opened: for invariants. */
   get files(): readonly MappedFile[] {
     return [...this.#files.values(), ...this.#memfds];
@@ -257,11 +262,11 @@ export class GuestProcess {
   /**
    * The end of the child that was forked last.
    *
-   * @returns 0, or -EINVAL without a child
+   * @returns 0, or -ECHILD without a child
    */
   reap(): number {
     const child = this.#children.pop();
-    if (!child) return -Errno.EINVAL;
+    if (!child) return -Errno.ECHILD;
     exitMmap(child);
     return 0;
   }

@@ -95,7 +95,12 @@ export class ModelMachine implements Machine {
     this.#process = process;
     this.#driver = new ExtpinDriver();
     this.#unit = intelVtd(facts.awBits);
-    const devices = new GuestDevices(facts.devices, this.#unit, this.#driver);
+    const devices = new GuestDevices(
+      facts.devices,
+      this.#unit,
+      this.#driver,
+      () => process.addressSpaces,
+    );
     this.#devices = devices;
     const { kernel, type1, childFrames = null } = options;
     const params = { ...facts.params };
@@ -180,6 +185,7 @@ export class ModelMachine implements Machine {
   end(): number {
     this.#closeAll();
     this.#process.exit();
+    this.#devices.exit();
     return this.#memory.vmstat.pinsHeld;
   }
 
