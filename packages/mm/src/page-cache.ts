@@ -9,7 +9,16 @@
  * @source mm/shmem.c shmem_fault, mm/memory.c do_read_fault, do_cow_fault, do_shared_fault,
  * finish_fault, mm/hugetlb.c hugetlb_no_page, 6.16; reference mm.md §5.5 and §6
  */
-import { Errno, ModelBug, offsetIn, pagesOf, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
+import {
+  Errno,
+  KernelHang,
+  ModelBug,
+  offsetIn,
+  pagesOf,
+  PMD_ORDER,
+  type Pfn,
+  type Vpn,
+} from '@pinfold/base';
 import { splitHugePmd } from './anon.ts';
 import { doWpPage } from './cow.ts';
 import { FAULT_FLAG, VM_FAULT, type VmOperations } from './fault.ts';
@@ -267,6 +276,21 @@ export class MappedFile implements VmOperations {
   }
 
   /**
+   * An unshare fault whose large leaf has just gone. For the kernel it is no write, so that it maps
+   * the file again as a read would: by 4 KiB entries, of which the next unshare fault copies one; or
+   * by the large leaf where that fits. Then everything is as it was, and GUP faults for ever.
+   *
+   * @throws {KernelHang} when the large leaf is back
+   * @source mm/memory.c wp_huge_pmd, do_fault, do_read_fault, 6.12; recordings `more-hang`
+   */
+  #unshareFault(mm: MmStruct, vma: Vma, vpn: Vpn): number {
+    const code = this.fault(mm, vma, vpn, 0);
+    if (code !== 0 || !mm.pageTable.walk(vpn) || mm.pageTable.level === 0) return code;
+    const what = `the unshare fault of virtual page ${vpn} splits the huge page's entry of the file, and maps it again`;
+    throw new KernelHang('faultin_page', what);
+  }
+
+  /**
    * A page of a private mapping that is not mapped yet and cannot be the file's: a copy of the page in
    * the cache at once, or of a hole if that is -1.
    */
@@ -305,6 +329,7 @@ export class MappedFile implements VmOperations {
       // Of a THP of the file only the page is copied; the leaf goes, and is faulted in by page.
       const cached = mm.pageTable.pfnAt(vpn);
       splitHugePmd(mm, vpn);
+      if ((flags & FAULT_FLAG.WRITE) === 0) return this.#unshareFault(mm, vma, vpn);
       return this.#cowFault(mm, vma, vpn, cached, flags);
     }
     if (flags & FAULT_FLAG.WRITE) {

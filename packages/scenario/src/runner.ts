@@ -20,7 +20,10 @@ export interface DoneStep {
 
 /** A scenario that was run. */
 export interface ScenarioRun {
-  /** Its steps: all of them, or those up to one in which the kernel has died (errno `BUG`). */
+  /**
+   * Its steps: all of them, or those up to one in which the kernel has died (errno `BUG`) or
+   * which never returns (`HANG`).
+   */
   readonly steps: readonly DoneStep[];
   /** Pins that are left when the process has ended, in pages. */
   readonly pinsLeft: number;

@@ -93,7 +93,10 @@ function whyFailed({ observation: { failure } }: DoneStep, live: LiveMappings): 
   if (!failure) return '';
   const check = checkOf(failure);
   if (check) return check.say(new Detail(failure.detail), live);
-  const { bug } = failure.detail;
+  const { bug, hang } = failure.detail;
+  if (hang !== undefined) {
+    return `The call never returns, and keeps the lock of the container: ${hang}. Only SIGKILL ends it.`;
+  }
   if (bug === undefined) return `${failureText(failure)}.`;
   return `The kernel would crash here, or corrupt its memory: ${bug}.`;
 }
