@@ -72,6 +72,7 @@ export {
   munmap,
   type MmapCall,
 } from './syscalls.ts';
+export { mremap, type MremapCall, type Mremapped } from './mremap.ts';
 export { accountLockedVm, exceedsMemlock } from './accounting.ts';
 export { FOLL } from './foll.ts';
 export { pinUserPagesRemote } from './gup.ts';

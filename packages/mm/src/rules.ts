@@ -21,6 +21,8 @@ export interface MmRules {
   readonly hugeZeroUnshare: 'thp' | 'split';
   /** Whether the page cache of file systems on disks has large folios (ext4: since 6.16). */
   readonly diskLargeFolios: boolean;
+  /** Whether an mremap to a given place may move several areas at once (since 6.17). */
+  readonly mremapMovesSeveral: boolean;
   /** Kernel source or reference section of the facts above. */
   readonly source: string;
 }
@@ -31,5 +33,6 @@ export const MM_RULES_7_2: MmRules = {
   rangeUnpinStep: 'page + i',
   hugeZeroUnshare: 'thp',
   diskLargeFolios: true,
+  mremapMovesSeveral: true,
   source: 'mm/gup.c gup_folio_range_next, 6.18; recordings of 7.2.12',
 };

@@ -14,6 +14,7 @@ export const RULES: Readonly<Record<'6.16' | '6.18', MmRules>> = {
     rangeUnpinStep: 'nth_page',
     hugeZeroUnshare: 'thp',
     diskLargeFolios: true,
+    mremapMovesSeveral: false,
     source: 'mm/gup.c, 6.16',
   },
   '6.18': {
@@ -21,6 +22,7 @@ export const RULES: Readonly<Record<'6.16' | '6.18', MmRules>> = {
     rangeUnpinStep: 'page + i',
     hugeZeroUnshare: 'thp',
     diskLargeFolios: true,
+    mremapMovesSeveral: true,
     source: 'mm/gup.c, 6.18',
   },
 };

@@ -26,6 +26,7 @@ import {
   mlockFuture,
   mmPopulate,
   mprotect,
+  mremap,
   MmStruct,
   munmap,
   PciBar,
@@ -39,6 +40,7 @@ import {
 } from '@pinfold/mm';
 import { RegionAddresses } from './addresses.ts';
 import type { MmapOperation, TouchOperation } from './operation.ts';
+import type { MremapOperation } from './operations/mremap.ts';
 import { PlacedMemory } from './placed-memory.ts';
 import { SysfsBar } from './sysfs-bar.ts';
 
@@ -198,6 +200,32 @@ export class GuestProcess {
     // PAGE_ALIGN of the bytes from the start of the first page wraps as the kernel's numbers do.
     const npage = pageNumber(roundedUp(size + (va % 4096n)));
     return mlock(this.task, first, npage, op === 'mlock');
+  }
+
+  /**
+   * mremap.
+   *
+   * @param operation the operation
+   * @returns 0 and where the memory lies then, or a negative errno
+   */
+  mremap({ va, size, newsize, to, maymove, name }: MremapOperation): Mapped {
+    const refused = { ret: -Errno.EINVAL, region: null };
+    if (va % 4096n !== 0n || (to ?? 0n) % 4096n !== 0n) return refused;
+    const call = {
+      ...{ vpn: pageNumber(va), npage: pageNumber(roundedUp(size)) },
+      ...{
+        newPages: pageNumber(roundedUp(newsize)),
+        ...(to !== undefined && { to: pageNumber(to) }),
+      },
+      ...(maymove && { findPlace: () => pageNumber(this.#addresses.place(newsize)) }),
+    };
+    const file = this.task.mm.vmas.lookup(call.vpn)?.ops;
+    const { ret, vpn } = mremap(this.task, call);
+    if (ret !== 0) return { ret, region: null };
+    const backing = file instanceof MappedFile ? file : null;
+    const region = { vpn, npage: pageNumber(newsize), file: backing };
+    if (name !== undefined) this.regions.set(name, region);
+    return { ret, region };
   }
 
   /**

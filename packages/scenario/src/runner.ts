@@ -4,7 +4,7 @@ import type { Region, Regions } from './expression.ts';
 import type { Scenario, Step } from './language.ts';
 import type { Machine } from './machine.ts';
 import type { Observation } from './observation.ts';
-import type { Operation } from './operation.ts';
+import { newRegionOf, type Operation } from './operation.ts';
 
 /** A step that was done, and what it showed. */
 export interface DoneStep {
@@ -86,8 +86,9 @@ export class StepRunner {
 
   #shown(step: Step, index: number, operation: Operation, observation: Observation): DoneStep {
     const { va, size } = observation;
-    if (operation.op === 'mmap' && va !== undefined && size !== undefined) {
-      this.#regions.set(operation.name, { va: BigInt(va), size: BigInt(size) });
+    const name = newRegionOf(operation);
+    if (name !== undefined && va !== undefined && size !== undefined) {
+      this.#regions.set(name, { va: BigInt(va), size: BigInt(size) });
     }
     return { index, step, operation, observation };
   }

@@ -12,6 +12,7 @@ export const v6_12: KernelVersion = {
     rangeUnpinStep: 'nth_page',
     hugeZeroUnshare: 'split',
     diskLargeFolios: false,
+    mremapMovesSeveral: false,
     source: 'mm/gup.c unpin_user_page_range_dirty_lock, 6.12; recordings of 6.12.90',
   },
   iommu: {

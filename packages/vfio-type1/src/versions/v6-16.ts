@@ -12,6 +12,7 @@ export const v6_16: KernelVersion = {
     rangeUnpinStep: 'nth_page',
     hugeZeroUnshare: 'thp',
     diskLargeFolios: true,
+    mremapMovesSeveral: false,
     source: 'mm/gup.c unpin_user_page_range_dirty_lock, 6.16',
   },
   iommu: {

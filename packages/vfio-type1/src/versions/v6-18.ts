@@ -12,6 +12,7 @@ export const v6_18: KernelVersion = {
     rangeUnpinStep: 'page + i',
     hugeZeroUnshare: 'thp',
     diskLargeFolios: true,
+    mremapMovesSeveral: true,
     source: 'mm/gup.c gup_folio_range_next, 6.18',
   },
   iommu: {
