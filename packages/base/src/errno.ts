@@ -18,6 +18,8 @@ export const Errno = {
   E2BIG: 7,
   /** Bad file descriptor: it is not open. */
   EBADF: 9,
+  /** No child processes. */
+  ECHILD: 10,
   /** Try again. */
   EAGAIN: 11,
   /** Out of memory, or over RLIMIT_MEMLOCK. */

@@ -1,6 +1,6 @@
 /**
  * The four ways in which something can go wrong, kept apart: the kernel refuses (KernelError),
- * the modelled kernel itself would crash or corrupt memory (KernelBug), what the user wrote is
+ * the modelled kernel itself would crash, corrupt memory or never return (KernelBug), what the user wrote is
  * wrong (InputError), and the model is wrong (ModelBug).
  */
 import { errnoName } from './errno.ts';
@@ -44,7 +44,7 @@ export class KernelError extends Error {
  * a release, not a fault of the model. Nothing is rolled back, as nothing is after an oops.
  */
 export class KernelBug extends Error {
-  override readonly name = 'KernelBug';
+  override readonly name: string = 'KernelBug';
   /** The kernel function in which it happens. */
   readonly at: string;
 
@@ -56,6 +56,14 @@ export class KernelBug extends Error {
     super(`${at}: ${what}`);
     this.at = at;
   }
+}
+
+/**
+ * The modelled kernel would never return from here: it comes back to the state in which it began,
+ * with the locks of the call held. Only a signal that kills the process ends it.
+ */
+export class KernelHang extends KernelBug {
+  override readonly name = 'KernelHang';
 }
 
 /** A fault in what a user wrote: names the place, what was expected and what was found. */

@@ -3,7 +3,14 @@
  * pinfold stands on. Knows nothing of memory management, IOMMUs or VFIO.
  */
 export { Errno, errnoName, type ErrnoName } from './errno.ts';
-export { InputError, KernelBug, KernelError, ModelBug, type ErrorDetail } from './errors.ts';
+export {
+  InputError,
+  KernelBug,
+  KernelError,
+  KernelHang,
+  ModelBug,
+  type ErrorDetail,
+} from './errors.ts';
 export {
   byteAddress,
   formatSize,

@@ -85,6 +85,7 @@ export {
 } from './syscalls.ts';
 export { vmEnoughMemory } from './overcommit.ts';
 export { TASK_SIZE } from './task-size.ts';
+export { mremap, type MremapCall, type Mremapped } from './mremap.ts';
 export { accountLockedVm, exceedsMemlock } from './accounting.ts';
 export { FOLL } from './foll.ts';
 export { pinUserPagesRemote } from './gup.ts';

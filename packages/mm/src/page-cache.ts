@@ -11,6 +11,7 @@
  */
 import {
   Errno,
+  KernelHang,
   ModelBug,
   offsetIn,
   pagesOf,
@@ -441,6 +442,21 @@ export class MappedFile implements VmOperations {
   }
 
   /**
+   * An unshare fault whose large leaf has just gone. For the kernel it is no write, so that it maps
+   * the file again as a read would: by 4 KiB entries, of which the next unshare fault copies one; or
+   * by the large leaf where that fits. Then everything is as it was, and GUP faults for ever.
+   *
+   * @throws {KernelHang} when the large leaf is back
+   * @source mm/memory.c wp_huge_pmd, do_fault, do_read_fault, 6.12; recordings `more-hang`
+   */
+  #unshareFault(mm: MmStruct, vma: Vma, vpn: Vpn): number {
+    const code = this.fault(mm, vma, vpn, 0);
+    if (code !== 0 || !mm.pageTable.walk(vpn) || mm.pageTable.level === 0) return code;
+    const what = `the unshare fault of virtual page ${vpn} splits the huge page's entry of the file, and maps it again`;
+    throw new KernelHang('faultin_page', what);
+  }
+
+  /**
    * A page of a private mapping that is not mapped yet and cannot be the file's: a copy of the page in
    * the cache at once, or of a hole if that is -1.
    */
@@ -479,6 +495,7 @@ export class MappedFile implements VmOperations {
       // Of a THP of the file only the page is copied; the leaf goes, and is faulted in by page.
       const cached = mm.pageTable.pfnAt(vpn);
       splitHugePmd(mm, vpn);
+      if ((flags & FAULT_FLAG.WRITE) === 0) return this.#unshareFault(mm, vma, vpn);
       return this.#cowFault(mm, vma, vpn, cached, flags);
     }
     if (flags & FAULT_FLAG.WRITE) {

@@ -39,6 +39,8 @@ export interface MmRules {
    * the whole `folio` where area and last-level table hold all of it (since 6.18).
    */
   readonly faultAround: 'window' | 'folio';
+  /** Whether an mremap to a given place may move several areas at once (since 6.17). */
+  readonly mremapMovesSeveral: boolean;
   /** Kernel source or reference section of the facts above. */
   readonly source: string;
 }
@@ -53,5 +55,6 @@ export const MM_RULES_7_2: MmRules = {
   deviceHugeObeysThp: false,
   collapseNeedsWritable: false,
   faultAround: 'folio',
+  mremapMovesSeveral: true,
   source: 'mm/gup.c gup_folio_range_next, 6.18; recordings of 7.2.12',
 };

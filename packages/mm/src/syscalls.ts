@@ -284,18 +284,29 @@ function exceedsLimit(task: Task, vpn: Vpn, npage: number): boolean {
 }
 
 /**
- * Whether a process may map locked memory (MAP_LOCKED, the growth of locked memory). What is locked
+ * Whether a process may map locked memory (MAP_LOCKED). What is locked
  * where the memory will lie does not count in its favour.
  *
  * @param task the process
  * @param npage length in pages
  * @returns 0; -EPERM with an RLIMIT_MEMLOCK of 0, -EAGAIN over it, both without CAP_IPC_LOCK
- * @source mm/mmap.c do_mmap, mlock_future_ok, mm/mlock.c can_do_mlock, 6.16; recordings `more`, lim02
+ * @source mm/mmap.c do_mmap, mm/mlock.c can_do_mlock, 6.16; recordings `more`, lim02
  */
 export function mlockFuture(task: Task, npage: number): number {
   if (!canDoMlock(task)) return -Errno.EPERM;
-  if (task.capIpcLock || !exceedsMemlock(task.mm.lockedVm + npage, task.memlockPages)) return 0;
-  return -Errno.EAGAIN;
+  return mlockFutureOk(task, npage) ? 0 : -Errno.EAGAIN;
+}
+
+/**
+ * Whether more memory may be locked.
+ *
+ * @param task the process
+ * @param npage pages more
+ * @returns false over RLIMIT_MEMLOCK without CAP_IPC_LOCK
+ * @source mm/mmap.c mlock_future_ok, 6.16
+ */
+export function mlockFutureOk({ mm, capIpcLock, memlockPages }: Task, npage: number): boolean {
+  return capIpcLock || !exceedsMemlock(mm.lockedVm + npage, memlockPages);
 }
 
 /** can_do_mlock: without CAP_IPC_LOCK a limit of 0 forbids it altogether. */

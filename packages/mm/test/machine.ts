@@ -18,6 +18,7 @@ export const RULES: Readonly<Record<'6.16' | '6.18', MmRules>> = {
     deviceHugeObeysThp: true,
     collapseNeedsWritable: true,
     faultAround: 'window',
+    mremapMovesSeveral: false,
     source: 'mm/gup.c, 6.16',
   },
   '6.18': {
@@ -29,6 +30,7 @@ export const RULES: Readonly<Record<'6.16' | '6.18', MmRules>> = {
     deviceHugeObeysThp: true,
     collapseNeedsWritable: false,
     faultAround: 'folio',
+    mremapMovesSeveral: true,
     source: 'mm/gup.c, 6.18',
   },
 };

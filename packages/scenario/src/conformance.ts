@@ -2,7 +2,7 @@
  * Conformance: a recorded scenario is run on a machine, and every step is compared with what the
  * kernel did, on every level.
  */
-import { InputError, KernelBug } from '@pinfold/base';
+import { InputError, KernelBug, KernelHang } from '@pinfold/base';
 import type { Difference } from './differences.ts';
 import { familyOf } from './family.ts';
 import type { Scenario } from './language.ts';
@@ -13,7 +13,7 @@ import type { Observation } from './observation.ts';
 import { checkKernel, recordedScenario } from './parse-recording.ts';
 import type { RecordedPass, RecordedStep, Recording } from './recording.ts';
 import { StepRunner } from './runner.ts';
-import { compareLastWords, comparePinsLeft, diedInBug } from './end-of-pass.ts';
+import { compareLastWords, comparePinsLeft, diedInBug, hungInStep } from './end-of-pass.ts';
 import { StateTracker, walkPass, type StepState } from './step-state.ts';
 
 /** A machine that stands for the one of a recorded pass. */
@@ -211,6 +211,12 @@ class PassVerification {
       this.#add(index, step.text, 'state', result);
       return;
     }
+    if (hungInStep(this.#pass) && step) {
+      recordedMachine.beforeStep(index);
+      const ended = stop ?? (await attemptHang(() => runner.run(step, index)));
+      this.#add(index, step.text, 'state', 'hang' in ended ? PASSED : outcome(ended));
+      return;
+    }
     const broke =
       this.#pass.broken === undefined ? undefined : { skipped: 'the recorded process died' };
     const ended = stop ?? broke ?? (await attempt(() => recordedMachine.machine.exit()));
@@ -249,12 +255,28 @@ function stopOf(error: unknown): Stop {
   return { failed: { path: 'machine', recorded: 'went on', model } };
 }
 
+const PASSED: Outcome = { verdict: 'passed', differences: [] };
+
+/** Does the step that never returned: it must not return in the model either. */
+async function attemptHang(act: () => Promise<unknown>): Promise<Stop | { readonly hang: true }> {
+  const recorded = 'never returned';
+  try {
+    await act();
+    return { failed: { path: 'machine', recorded, model: 'went on' } };
+  } catch (error) {
+    if (error instanceof KernelHang) return { hang: true };
+    const stop = stopOf(error);
+    return 'failed' in stop ? { failed: { ...stop.failed, recorded } } : stop;
+  }
+}
+
 /** Does the step in which the kernel died: the model's kernel must die in it too. */
 async function attemptBug(act: () => Promise<unknown>): Promise<Stop | { readonly bug: true }> {
   try {
     await act();
     return { failed: { path: 'machine', recorded: 'BUG', model: 'went on' } };
   } catch (error) {
-    return error instanceof KernelBug ? { bug: true } : stopOf(error);
+    const died = error instanceof KernelBug && !(error instanceof KernelHang);
+    return died ? { bug: true } : stopOf(error);
   }
 }

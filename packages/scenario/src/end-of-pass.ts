@@ -1,5 +1,6 @@
 /**
- * How a recorded pass ended: with its process, or with a BUG of the kernel.
+ * How a recorded pass ended: with its process, in a call that never returns, or with a BUG of the
+ * kernel.
  *
  * @source recordings README, "Recording format" (`pins_left`, `broken`); README-extpin, "Families"
  */
@@ -23,6 +24,17 @@ export interface EndResult {
  */
 export function diedInBug({ broken, klog = [] }: RecordedPass): boolean {
   return broken !== undefined && klog.some((line) => line.includes('kernel BUG at'));
+}
+
+/**
+ * Whether the step after the last that is recorded never returned: the process had to be killed in it.
+ *
+ * @param pass the pass
+ * @returns true if so
+ * @source README-more, "Recorded": `timeout: 1`, and `broken_tail`
+ */
+export function hungInStep({ broken, timeout }: RecordedPass): boolean {
+  return broken !== undefined && timeout === 1;
 }
 
 /**

@@ -11,6 +11,7 @@ import type { IommuGroup, VfioContainer, VfioDevice } from '@pinfold/vfio-type1'
 import type { ExtpinDevice, ExtpinDriver } from './extpin-driver.ts';
 import type { BarLookup } from './guest-process.ts';
 import type { BarFacts } from './machine-facts.ts';
+import { OpenFiles } from './open-files.ts';
 import { resourceOf } from './sysfs-bar.ts';
 
 /** Bit of PCI_COMMAND that lets a device decode memory accesses. */
@@ -28,28 +29,37 @@ export interface GuestDevice {
   readonly bars: ReadonlyMap<number, PciBar>;
   /** The container that its group has joined. */
   container: VfioContainer | null;
-  /** Whether the process has its group file open. */
+  /** Whether anybody has its group's file open: no process can open it again (opened_file). */
   groupOpen: boolean;
-  /** Whether the process has its device file open. */
+  /** Whether anybody has its device file open, or has one of its BARs mapped (open_count > 0). */
   open: boolean;
 }
 
 /** All devices of the machine. */
 export class GuestDevices implements BarLookup {
   readonly #devices: ReadonlyMap<string, GuestDevice>;
-  /** Devices whose groups the process uses, in the order in which they joined. */
-  #used: GuestDevice[] = [];
+  readonly #addressSpaces: () => readonly MmStruct[];
+  /** Files of the process. */
+  readonly #files = new OpenFiles();
+  /** Files of its children, the last one forked at the end. */
+  readonly #children: OpenFiles[] = [];
+  /** Devices whose group's file is open anywhere, in the order in which they joined. */
+  readonly #alive = new Set<GuestDevice>();
 
   /**
    * @param pci BARs of each PCI device by its alias
    * @param unit their IOMMU
    * @param driver the emulated devices
+   * @param addressSpaces those of the process and its children: a BAR that is mapped in one keeps
+   *   its device open
    */
   constructor(
     pci: Readonly<Record<string, readonly BarFacts[]>>,
     unit: IommuUnit,
     driver: ExtpinDriver,
+    addressSpaces: () => readonly MmStruct[],
   ) {
+    this.#addressSpaces = addressSpaces;
     const closed = { container: null, groupOpen: false, open: false };
     const behindIommu = Object.entries(pci).map(([name, bars]): [string, GuestDevice] => {
       const group = { name, unit };
@@ -66,15 +76,16 @@ export class GuestDevices implements BarLookup {
   /** The containers that groups have joined. */
   get containers(): readonly VfioContainer[] {
     const found: VfioContainer[] = [];
-    for (const { container } of this.#used) {
+    for (const { container } of this.#alive) {
       if (container && !found.includes(container)) found.push(container);
     }
     return found;
   }
 
-  /** The first group behind an IOMMU that has joined. */
+  /** The first group behind an IOMMU that has joined, of those that the process has open. */
   get firstPci(): GuestDevice | undefined {
-    return this.#used.find(({ iommuGroup, container }) => iommuGroup !== null && container);
+    const joined = [...this.#files.groups];
+    return joined.find(({ iommuGroup, container }) => iommuGroup !== null && container);
   }
 
   /**
@@ -105,32 +116,34 @@ export class GuestDevices implements BarLookup {
   }
 
   /**
-   * Opens a group, which one process may do once at a time, and puts it into a container.
+   * Opens a group, whose file may be open once at a time, and puts it into a container.
    *
    * @param device the device
-   * @param container the container
+   * @param container finds the container; it may throw EBADF
    * @param current the process
-   * @throws {KernelError} EBUSY when the group is open; what VFIO_GROUP_SET_CONTAINER gives
+   * @throws {KernelError} EBUSY when the group is open, in a child or kept by its device too; what
+   *   VFIO_GROUP_SET_CONTAINER gives
    */
-  join(device: GuestDevice, container: VfioContainer, current: Task): void {
-    if (device.groupOpen || device.container) {
-      throw new KernelError('open', Errno.EBUSY, 'vfio_group_fops_open', {});
-    }
-    container.addGroup(device.vfio.group, current);
-    device.container = container;
+  join(device: GuestDevice, container: () => VfioContainer, current: Task): void {
+    if (device.groupOpen) throw new KernelError('open', Errno.EBUSY, 'vfio_group_fops_open', {});
+    const joined = container();
+    joined.addGroup(device.vfio.group, current);
+    device.container = joined;
     device.groupOpen = true;
-    this.#used = [...this.#used.filter((other) => other !== device), device];
+    this.#files.groups.add(device);
+    this.#alive.add(device);
   }
 
   /**
    * VFIO_GROUP_UNSET_CONTAINER.
    *
    * @param device the device
-   * @throws {KernelError} EBADF when the group is not open; EINVAL when it is in no container; EBUSY
-   *   while the device is open
+   * @throws {KernelError} EBADF when the process has not opened the group; EINVAL when it is in no
+   *   container; EBUSY while the device is open
+   * @source drivers/vfio/group.c vfio_group_ioctl_unset_container, 6.16
    */
   unset(device: GuestDevice): void {
-    if (!device.groupOpen) throw new KernelError('ioctl', Errno.EBADF, 'ioctl', NOT_OPEN);
+    this.#needGroup(device);
     const [op, at] = ['VFIO_GROUP_UNSET_CONTAINER', 'vfio_group_ioctl_unset_container'];
     if (!device.container) throw new KernelError(op, Errno.EINVAL, at, { joined: false });
     if (device.open) throw new KernelError(op, Errno.EBUSY, at, { openDevices: 1 });
@@ -138,65 +151,97 @@ export class GuestDevices implements BarLookup {
   }
 
   /**
-   * Closes the device and its group, which leaves its container.
+   * Closes the device's file, takes the group out of its container, and closes the group's file
+   * whether or not it could leave.
    *
    * @param device the device
-   * @throws {KernelError} EBADF when the group is not open
+   * @throws {KernelError} EBADF when the process has not opened the group; what {@link unset} throws
    */
   leave(device: GuestDevice): void {
-    if (!device.groupOpen) throw new KernelError('ioctl', Errno.EBADF, 'ioctl', NOT_OPEN);
-    this.#closeFile(device);
-    this.closeGroup(device);
+    this.#needGroup(device);
+    this.closeFile(device);
+    try {
+      this.unset(device);
+    } finally {
+      this.closeGroup(device);
+    }
   }
 
   /**
-   * Closes a group's file. An open device file keeps the group, which leaves its container with it.
+   * Closes a group's file. A device that is open keeps it, and so does a child; when nobody has it
+   * open any more, the group leaves its container.
    *
    * @param device the device
    */
   closeGroup(device: GuestDevice): void {
-    device.groupOpen = false;
-    if (device.open) return;
-    this.#detach(device);
-    this.#used = this.#used.filter((other) => other !== device);
+    this.#files.groups.delete(device);
+    this.#release(device);
   }
 
-  /** Closes everything, in the order in which the groups joined. */
+  /** Closes everything that the process has open, in the order in which the groups joined. */
   closeAll(): void {
-    for (const device of [...this.#used]) {
-      this.#closeFile(device);
+    for (const device of [...this.#files.groups]) {
+      this.closeFile(device);
       this.closeGroup(device);
     }
+  }
+
+  /** A child is forked: it has open what the process has. */
+  fork(): void {
+    this.#children.push(this.#files.copy());
+  }
+
+  /** The child that was forked last ends. */
+  reap(): void {
+    this.#children.pop();
+    this.releaseUnheld();
+  }
+
+  /** The process and its children have ended, and their memory has gone. */
+  exit(): void {
+    this.#children.length = 0;
+    this.releaseUnheld();
+  }
+
+  /** Closes what nobody holds any more, after memory was unmapped or a child has ended. */
+  releaseUnheld(): void {
+    for (const device of [...this.#alive]) this.#release(device);
   }
 
   /**
    * VFIO_GROUP_GET_DEVICE_FD: the group must be in a container that has its IOMMU.
    *
    * @param device the device
-   * @returns 0; -EBADF when the group is not open, or in no container
-   * @throws {KernelError} EINVAL before VFIO_SET_IOMMU
+   * @returns 0; -EBADF when the process has not opened the group
+   * @throws {KernelError} EINVAL when the group is in no container, and before VFIO_SET_IOMMU
    */
   openFile(device: GuestDevice): number {
     const { container } = device;
-    if (!container || !device.groupOpen) return -Errno.EBADF;
-    if (device.open) return 0;
-    container.openDevice(device.vfio);
-    device.ext?.open(container);
-    device.open = true;
-    for (const bar of device.bars.values()) bar.enabled = true;
+    if (!this.#files.groups.has(device)) return -Errno.EBADF;
+    if (this.#files.devices.has(device)) return 0;
+    if (!container) {
+      const [op, at] = ['VFIO_GROUP_GET_DEVICE_FD', 'vfio_df_group_open'];
+      throw new KernelError(op, Errno.EINVAL, at, { joined: false });
+    }
+    if (!device.open) {
+      container.openDevice(device.vfio);
+      device.ext?.open(container);
+      device.open = true;
+      for (const bar of device.bars.values()) bar.enabled = true;
+    }
+    this.#files.devices.add(device);
     return 0;
   }
 
   /**
-   * Closes a device's file.
+   * Closes a device's file. A child that has it, and a BAR that is mapped, keep the device open.
    *
    * @param device the device
-   * @returns 0; -EBADF when it is not open
+   * @returns 0; -EBADF when the process has not opened it
    */
   closeFile(device: GuestDevice): number {
-    if (!device.open) return -Errno.EBADF;
-    this.#closeFile(device);
-    if (!device.groupOpen) this.closeGroup(device);
+    if (!this.#files.devices.delete(device)) return -Errno.EBADF;
+    this.#release(device);
     return 0;
   }
 
@@ -207,10 +252,10 @@ export class GuestDevices implements BarLookup {
    * @param device the device
    * @param value what is written
    * @param mm address space of the process
-   * @returns 0; -EBADF when the device is not open
+   * @returns 0; -EBADF when the process has not opened the device
    */
   writeCommand(device: GuestDevice, value: number, mm: MmStruct): number {
-    if (!device.open) return -Errno.EBADF;
+    if (!this.#files.devices.has(device)) return -Errno.EBADF;
     const enabled = (value & PCI_COMMAND_MEMORY) !== 0;
     for (const bar of device.bars.values()) {
       bar.enabled = enabled;
@@ -231,7 +276,7 @@ export class GuestDevices implements BarLookup {
    */
   barOf(alias: string, number: number): PciBar | number {
     const device = this.get(alias);
-    if (!device.open) return -Errno.EBADF;
+    if (!this.#files.devices.has(device)) return -Errno.EBADF;
     return device.bars.get(number) ?? -Errno.EINVAL;
   }
 
@@ -246,11 +291,36 @@ export class GuestDevices implements BarLookup {
     return found && this.#devices.get(found.dev)?.bars.get(found.bar);
   }
 
-  #closeFile(device: GuestDevice): void {
-    if (!device.open) return;
-    device.ext?.close();
-    device.container?.closeDevice(device.vfio);
-    device.open = false;
+  /** Closes the device if nobody holds it, and then its group, which the device has kept open. */
+  #release(device: GuestDevice): void {
+    if (device.open && !this.#holdsDevice(device)) {
+      device.ext?.close();
+      device.container?.closeDevice(device.vfio);
+      device.open = false;
+    }
+    if (device.open || !device.groupOpen || this.#holdsGroup(device)) return;
+    this.#detach(device);
+    device.groupOpen = false;
+    this.#alive.delete(device);
+  }
+
+  #holdsGroup(device: GuestDevice): boolean {
+    return [this.#files, ...this.#children].some(({ groups }) => groups.has(device));
+  }
+
+  /** Every mapping of a BAR holds the device file that it was made of (vm_file). */
+  #holdsDevice(device: GuestDevice): boolean {
+    if ([this.#files, ...this.#children].some(({ devices }) => devices.has(device))) return true;
+    const bars = new Set<unknown>(device.bars.values());
+    return (
+      bars.size > 0 &&
+      this.#addressSpaces().some(({ vmas }) => [...vmas].some(({ ops }) => bars.has(ops)))
+    );
+  }
+
+  #needGroup(device: GuestDevice): void {
+    if (this.#files.groups.has(device)) return;
+    throw new KernelError('ioctl', Errno.EBADF, 'ioctl', NOT_OPEN);
   }
 
   #detach(device: GuestDevice): void {

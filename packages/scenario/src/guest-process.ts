@@ -21,6 +21,7 @@ import {
   mlockFuture,
   mmPopulate,
   mprotect,
+  mremap,
   MmStruct,
   munmap,
   PciBar,
@@ -36,6 +37,7 @@ import {
 } from '@pinfold/mm';
 import { RegionAddresses } from './addresses.ts';
 import type { MmapOperation, TouchOperation } from './operation.ts';
+import type { MremapOperation } from './operations/mremap.ts';
 import { PlacedMemory } from './placed-memory.ts';
 import { SysfsBar } from './sysfs-bar.ts';
 import { TouchedAddresses } from './touched-addresses.ts';
@@ -106,6 +108,11 @@ export class GuestProcess {
   /** @param task the process */
   constructor(task: Task) {
     this.task = task;
+  }
+
+  /** Its address space, and those of its children. */
+  get addressSpaces(): readonly MmStruct[] {
+    return [this.task.mm, ...this.#children];
   }
 
   /** Every file and memfd that it has ever opened: for invariants. */
@@ -204,6 +211,32 @@ export class GuestProcess {
   }
 
   /**
+   * mremap.
+   *
+   * @param operation the operation
+   * @returns 0 and where the memory lies then, or a negative errno
+   */
+  mremap({ va, size, newsize, to, maymove, name }: MremapOperation): Mapped {
+    const refused = { ret: -Errno.EINVAL, region: null };
+    if (va % 4096n !== 0n || (to ?? 0n) % 4096n !== 0n) return refused;
+    const call = {
+      ...{ vpn: pageNumber(va), npage: pageNumber(roundedUp(size)) },
+      ...{
+        newPages: pageNumber(roundedUp(newsize)),
+        ...(to !== undefined && { to: pageNumber(to) }),
+      },
+      ...(maymove && { findPlace: () => pageNumber(this.#addresses.place(newsize)) }),
+    };
+    const file = this.task.mm.vmas.lookup(call.vpn)?.ops;
+    const { ret, vpn } = mremap(this.task, call);
+    if (ret !== 0) return { ret, region: null };
+    const backing = file instanceof MappedFile ? file : null;
+    const region = { vpn, npage: pageNumber(newsize), file: backing };
+    if (name !== undefined) this.regions.set(name, region);
+    return { ret, region };
+  }
+
+  /**
    * mprotect.
    *
    * @param va first byte
@@ -266,11 +299,11 @@ export class GuestProcess {
   /**
    * The end of the child that was forked last.
    *
-   * @returns 0, or -EINVAL without a child
+   * @returns 0, or -ECHILD without a child
    */
   reap(): number {
     const child = this.#children.pop();
-    if (!child) return -Errno.EINVAL;
+    if (!child) return -Errno.ECHILD;
     exitMmap(child);
     return 0;
   }

@@ -96,7 +96,7 @@ export function parseScenario(script: string | readonly string[], file: string):
     const step = parseStep(op, words, index + 1, place);
     checkRegions(step.regions, index + 1, mapped, place);
     const name = step.arguments.name;
-    if (op === 'mmap' && name !== undefined && (mapped.get(name) ?? 0) < index + 1) {
+    if (MAKES_REGION.has(op) && name !== undefined && (mapped.get(name) ?? 0) < index + 1) {
       const got = `'${name}', which line ${mapped.get(name) ?? 0} maps`;
       throw new InputError(place, 'a name that no other region has', got);
     }
@@ -121,13 +121,17 @@ function wordsOf(line: string): string[] {
   return comment === -1 ? words : words.slice(0, comment);
 }
 
-/** The line of each region's mmap, by name. */
+/** Ops whose `name=` is that of a new region. */
+const MAKES_REGION: ReadonlySet<string> = new Set(['mmap', 'mremap']);
+
+/** The line of each region's mmap or mremap, by name. */
 function mmapLines(lines: readonly string[]): Map<string, number> {
   const mapped = new Map<string, number>();
   lines.forEach((line, index) => {
     const [op, ...words] = wordsOf(line);
     const name = words.find((word) => word.startsWith('name='))?.slice('name='.length);
-    if (op === 'mmap' && name !== undefined && !mapped.has(name)) mapped.set(name, index + 1);
+    if (op !== undefined && MAKES_REGION.has(op) && name !== undefined && !mapped.has(name))
+      mapped.set(name, index + 1);
   });
   return mapped;
 }

@@ -4,7 +4,7 @@ import type { Operation } from './operation.ts';
 
 /** A machine with one process, which does the steps of a scenario. */
 export interface Machine {
-  /** What is left to see when an operation has ended in a BUG of the kernel. */
+  /** What is left to see when an operation has ended in a BUG of the kernel, or never returns. */
   readonly died?: Observation | undefined;
 
   /**

@@ -14,6 +14,8 @@ import type { MmapOperation } from './operation.ts';
  */
 export function mmap({ process, devices }: Guest, operation: MmapOperation): Done {
   const { ret, region } = process.mmap(operation, devices);
+  // What a fixed mapping has replaced may have been a BAR.
+  if (operation.flags.includes('fixed')) devices.releaseUnheld();
   if (!region) return { code: ret };
   const place = { va: hexPages(region.vpn), size: hexPages(region.npage) };
   const { kind, dev = '', bar = 0, off = 0n } = operation;

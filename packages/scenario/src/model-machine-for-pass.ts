@@ -3,7 +3,7 @@ import { pageNumber, pagesOf, type Vpn } from '@pinfold/base';
 import { MAX_PAGE_ORDER, type MemoryRange } from '@pinfold/mm';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import type { RecordedMachine, RecordedMachineOptions } from './conformance.ts';
-import { evaluate, parseExpression, type Regions } from './expression.ts';
+import { evaluate, parseExpression, type Region } from './expression.ts';
 import { factsOfRecording } from './machine-facts.ts';
 import { buddyAllocator } from './machine-memory.ts';
 import type { Machine } from './machine.ts';
@@ -16,7 +16,8 @@ import { walkPass } from './step-state.ts';
 import { ProbeLines, type Probes } from './trace/probe-lines.ts';
 import { ProbedMachine } from './trace/probed-machine.ts';
 
-const NO_REGIONS: Regions = new Map();
+/** Operations that show where a region lies. */
+const MAPS: ReadonlySet<string> = new Set(['mmap', 'mremap']);
 /** Pages of the largest block of the buddy allocator. */
 const BLOCK = 2 ** MAX_PAGE_ORDER;
 /** Operations that show bytes of the memory. */
@@ -79,20 +80,34 @@ interface MappedRegion {
   readonly file: string;
 }
 
-/** The regions of files and memfds. */
+/** The regions of files and memfds, also where they have moved. */
 function mappedFiles({ steps }: RecordedPass): MappedRegion[] {
   const files = new Map<string, string>();
-  return steps.flatMap(({ op, line, va }) => {
-    if (op !== 'mmap' || va === undefined) return [];
+  const places = new Map<string, Region>();
+  const mapped: (MappedRegion & Region)[] = [];
+  for (const { op, line, va: shownVa, size: shownSize } of steps) {
+    if (!MAPS.has(op) || shownVa === undefined || shownSize === undefined) continue;
     const argument = (key: string): string => new RegExp(`\\b${key}=(\\S+)`).exec(line)?.[1] ?? '';
+    const valueOf = (key: string): bigint =>
+      evaluate(parseExpression(argument(key) || '0', line), places, line);
+    const [va, size] = [BigInt(shownVa), BigInt(shownSize)];
+    const place = { vpn: pageNumber(va), va, size };
     const [name, of] = [argument('name'), argument('of')];
-    const file = files.get(of) ?? (argument('path') || name);
-    files.set(name, file);
-    const pgoff = pageNumber(
-      evaluate(parseExpression(argument('off') || '0', line), NO_REGIONS, line),
-    );
-    return [{ vpn: pageNumber(BigInt(va)), pgoff, file }];
-  });
+    if (op === 'mmap') {
+      const file = files.get(of) ?? (argument('path') || name);
+      mapped.push({ ...place, pgoff: pageNumber(valueOf('off')), file });
+    } else {
+      const from = valueOf('va');
+      const old = mapped.findLast((other) => from >= other.va && from < other.va + other.size);
+      if (old === undefined) continue;
+      const pgoff = old.pgoff + pageNumber(from - old.va);
+      mapped.push({ ...place, pgoff, file: old.file });
+    }
+    if (name === '') continue;
+    files.set(name, mapped.at(-1)?.file ?? name);
+    places.set(name, { va, size });
+  }
+  return mapped;
 }
 
 /** The pages of files that any layout shows, where they were first seen, in every region of the file. */
@@ -159,7 +174,7 @@ function layoutsOf(pass: RecordedPass): (readonly RecordedRegion[])[] {
   const places = new Map<string, bigint>();
   let last: RecordedRegion[] = [];
   return walkPass(pass).map(({ shown, layout }) => {
-    const name = shown.op === 'mmap' ? /\bname=(\S+)/.exec(shown.line)?.[1] : undefined;
+    const name = MAPS.has(shown.op) ? /\bname=(\S+)/.exec(shown.line)?.[1] : undefined;
     if (name !== undefined && shown.va !== undefined) places.set(name, BigInt(shown.va));
     if (shown.layout === undefined) return last;
     last = [...layout].flatMap(([region, extents]) => {

@@ -4,7 +4,14 @@
  *
  * Left out, each with a clear error: iommufd, devices without an IOMMU.
  */
-import { errnoName, KernelBug, KernelError, ModelBug, type Tracer } from '@pinfold/base';
+import {
+  errnoName,
+  KernelBug,
+  KernelError,
+  KernelHang,
+  ModelBug,
+  type Tracer,
+} from '@pinfold/base';
 import { intelVtd, type IommuUnit } from '@pinfold/iommu';
 import {
   MmStruct,
@@ -60,8 +67,8 @@ export interface ModelMachineOptions {
   readonly type1?: Partial<Type1Rules>;
 }
 
-/** What stands for an errno where the kernel has died. */
-const BUG = 'BUG';
+/** What stands for an errno where the kernel has died, and where it never returns. */
+const [BUG, HANG] = ['BUG', 'HANG'];
 
 /** The model of one machine with one process. */
 export class ModelMachine implements Machine {
@@ -95,7 +102,12 @@ export class ModelMachine implements Machine {
     this.#process = process;
     this.#driver = new ExtpinDriver();
     this.#unit = intelVtd(facts.awBits);
-    const devices = new GuestDevices(facts.devices, this.#unit, this.#driver);
+    const devices = new GuestDevices(
+      facts.devices,
+      this.#unit,
+      this.#driver,
+      () => process.addressSpaces,
+    );
     this.#devices = devices;
     const { kernel, type1, childFrames = null } = options;
     const params = { ...facts.params };
@@ -113,7 +125,7 @@ export class ModelMachine implements Machine {
     this.#shown = new ShownState(this.#guest, this.#driver);
   }
 
-  /** What is left to see when an operation has ended in a BUG of the kernel. */
+  /** What is left to see when an operation has ended in a BUG of the kernel, or never returns. */
   get died(): Observation | undefined {
     return this.#died;
   }
@@ -147,8 +159,9 @@ export class ModelMachine implements Machine {
       return Promise.resolve(show(done));
     } catch (error) {
       if (error instanceof KernelBug) {
-        const failure = failureOf(error.at, { bug: error.message });
-        this.#died = { ...show({ code: 0, failure }), ret: -1, errno: BUG };
+        const hangs = error instanceof KernelHang;
+        const failure = failureOf(error.at, { [hangs ? 'hang' : 'bug']: error.message });
+        this.#died = { ...show({ code: 0, failure }), ret: -1, errno: hangs ? HANG : BUG };
       }
       return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
@@ -180,6 +193,7 @@ export class ModelMachine implements Machine {
   end(): number {
     this.#closeAll();
     this.#process.exit();
+    this.#devices.exit();
     return this.#memory.vmstat.pinsHeld;
   }
 

@@ -133,3 +133,13 @@ export type Operation =
       readonly bmmem?: bigint;
       readonly argsz: number;
     };
+
+/**
+ * The region that an operation makes.
+ *
+ * @param operation the operation
+ * @returns its name; undefined if it makes none
+ */
+export function newRegionOf(operation: Operation): string | undefined {
+  return operation.op === 'mmap' || operation.op === 'mremap' ? operation.name : undefined;
+}

@@ -4,7 +4,7 @@ import type { Region, Regions } from './expression.ts';
 import type { Scenario, Step } from './language.ts';
 import type { Machine } from './machine.ts';
 import type { Observation } from './observation.ts';
-import type { Operation } from './operation.ts';
+import { newRegionOf, type Operation } from './operation.ts';
 
 /** A step that was done, and what it showed. */
 export interface DoneStep {
@@ -20,7 +20,10 @@ export interface DoneStep {
 
 /** A scenario that was run. */
 export interface ScenarioRun {
-  /** Its steps: all of them, or those up to one in which the kernel has died (errno `BUG`). */
+  /**
+   * Its steps: all of them, or those up to one in which the kernel has died (errno `BUG`) or
+   * which never returns (`HANG`).
+   */
   readonly steps: readonly DoneStep[];
   /** Pins that are left when the process has ended, in pages. */
   readonly pinsLeft: number;
@@ -83,8 +86,9 @@ export class StepRunner {
 
   #shown(step: Step, index: number, operation: Operation, observation: Observation): DoneStep {
     const { va, size } = observation;
-    if (operation.op === 'mmap' && va !== undefined && size !== undefined) {
-      this.#regions.set(operation.name, { va: BigInt(va), size: BigInt(size) });
+    const name = newRegionOf(operation);
+    if (name !== undefined && va !== undefined && size !== undefined) {
+      this.#regions.set(name, { va: BigInt(va), size: BigInt(size) });
     }
     return { index, step, operation, observation };
   }

@@ -124,18 +124,15 @@ export class VfioCalls {
 
   #join(alias: string): void {
     const { task } = this.#process;
-    this.#devices.join(this.#devices.get(alias), this.needContainer(), task);
+    this.#devices.join(this.#devices.get(alias), () => this.needContainer(), task);
   }
 
-  /** The group's file is closed whether or not it could leave its container. */
+  /** The group's file stays open when the group could not leave its container. */
   #removeExternal({ dev, keepfd }: Extract<Operation, { op: 'delext' }>): Done {
     const device = this.#devices.get(dev);
     if (!keepfd) this.#devices.closeFile(device);
-    try {
-      this.#devices.unset(device);
-      return { code: 0 };
-    } finally {
-      this.#devices.closeGroup(device);
-    }
+    this.#devices.unset(device);
+    this.#devices.closeGroup(device);
+    return { code: 0 };
   }
 }

@@ -212,15 +212,17 @@ describe('emulated devices', () => {
     expect(steps.at(-1)?.notify).toMatchObject([{ held: 1, released: 1 }]);
   });
 
-  it('keep their group while their file is open', async () => {
+  it('keep their group while their file is open, and its file stays open', async () => {
     const steps = await run([
       ...PINNED,
       'delext keepfd=1',
       'pin iova=0x102000',
       'closedev dev=ext0',
+      'delext',
     ]);
     expect(steps.slice(6).map(({ errno, avail }) => [errno, avail])).toEqual([
       ['EBUSY', 65534],
+      [null, 65534],
       [null, 65534],
       [null, undefined],
     ]);

@@ -3,6 +3,7 @@ import { kernelVersions, type KernelVersion } from '@pinfold/vfio-type1';
 import { failureText } from '../failure.ts';
 import type { Scenario } from '../language.ts';
 import type { Machine } from '../machine.ts';
+import { newRegionOf } from '../operation.ts';
 import { runScenario, type DoneStep, type ScenarioRun } from '../runner.ts';
 import { StateTracker, type StepState } from '../step-state.ts';
 import { checkOf } from './checks.ts';
@@ -68,8 +69,9 @@ export function explainRun(
   return run.steps.flatMap((done) => {
     const { step, operation, observation, index } = done;
     const state = tracker.after(observation);
-    if (operation.op === 'mmap' && observation.va !== undefined) {
-      regions.set(operation.name, BigInt(observation.va));
+    const name = newRegionOf(operation);
+    if (name !== undefined && observation.va !== undefined) {
+      regions.set(name, BigInt(observation.va));
     }
     const sentences = observation.failure
       ? [whyFailed(done, live)]
@@ -93,7 +95,10 @@ function whyFailed({ observation: { failure } }: DoneStep, live: LiveMappings): 
   if (!failure) return '';
   const check = checkOf(failure);
   if (check) return check.say(new Detail(failure.detail), live);
-  const { bug } = failure.detail;
+  const { bug, hang } = failure.detail;
+  if (hang !== undefined) {
+    return `The call never returns, and keeps the lock of the container: ${hang}. Only SIGKILL ends it.`;
+  }
   if (bug === undefined) return `${failureText(failure)}.`;
   return `The kernel would crash here, or corrupt its memory: ${bug}.`;
 }

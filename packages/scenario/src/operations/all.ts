@@ -5,6 +5,7 @@ export { madvise } from './madvise.ts';
 export { memlock } from './memlock.ts';
 export { mlock } from './mlock.ts';
 export { mprotect } from './mprotect.ts';
+export { mremap } from './mremap.ts';
 export { munlock } from './munlock.ts';
 export { munmap } from './munmap.ts';
 export { reap } from './reap.ts';

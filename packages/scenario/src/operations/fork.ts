@@ -16,7 +16,9 @@ export interface ForkOperation {
 export const fork: GuestOp<ForkOperation> = {
   op: 'fork',
   entry: op({}, () => ({ op: 'fork' })),
-  perform({ process, childFrames }) {
-    return { code: process.fork(childFrames) };
+  perform({ process, devices, childFrames }) {
+    const code = process.fork(childFrames);
+    if (code === 0) devices.fork();
+    return { code };
   },
 };

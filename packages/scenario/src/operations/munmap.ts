@@ -22,7 +22,9 @@ export interface MunmapOperation {
 export const munmap: GuestOp<MunmapOperation> = {
   op: 'munmap',
   entry: op({ va: needed(bytes), size: needed(bytes) }, (values) => ({ op: 'munmap', ...values })),
-  perform({ process }, { va, size }) {
-    return { code: process.range('munmap', va, size) };
+  perform({ process, devices }, { va, size }) {
+    const code = process.range('munmap', va, size);
+    devices.releaseUnheld();
+    return { code };
   },
 };

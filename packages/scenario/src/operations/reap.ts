@@ -16,7 +16,9 @@ export interface ReapOperation {
 export const reap: GuestOp<ReapOperation> = {
   op: 'reap',
   entry: op({}, () => ({ op: 'reap' })),
-  perform({ process }) {
-    return { code: process.reap() };
+  perform({ process, devices }) {
+    const code = process.reap();
+    if (code === 0) devices.reap();
+    return { code };
   },
 };

@@ -16,6 +16,7 @@ export const v6_12: KernelVersion = {
     deviceHugeObeysThp: true,
     collapseNeedsWritable: true,
     faultAround: 'window',
+    mremapMovesSeveral: false,
     source: 'mm/gup.c unpin_user_page_range_dirty_lock, 6.12; recordings of 6.12.90',
   },
   iommu: {

@@ -16,6 +16,7 @@ export const v6_16: KernelVersion = {
     deviceHugeObeysThp: true,
     collapseNeedsWritable: true,
     faultAround: 'window',
+    mremapMovesSeveral: false,
     source: 'mm/gup.c unpin_user_page_range_dirty_lock, 6.16',
   },
   iommu: {

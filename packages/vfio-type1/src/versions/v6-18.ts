@@ -16,6 +16,7 @@ export const v6_18: KernelVersion = {
     deviceHugeObeysThp: true,
     collapseNeedsWritable: false,
     faultAround: 'folio',
+    mremapMovesSeveral: true,
     source: 'mm/gup.c gup_folio_range_next, 6.18',
   },
   iommu: {
