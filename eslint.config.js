@@ -1,7 +1,6 @@
 import { builtinModules } from 'node:module';
 import eslint from '@eslint/js';
 import prettier from 'eslint-config-prettier';
-import { createNodeResolver, importX } from 'eslint-plugin-import-x';
 import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 import layers from './tooling/layers.json' with { type: 'json' };
@@ -73,19 +72,7 @@ export default defineConfig(
   {
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     languageOptions: { parserOptions: { projectService: true, isolatedDeclarations: true } },
-    plugins: { 'import-x': importX },
-    settings: {
-      // Cycles go through our own files only; reading what we depend on takes half a minute.
-      'import-x/ignore': ['/node_modules/'],
-      'import-x/parsers': { '@typescript-eslint/parser': ['.ts'] },
-      'import-x/resolver-next': [
-        createNodeResolver({ conditionNames: ['@pinfold/source', 'import', 'default'] }),
-      ],
-    },
     rules: {
-      // Type-only imports leave nothing at run time and may go both ways; all others may not.
-      'import-x/no-cycle': 'error',
-      'import-x/no-relative-packages': 'error',
       '@typescript-eslint/no-import-type-side-effects': 'error',
       // As the compiler has it: a leading underscore says that an interface asks for it.
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],

@@ -1,7 +1,7 @@
 // Holds tooling/layers.json against every package.json and every import: what a package may import,
-// that it declares what it imports, and that nothing reaches into another package's files.
-// ESLint says the same in the editor (eslint.config.js); this also sees `import()` and packages
-// that are not in the table yet.
+// that it declares what it imports, that nothing reaches into another package's files, and that no
+// files import each other in a circle. ESLint says most of it in the editor (eslint.config.js); this
+// also sees `import()`, circles, and packages that are not in the table yet.
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -84,12 +84,73 @@ export function checkLayers(root, table) {
     faults.push(
       ...checkManifest(manifest, layer, byName).map((fault) => `${manifestFile}: ${fault}`),
     );
+    /** @type {Map<string, string[]>} */
+    const imports = new Map();
     for (const file of globSync(`${dir}/{src,test,bench,examples}/**/*.ts`, { cwd: root }).sort()) {
-      const fault = checkFile(root, dir, file, manifest, layer, byName);
+      const text = readFileSync(join(root, file), 'utf8');
+      const fault = checkFile(root, dir, file, text, manifest, layer, byName);
       faults.push(...fault.map((what) => `${file}${what}`));
+      const own = importedAtRunTime(text).filter((specifier) => specifier.startsWith('.'));
+      imports.set(
+        file,
+        own.map((specifier) => join(dirname(file), specifier)),
+      );
+    }
+    for (const circle of findCircles(imports)) {
+      faults.push(`${circle[0]}: files that import each other: ${circle.join(' -> ')}`);
     }
   }
   return faults;
+}
+
+/**
+ * What a file imports when it runs: type-only imports leave nothing and may go both ways.
+ * @param {string} text
+ */
+function importedAtRunTime(text) {
+  const source = ts.createSourceFile('file.ts', text, ts.ScriptTarget.Latest);
+  const atRunTime = new Set();
+  const inStatements = new Set();
+  for (const statement of source.statements) {
+    if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) continue;
+    const { moduleSpecifier } = statement;
+    if (!moduleSpecifier || !ts.isStringLiteral(moduleSpecifier)) continue;
+    inStatements.add(moduleSpecifier.text);
+    const typeOnly = ts.isImportDeclaration(statement)
+      ? statement.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword
+      : statement.isTypeOnly;
+    if (!typeOnly) atRunTime.add(moduleSpecifier.text);
+  }
+  // `import()`, which may stand anywhere. A type of that form may too: rare, and not told apart.
+  for (const { fileName } of ts.preProcessFile(text).importedFiles) {
+    if (!inStatements.has(fileName)) atRunTime.add(fileName);
+  }
+  return [...atRunTime];
+}
+
+/**
+ * Circles of imports: one for every import that leads back to a file on the way to it.
+ * @param {Map<string, string[]>} imports what each file imports
+ * @returns {string[][]}
+ */
+export function findCircles(imports) {
+  /** @type {string[][]} */
+  const circles = [];
+  const done = new Set();
+  /** @type {string[]} */
+  const path = [];
+  /** @param {string} file */
+  const visit = (file) => {
+    const seen = path.indexOf(file);
+    if (seen !== -1) circles.push([...path.slice(seen), file]);
+    if (seen !== -1 || done.has(file)) return;
+    path.push(file);
+    for (const next of imports.get(file) ?? []) visit(next);
+    path.pop();
+    done.add(file);
+  };
+  for (const file of imports.keys()) visit(file);
+  return circles;
 }
 
 /**
@@ -123,12 +184,12 @@ function checkManifest(manifest, layer, byName) {
  * @param {string} root
  * @param {string} dir
  * @param {string} file
+ * @param {string} text what is in the file
  * @param {Manifest} manifest
  * @param {Layer} layer
  * @param {Map<string, Layer>} byName
  */
-function checkFile(root, dir, file, manifest, layer, byName) {
-  const text = readFileSync(join(root, file), 'utf8');
+function checkFile(root, dir, file, text, manifest, layer, byName) {
   const test = isTest(relative(dir, file));
   const dev = (test || layer.bundled) && manifest.devDependencies;
   const declared = { ...manifest.dependencies, ...dev };

@@ -25,7 +25,7 @@ import type { EveryStep } from './every-step.ts';
 import { bytes } from './guest.ts';
 import { ioctlOf, type Ioctl, type Setup } from './ioctls.ts';
 import { watch } from './watched-table.ts';
-import { buildWorld, runsOverSections, type BuiltWorld, type World } from './world.ts';
+import { buildWorld, type BuiltWorld, type World } from './world.ts';
 
 /** An ioctl or another call, the same for all machines. */
 export type Call =
@@ -69,7 +69,7 @@ export class Machine {
   constructor(world: World, setup: Setup, kernel: KernelVersion, pinAlgorithm: PinAlgorithm) {
     const classic = buildWorld(world, kernel.mm);
     // Range unpin by page + i is a bug of the kernel there; it has a test of its own.
-    const breaks = kernel.mm.rangeUnpinStep === 'page + i' && runsOverSections(classic.pages);
+    const breaks = kernel.mm.rangeUnpinStep === 'page + i' && classic.pages.runOverSections();
     this.#world = breaks
       ? buildWorld({ ...world, model: 'sparsemem-vmemmap' }, kernel.mm)
       : classic;

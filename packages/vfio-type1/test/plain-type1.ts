@@ -14,7 +14,7 @@ import type {
 } from '../src/index.ts';
 import type { Setup } from './ioctls.ts';
 import { PAGE_WISE } from './right-algorithms.ts';
-import type { WorldPage } from './world.ts';
+import type { WorldPage, WorldPages } from './world-pages.ts';
 
 /** A mapping. */
 export interface PlainDma {
@@ -51,14 +51,14 @@ export class PlainType1 {
   readonly #writeImpliesRead: boolean;
   readonly #dropsLone: boolean;
   readonly #pageWise: boolean;
-  readonly #pages: ReadonlyMap<number, WorldPage>;
+  readonly #pages: WorldPages;
   readonly #movable: (pfn: number) => boolean;
 
   constructor(
     options: Setup,
     kernel: KernelVersion,
     algorithm: PinAlgorithm,
-    pages: ReadonlyMap<number, WorldPage>,
+    pages: WorldPages,
     movable: (pfn: number) => boolean,
   ) {
     this.#setup = options;

@@ -12,7 +12,7 @@ import {
 import { audit, folioCounts, leavesAsText, type FolioCounts } from './audit.ts';
 import { ioctlOf, type Ioctl, type Setup, type Step } from './ioctls.ts';
 import { PlainType1 } from './plain-type1.ts';
-import { buildWorld, runsOverSections, type BuiltWorld, type World } from './world.ts';
+import { buildWorld, type BuiltWorld, type World } from './world.ts';
 
 /** What an ioctl returned. */
 export interface Returned {
@@ -38,7 +38,7 @@ export class Process {
    */
   constructor(world: World, setup: Setup, kernel: KernelVersion, pinAlgorithm: PinAlgorithm) {
     const classic = buildWorld(world, kernel.mm);
-    const breaks = kernel.mm.rangeUnpinStep === 'page + i' && runsOverSections(classic.pages);
+    const breaks = kernel.mm.rangeUnpinStep === 'page + i' && classic.pages.runOverSections();
     this.#world = breaks
       ? buildWorld({ ...world, model: 'sparsemem-vmemmap' }, kernel.mm)
       : classic;

@@ -3,7 +3,7 @@
  * machine with section borders, holes, reserved pages and movable memory.
  *
  * A world is plain data; `buildWorld` makes the machine of it, and an independent description of
- * every page (`WorldPage`), which the expectations of the properties are made of.
+ * every page (`WorldPages`), which the expectations of the properties are made of.
  */
 import fc from 'fast-check';
 import {
@@ -20,27 +20,14 @@ import {
   type MmRules,
   type Prot,
 } from '@pinfold/mm';
-
-/** A page of the address space, as whoever placed it knows it. */
-export interface WorldPage {
-  /** Page frame. */
-  readonly pfn: number;
-  /** Order of its folio; 0 for device memory. */
-  readonly order: number;
-  /** Whether the process may read and write it. */
-  readonly prot: Prot;
-  /** Device memory: the first virtual page after the leaf that maps it. */
-  readonly leafEnd?: number;
-  /** Device memory whose frames are ordinary memory: refused. */
-  readonly ordinary?: boolean;
-}
+import { WorldPages } from './world-pages.ts';
 
 /** The machine of a world. */
 export interface BuiltWorld {
   readonly memory: Memory;
   readonly mm: MmStruct;
   /** Every page that is mapped, by virtual page. */
-  readonly pages: ReadonlyMap<number, WorldPage>;
+  readonly pages: WorldPages;
   /** First virtual page of each region, and the first after all of them. */
   readonly borders: readonly number[];
 }
@@ -198,7 +185,7 @@ export const world: fc.Arbitrary<World> = fc.record({
 /** Places regions one after the other. */
 class Builder {
   readonly mm: MmStruct;
-  readonly pages = new Map<number, WorldPage>();
+  readonly pages = new WorldPages();
   vpn: number;
   /** Next free frames of the pools: small pages, folios, 2 MiB folios, pages over borders. */
   #small = SECTION + 100;
@@ -392,8 +379,7 @@ class Builder {
     const npage = runs.reduce((sum, [, length]) => sum + length, 0);
     const start = this.vpn;
     for (const [pfn, length] of runs) {
-      for (let i = 0; i < length; i++)
-        this.pages.set(this.vpn + i, { pfn: pfn + i, order, prot: access });
+      this.pages.add(this.vpn, length, { pfn, order, prot: access });
       this.vpn += length;
     }
     mmapMemory(this.mm, {
@@ -417,15 +403,8 @@ class Builder {
         frame % 2 ** order === 0 &&
         npage - done >= 2 ** order;
       const leafEnd = at + (fits(18) ? GIB : fits(9) ? 512 : 1);
-      for (; this.vpn + done < leafEnd; done++) {
-        this.pages.set(this.vpn + done, {
-          pfn: pfn + done,
-          order: 0,
-          prot: access,
-          leafEnd,
-          ordinary,
-        });
-      }
+      this.pages.add(at, leafEnd - at, { pfn: frame, order: 0, prot: access, leafEnd, ordinary });
+      done += leafEnd - at;
     }
     this.vpn += npage;
   }
@@ -458,20 +437,6 @@ function framesOf(
       }
     },
   };
-}
-
-/**
- * Whether somewhere in a world a run of memory goes from one folio to the next over a section
- * border. Under classic sparsemem a range unpin by `page + i` leaves the memmap there.
- */
-export function runsOverSections(pages: ReadonlyMap<number, WorldPage>): boolean {
-  for (const [vpn, { pfn, order, leafEnd }] of pages) {
-    const next = pages.get(vpn + 1);
-    if (leafEnd === undefined && next?.leafEnd === undefined && next?.pfn === pfn + 1) {
-      if (next.pfn % SECTION === 0 && next.pfn % 2 ** order === 0) return true;
-    }
-  }
-  return false;
 }
 
 /** Makes the machine of a world, with the mm rules of a kernel. */
