@@ -1,6 +1,7 @@
 /** The explanation of a step, for a terminal. */
 import type { Explanation } from '@pinfold/scenario';
 import { kernelVersion } from '@pinfold/vfio-type1';
+import { standingOut } from './output.ts';
 import { wrapped } from './table.ts';
 
 /**
@@ -14,21 +15,23 @@ export function explanationText(explanation: Explanation, kernel: string): strin
   const { line, text: step, errno, at, sentences } = explanation;
   const outcome = errno === null ? 'succeeds' : `${errno}${at ? ` from ${at}` : ''}`;
   const body = [...sentences, otherReleases(kernel, explanation)].filter((part) => part !== '');
-  return `line ${line}  ${step}\n  ${outcome}\n${body.map((part) => wrapped(part, '    ')).join('')}`;
+  const refused = errno === null ? outcome : standingOut(outcome);
+  const heading = wrapped(step, '          ', `line ${line}  `);
+  return `${heading}  ${refused}\n${body.map((part) => wrapped(part, '    ')).join('')}`;
 }
 
 /** What the other releases make of the step. */
 function otherReleases(kernel: string, { errno, releases }: Explanation): string {
   const series = kernelVersion(kernel).series;
   const others = Object.entries(releases).filter(([name]) => name !== series);
+  if (others.length === 0) return '';
   const same = others.filter(([, outcome]) => outcome === errno).map(([name]) => name);
   const different = others.filter(([, outcome]) => outcome !== errno);
-  const words = different.map(([name, outcome]) => `${name} ${outcome ?? 'passes'}`);
-  if (different.length === 0) return '';
-  return (
-    [
-      `Other releases: ${words.join(', ')}`,
-      ...(same.length > 0 ? [`${same.join(', ')} the same`] : []),
-    ].join('; ') + '.'
-  );
+  const words = [
+    ...(different.length > 0
+      ? [different.map(([name, outcome]) => `${name} ${outcome ?? 'passes'}`).join(', ')]
+      : []),
+    ...(same.length > 0 ? [`${same.join(', ')} the same`] : []),
+  ];
+  return `Other releases: ${words.join('; ')}.`;
 }

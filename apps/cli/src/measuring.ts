@@ -11,6 +11,7 @@ import {
 } from '@pinfold/bench';
 import { Option } from 'commander';
 import { count, flag, list, oneOf } from './flags.ts';
+import { outputWidth, print } from './output.ts';
 import { StatusLine } from './status-line.ts';
 
 const MAX_REPEAT = 10_000;
@@ -93,8 +94,8 @@ export function measureAndPrint<Report extends object>(
   text: (report: Report, style: Style) => string,
 ): void {
   const report = withProgress(run);
-  const style = flags.format === 'markdown' ? markdownStyle : textStyle(process.stdout.columns);
-  process.stdout.write(flags.json ? reportJson(report) : text(report, style));
+  const style = flags.format === 'markdown' ? markdownStyle : textStyle(outputWidth());
+  print(flags.json ? reportJson(report) : text(report, style));
 }
 
 function withProgress<Report>(run: (host: BenchHost) => Report): Report {

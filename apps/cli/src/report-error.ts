@@ -2,6 +2,7 @@
 import { InputError, KernelBug } from '@pinfold/base';
 import { AlgorithmFault } from '@pinfold/vfio-type1';
 import { CommanderError } from 'commander';
+import { onOneLine } from './output.ts';
 
 /** Exit code for what a user wrote wrong. */
 export const EXIT_USAGE = 2;
@@ -38,16 +39,4 @@ export function reportError(error: unknown): number {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   process.stderr.write(`${text}\n`);
   return EXIT_FAILURE;
-}
-
-/**
- * A text without line breaks and control characters: what a user wrote may hold some.
- *
- * @param text the text
- * @returns the text with such characters written as `\u000a`
- */
-export function onOneLine(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029]/gu, (char) => {
-    return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  });
 }

@@ -1,6 +1,7 @@
 /** The table of `pinfold run`: one row per step, as a kernel developer reads it at a glance. */
 import { formatSize } from '@pinfold/base';
 import type { DoneStep, IommuTable } from '@pinfold/scenario';
+import { standingOut } from './output.ts';
 import { formatCount, tableText, type Column } from './table.ts';
 
 /** A step, and the IOMMU page table after it. */
@@ -9,15 +10,15 @@ export interface RunRow extends DoneStep {
   readonly table: IommuTable | undefined;
 }
 
-/** Width at which a step's line is wrapped. */
+/** Width at which a step's line is wrapped, where there is room. */
 const STEP_WIDTH = 42;
+/** Narrower than this, steps are hard to read: other columns go into a table of their own. */
+const MIN_STEP_WIDTH = 26;
 
 const CALLS_GROUP = 'calls';
 const IOMMU_GROUP = 'IOMMU';
 /** Emulated devices: references that they hold, and unmaps that they were told of. */
 const EXTERNAL_GROUP = 'emulated';
-/** Groups whose columns are left out where nothing is in them. */
-const OPTIONAL_GROUPS: readonly (string | undefined)[] = [CALLS_GROUP, EXTERNAL_GROUP];
 
 /** The kernel functions whose calls are shown, with their headings. */
 const CALLS: readonly (readonly [heading: string, counted: (name: string) => boolean])[] = [
@@ -32,43 +33,117 @@ const CALLS: readonly (readonly [heading: string, counted: (name: string) => boo
   ['unpin_\nuser_*', (name) => name.startsWith('unpin_user_page')],
 ];
 
-const columns: readonly Column<RunRow>[] = [
-  { heading: 'line', cell: ({ step }) => String(step.line) },
-  { heading: 'step', words: true, width: STEP_WIDTH, cell: stepCell },
-  { heading: 'result', words: true, cell: resultCell },
-  { group: 'pins', heading: '+', cell: ({ observation }) => figure(observation.pins.acquired) },
-  { group: 'pins', heading: '-', cell: ({ observation }) => figure(observation.pins.released) },
-  { heading: 'VmLck\nkB', cell: ({ observation }) => formatCount(observation.mm.VmLck) },
-  { heading: 'size\nout', cell: sizeOutCell },
-  { group: EXTERNAL_GROUP, heading: 'held', words: true, cell: heldCell },
-  {
-    group: EXTERNAL_GROUP,
-    heading: 'told',
-    cell: ({ observation }) => figure(observation.notify_total ?? 0),
-  },
-  leafColumn('4K'),
-  leafColumn('2M'),
-  leafColumn('1G'),
-  {
-    group: IOMMU_GROUP,
-    heading: 'tables',
-    cell: ({ table }) => (table ? formatCount(table.pt_pages) : ''),
-  },
-  ...CALLS.map(([heading, counted]) => callsColumn(heading, counted)),
+const lineColumn: Column<RunRow> = { heading: 'line', cell: ({ step }) => String(step.line) };
+const resultColumn: Column<RunRow> = { heading: 'result', words: true, cell: resultCell };
+/** The key of a row where the step is in the table above. */
+const opColumn: Column<RunRow> = { heading: 'step', words: true, cell: ({ step }) => step.op };
+
+/** The other columns, in parts that stay together. */
+const parts: readonly (readonly Column<RunRow>[])[] = [
+  [
+    { group: 'pins', heading: '+', cell: ({ observation }) => figure(observation.pins.acquired) },
+    { group: 'pins', heading: '-', cell: ({ observation }) => figure(observation.pins.released) },
+    { heading: 'VmLck\nkB', cell: ({ observation }) => formatCount(observation.mm.VmLck) },
+    { heading: 'size\nout', cell: sizeOutCell },
+  ],
+  [
+    { group: EXTERNAL_GROUP, heading: 'held', words: true, cell: heldCell },
+    {
+      group: EXTERNAL_GROUP,
+      heading: 'told',
+      cell: ({ observation }) => figure(observation.notify_total ?? 0),
+    },
+  ],
+  [
+    leafColumn('4K'),
+    leafColumn('2M'),
+    leafColumn('1G'),
+    {
+      group: IOMMU_GROUP,
+      heading: 'tables',
+      cell: ({ table }) => figure(table?.pt_pages ?? 0),
+    },
+  ],
+  CALLS.map(([heading, counted]) => callsColumn(heading, counted)),
 ];
 
 /**
- * The table of a run.
+ * The table of a run. Where the terminal is too narrow for it, the last columns are a table of their
+ * own below it.
  *
  * @param rows its steps
- * @returns the table; columns of functions that nothing called, and of emulated devices that do
- *   nothing, are left out
+ * @param width columns of the terminal
+ * @returns the tables, with an empty line between them; columns in which nothing is are left out, and
+ *   refused steps stand out
  */
-export function runTable(rows: readonly RunRow[]): string {
-  const used = columns.filter(
-    (column) => !OPTIONAL_GROUPS.includes(column.group) || rows.some((row) => column.cell(row)),
-  );
-  return tableText(used, rows);
+export function runTable(rows: readonly RunRow[], width = Infinity): string {
+  const used = parts
+    .map((part) => part.filter((column) => rows.some((row) => column.cell(row))))
+    .filter((part) => part.length > 0);
+  for (let first = used.length; first > 0; first--) {
+    const table = stepTable(rows, used.slice(0, first).flat(), width);
+    if (table === null) continue;
+    return [table, ...otherTables(rows, used.slice(first), width)].join('\n');
+  }
+  const table = stepTable(rows, [], width) ?? stepTable(rows, [], Infinity) ?? '';
+  return [table, ...otherTables(rows, used, width)].join('\n');
+}
+
+/** The table with the steps, as wide as there is room for them; null if there is too little. */
+function stepTable(
+  rows: readonly RunRow[],
+  columns: readonly Column<RunRow>[],
+  width: number,
+): string | null {
+  for (let step = STEP_WIDTH; step >= MIN_STEP_WIDTH; step--) {
+    const stepColumn = { heading: 'step', words: true, width: step, cell: stepCell };
+    const text = tableText([lineColumn, stepColumn, resultColumn, ...columns], rows);
+    if (widthOf(text) <= width) return marked(text, rows);
+  }
+  return null;
+}
+
+/** What the first table has no room for, in as few tables as possible. */
+function otherTables(
+  rows: readonly RunRow[],
+  left: readonly (readonly Column<RunRow>[])[],
+  width: number,
+): string[] {
+  const tables: string[] = [];
+  let some: readonly Column<RunRow>[] = [];
+  const text = (columns: readonly Column<RunRow>[]): string => {
+    const shown = rows.filter((row) => columns.some((column) => column.cell(row)));
+    return tableText([lineColumn, opColumn, ...columns], shown);
+  };
+  for (const part of left) {
+    const together = [...some, ...part];
+    if (some.length > 0 && widthOf(text(together)) > width) {
+      tables.push(text(some));
+      some = part;
+    } else some = together;
+  }
+  return some.length > 0 ? [...tables, text(some)] : tables;
+}
+
+function widthOf(text: string): number {
+  return Math.max(...text.split('\n').map((line) => line.length));
+}
+
+/** Makes the lines of refused steps stand out: from that of its number to the next one's. */
+function marked(text: string, rows: readonly RunRow[]): string {
+  const refused = new Set(rows.filter(isRefused).map(({ step }) => String(step.line)));
+  const numberWidth = Math.max('line'.length, ...rows.map(({ step }) => String(step.line).length));
+  let inRefused = false;
+  const lines = text.split('\n').map((line) => {
+    const number = line.slice(0, numberWidth).trim();
+    if (number !== '') inRefused = refused.has(number);
+    return inRefused && line !== '' ? standingOut(line) : line;
+  });
+  return lines.join('\n');
+}
+
+function isRefused({ observation: { errno } }: RunRow): boolean {
+  return errno !== null;
 }
 
 /** What a step says, whose check refused it, and what the kernel printed. */

@@ -19,16 +19,27 @@ export function pinfold(...args: string[]): Promise<Outcome> {
 
 /** Runs the command with a text on standard input. */
 export function pinfoldReading(input: string, ...args: string[]): Promise<Outcome> {
-  return start([main, ...args], input);
+  return spawnNode([main, ...args], input);
 }
 
 /** Runs Node with these arguments. */
 export function node(...args: string[]): Promise<Outcome> {
-  return start(args, '');
+  return spawnNode(args, '');
 }
 
-function start(args: readonly string[], input: string): Promise<Outcome> {
-  const child = spawn(process.execPath, ['--conditions=@pinfold/source', ...args]);
+/** Runs the command with variables of its own. */
+export function start(args: readonly string[], env: NodeJS.ProcessEnv): Promise<Outcome> {
+  return spawnNode([main, ...args], '', env);
+}
+
+function spawnNode(
+  args: readonly string[],
+  input: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<Outcome> {
+  const child = spawn(process.execPath, ['--conditions=@pinfold/source', ...args], {
+    env: { ...process.env, ...env },
+  });
   const out = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out.stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (out.stderr += text));

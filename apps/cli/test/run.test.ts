@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { kernelVersions } from '@pinfold/vfio-type1';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { pinfold, pinfoldReading } from './pinfold.ts';
+import { pinfold, pinfoldReading, start } from './pinfold.ts';
 
 const SCENARIO = `title one THP, and a limit
 open type=v2
@@ -108,6 +108,79 @@ describe('a scenario', () => {
   });
 });
 
+describe('a step that cannot be done', () => {
+  it.concurrent.each<[string, string, RegExp]>([
+    ['a device', 'device dev=nosuch', /dev=nosuch: expected one of edu, .+, got no such device/],
+    ['an emulated one', 'pin dev=edu iova=0 n=1', /dev=edu: expected an emulated device, got .+/],
+    ['a size of 0', 'mmap name=B kind=anon size=0', /expected at least one page, got 0 pages/],
+    ['a length', 'peek va=A size=2G', /peek: expected at most 1073741824, got 2147483648/],
+    ['a file of sysfs', 'sysfs path=/sys/nowhere val=1', /\/sys\/nowhere.*: expected .+, got .+/],
+    ['a memfd', 'mmap name=B kind=memfd size=4K of=A', /mmap of=A: expected a region of a memfd/],
+    [
+      ...(['frames', 'mmap name=B kind=anon size=8K frames=5x1'] as const),
+      /mmap B frames=: expected 2 pages, got 1/,
+    ],
+    ['an op that is not modelled', 'bench va=0 iova=0 size=4K', /expected an op that is modelled/],
+  ])('%s: names file and line, after the steps before it', async (_, line, message) => {
+    const { code, stdout, stderr } = await pinfoldReading(afterTwoSteps(line), 'run', '-');
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^pinfold: stdin:4: [^\n]+\n$/);
+    expect(stderr).toMatch(message);
+    expect(row(stdout, 2).slice(0, 3)).toEqual(['2', 'mmap name=A kind=anon size=1M', '0']);
+    expect(row(stdout, 4)).toEqual([]);
+  });
+
+  it.concurrent('in the JSON and in explanations too', async () => {
+    const script = afterTwoSteps('device dev=nosuch');
+    const [json, why, whyJson] = await Promise.all(
+      [['run', '--json'], ['explain'], ['explain', '--json']].map((args) =>
+        pinfoldReading(script, ...args, '-'),
+      ),
+    );
+    const [line, { stopped }] = [json.stderr, JSON.parse(json.stdout) as { stopped: string }];
+    expect(line).toBe(`pinfold: ${stopped}\n`);
+    expect([why, whyJson]).toMatchObject([
+      { code: 2, stderr: line },
+      { code: 2, stderr: line },
+    ]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ steps: [{ op: 'open' }, { op: 'mmap' }] });
+    expect(JSON.parse(whyJson.stdout)).toMatchObject({ stopped, explanations: [] });
+    expect(why.stdout).toBe(
+      'Linux 7.2\n\nThe 2 steps before line 4 did what they were asked for.\n',
+    );
+  });
+});
+
+/** A scenario whose step on line 4 comes after two that can be done. */
+function afterTwoSteps(line: string): string {
+  return `open type=v2\nmmap name=A kind=anon size=1M\n\n${line}\ninfo\n`;
+}
+
+describe('what is shown', () => {
+  const hostile = 'title a \u001b[31mred\u009b1m \u202etitle\u0007\nopen type=v2\n';
+
+  it.concurrent.each(['run', 'explain'])('%s steers no terminal', async (command) => {
+    const { stdout } = await pinfoldReading(hostile, command, '-');
+    const heading = 'Linux 7.2: a \\u001b[31mred\\u009b1m \\u202etitle\\u0007\n';
+    expect(stdout.slice(0, heading.length)).toBe(heading);
+    const json = await pinfoldReading(hostile, command, '--json', '-');
+    expect(json.stdout).toMatch(/^[\n\u0020-\u007e]*$/);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      title: 'a \u001b[31mred\u009b1m \u202etitle\u0007',
+    });
+  });
+
+  it.concurrent('fits the terminal, and says which steps failed', async () => {
+    const { stdout } = await start(['run', '--kernel', '6.18', file], { COLUMNS: '80' });
+    const lines = stdout.split('\n');
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(80);
+    expect(stdout).toContain('1 of 9 steps failed: line 10.\n');
+    // The calls are a table of their own.
+    expect(row(stdout, 6).slice(0, 4)).toEqual([...['6', 'map iova=0x40000000 va=A', '0', '512']]);
+    expect(stdout).toMatch(/\n +6 {2}map +1 +1 +1\n/);
+  });
+});
+
 describe('what cannot be run', () => {
   it.concurrent.each<[string, string, RegExp]>([
     [
@@ -122,10 +195,14 @@ describe('what cannot be run', () => {
     ],
     [
       'an op that is not modelled',
-      'open type=v2\nbench va=0 iova=0 size=4K',
-      /^pinfold: stdin:2: expected an op that is modelled, got bench, which is not modelled yet\n$/,
+      'bench va=0 iova=0 size=4K\nopen type=v2',
+      /^pinfold: stdin:1: expected an op that is modelled, got bench, which is not modelled yet\n$/,
     ],
-    ['a device that there is not', 'open type=v2 dev=nvme', /^pinfold: .+nvme.*\n$/],
+    [
+      'a device that there is not',
+      'open type=v2 dev=nvme',
+      /^pinfold: stdin:1: dev=nvme: expected one of edu, .+, got no such device\n$/,
+    ],
   ])('%s', async (_, script, message) => {
     const { code, stdout, stderr } = await pinfoldReading(script, 'run', '-');
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

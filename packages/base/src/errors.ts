@@ -73,16 +73,31 @@ export class InputError extends Error {
   readonly place: string;
   /** What is accepted there. */
   readonly expected: string;
+  /** What was found. */
+  readonly got: string;
 
   /**
    * @param place flag, file and line, or path in a document
    * @param expected what is accepted there
    * @param got what was found, as text
+   * @param options the same fault as it was before it was known where it is
    */
-  constructor(place: string, expected: string, got: string) {
-    super(`${place}: expected ${expected}, got ${got}`);
+  constructor(place: string, expected: string, got: string, options?: { readonly cause: unknown }) {
+    super(`${place}: expected ${expected}, got ${got}`, options);
     this.place = place;
     this.expected = expected;
+    this.got = got;
+  }
+
+  /**
+   * The same fault, for a caller who knows where its place lies.
+   *
+   * @param outer the file and line, or the like, that the place is part of
+   * @returns this if its place names the outer one already, else a fault that names both
+   */
+  within(outer: string): InputError {
+    if (this.place === outer || this.place.startsWith(`${outer}:`)) return this;
+    return new InputError(`${outer}: ${this.place}`, this.expected, this.got, { cause: this });
   }
 }
 

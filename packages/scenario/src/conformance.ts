@@ -250,7 +250,10 @@ async function attempt<Value extends Observation | Stop | number>(
 }
 
 function stopOf(error: unknown): Stop {
-  if (error instanceof InputError) return { skipped: error.message };
+  // The report names recording and step beside the reason.
+  if (error instanceof InputError) {
+    return { skipped: error.cause instanceof InputError ? error.cause.message : error.message };
+  }
   const model = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return { failed: { path: 'machine', recorded: 'went on', model } };
 }

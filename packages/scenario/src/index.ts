@@ -28,7 +28,7 @@ export { ModelMachine } from './model-machine.ts';
 export { checkKernel, parseRecording, recordedScenario } from './parse-recording.ts';
 export { readRecording } from './read-recording.ts';
 export { RECORDING_FORMAT } from './recording.ts';
-export { runScenario, StepRunner } from './runner.ts';
+export { runScenario, runWhilePossible, StepRunner } from './runner.ts';
 export { scenarioOps, type ScenarioOp } from './scenario-ops.ts';
 export { StateTracker, walkPass } from './step-state.ts';
 export { summarize } from './summary.ts';
@@ -61,7 +61,12 @@ export type { Region, Regions } from './expression.ts';
 export type { Scenario, Step } from './language.ts';
 export type { ComparedStep, Exclusion, Level } from './levels/level.ts';
 export type { BarFacts, MachineFacts } from './machine-facts.ts';
-export { explainRun, explainScenario, type Explanation } from './explain/explain.ts';
+export {
+  explainRun,
+  explainScenario,
+  explainWhilePossible,
+  type Explanation,
+} from './explain/explain.ts';
 export { failureText, type Failure } from './failure.ts';
 export type { Inspectable, MachineView } from './machine-view.ts';
 export type { Machine } from './machine.ts';

@@ -1,5 +1,5 @@
 /** Runs a scenario on a machine: step by step, with the regions that are mapped so far. */
-import { KernelBug } from '@pinfold/base';
+import { InputError, KernelBug } from '@pinfold/base';
 import type { Region, Regions } from './expression.ts';
 import type { Scenario, Step } from './language.ts';
 import type { Machine } from './machine.ts';
@@ -25,8 +25,10 @@ export interface ScenarioRun {
    * which never returns (`HANG`).
    */
   readonly steps: readonly DoneStep[];
-  /** Pins that are left when the process has ended, in pages. */
+  /** Pins that are left when the process has ended, in pages; of a run that stopped, those now. */
   readonly pinsLeft: number;
+  /** Why the step after these could not be done: an argument, or something the machine lacks. */
+  readonly stopped?: InputError;
 }
 
 /** What the caller of `runScenario` wants to see. */
@@ -56,11 +58,16 @@ export class StepRunner {
    * @param step the step
    * @param index its number, from 0
    * @returns what it asked for and showed
-   * @throws {InputError} when an argument cannot be evaluated, or the machine cannot do it
+   * @throws {InputError} when an argument cannot be evaluated, or the machine cannot do it; it names
+   *   the file and line of the step
    */
   async run(step: Step, index: number): Promise<DoneStep> {
-    const operation = step.evaluate(this.#regions);
-    return this.#shown(step, index, operation, await this.#machine.perform(operation));
+    try {
+      const operation = step.evaluate(this.#regions);
+      return this.#shown(step, index, operation, await this.#machine.perform(operation));
+    } catch (error) {
+      throw error instanceof InputError ? error.within(step.place) : error;
+    }
   }
 
   /**
@@ -69,17 +76,16 @@ export class StepRunner {
    * @param step the step
    * @param index its number, from 0
    * @returns what it asked for and showed; `isLast`: nothing can be done after it
-   * @throws {InputError} when an argument cannot be evaluated, or the machine cannot do it
+   * @throws {InputError} as {@link run}
    * @throws {KernelBug} when the kernel dies and the machine shows nothing of it
    */
   async runToDeath(step: Step, index: number): Promise<{ done: DoneStep; isLast: boolean }> {
-    const operation = step.evaluate(this.#regions);
     try {
-      const observation = await this.#machine.perform(operation);
-      return { done: this.#shown(step, index, operation, observation), isLast: false };
+      return { done: await this.run(step, index), isLast: false };
     } catch (error) {
       const observation = this.#machine.died;
       if (!(error instanceof KernelBug) || !observation) throw error;
+      const operation = step.evaluate(this.#regions);
       return { done: { index, step, operation, observation }, isLast: true };
     }
   }
@@ -101,9 +107,28 @@ export class StepRunner {
  * @param machine does its operations; it has done nothing yet
  * @param options who wants to see the steps
  * @returns what the steps showed, and what is left
- * @throws {InputError} when an argument cannot be evaluated, or the machine cannot do a step
+ * @throws {InputError} when an argument cannot be evaluated, or the machine cannot do a step; it
+ *   names the step's file and line
  */
 export async function runScenario(
+  scenario: Scenario,
+  machine: Machine,
+  options: RunOptions = {},
+): Promise<ScenarioRun> {
+  const run = await runWhilePossible(scenario, machine, options);
+  if (run.stopped) throw run.stopped;
+  return run;
+}
+
+/**
+ * Runs a scenario as far as it can be run: a step that cannot be done does not hide those before it.
+ *
+ * @param scenario the scenario
+ * @param machine does its operations; it has done nothing yet
+ * @param options who wants to see the steps
+ * @returns the steps that were done, and what is wrong with the one after them, if anything is
+ */
+export async function runWhilePossible(
   scenario: Scenario,
   machine: Machine,
   options: RunOptions = {},
@@ -111,10 +136,15 @@ export async function runScenario(
   const runner = new StepRunner(machine);
   const steps: DoneStep[] = [];
   for (const [index, step] of scenario.steps.entries()) {
-    const { done, isLast } = await runner.runToDeath(step, index);
-    steps.push(done);
-    options.onStep?.(done);
-    if (isLast) return { steps, pinsLeft: pinsOf(steps) };
+    try {
+      const { done, isLast } = await runner.runToDeath(step, index);
+      steps.push(done);
+      options.onStep?.(done);
+      if (isLast) return { steps, pinsLeft: pinsOf(steps) };
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      return { steps, pinsLeft: pinsOf(steps), stopped: error };
+    }
   }
   return { steps, pinsLeft: await machine.exit() };
 }

@@ -24,6 +24,7 @@ import { checkOnThreads } from '../check/check-threads.ts';
 import { count, flag, forFlag } from '../flags.ts';
 import { StatusLine } from '../status-line.ts';
 import { formatCount } from '../table.ts';
+import { print } from '../output.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
 const MAX_RUNS = 100_000_000;
@@ -118,9 +119,7 @@ async function check(flags: CheckFlags): Promise<void> {
   status.clear();
   const shown = [...report.findings, ...(flags.strict ? report.known : [])];
   const files = shown.map((finding, i) => writeScenario(flags.out, report, finding, i));
-  process.stdout.write(
-    flags.json ? checkJson(report, files) : checkText(report, replayOf(flags), files),
-  );
+  print(flags.json ? checkJson(report, files) : checkText(report, replayOf(flags), files));
   if (shown.length > 0) process.exitCode = EXIT_VIOLATION;
 }
 

@@ -1,22 +1,32 @@
 /** `pinfold explain`: why the steps of a scenario failed, and what went wrong without an error. */
 import {
   DEFAULT_FACTS,
-  explainScenario,
+  explainWhilePossible,
   factsOfLine,
   ModelMachine,
   parseScenario,
   type Explanation,
+  type Scenario,
 } from '@pinfold/scenario';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
 import { explanationText } from '../explanation-text.ts';
 import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';
+import { print } from '../output.ts';
+import { wrapped } from '../table.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
 /** The command's flags, read. */
 interface ExplainFlags {
   readonly seed: number;
   readonly json?: boolean;
+}
+
+/** What the command has found. */
+interface ExplainedScenario {
+  readonly kernel: string;
+  readonly title: string;
+  readonly explanations: readonly Explanation[];
 }
 
 /**
@@ -51,19 +61,31 @@ async function explain(file: string, flags: ExplainFlags, command: Command): Pro
   const scenario = parseScenario(script, name);
   const kernel = kernelFor(scenario, command);
   const facts = factsOfLine(scenario.machine, DEFAULT_FACTS);
-  const explanations = await explainScenario(
+  const { explanations, done, stopped } = await explainWhilePossible(
     scenario,
     kernelVersion(kernel),
     (release) => new ModelMachine({ kernel: release, facts, buddy: { seed: flags.seed } }),
   );
-  const output = flags.json
-    ? `${JSON.stringify({ kernel, title: scenario.title, explanations }, null, 2)}\n`
-    : text(kernel, scenario.title, explanations);
-  process.stdout.write(output);
+  if (stopped && done === 0 && !flags.json) throw stopped;
+  const result = { kernel, title: scenario.title, explanations };
+  print(
+    flags.json
+      ? `${JSON.stringify({ ...result, ...(stopped && { stopped: stopped.message }) }, null, 2)}\n`
+      : text(result, allWell(scenario, done)),
+  );
+  if (stopped) throw stopped;
 }
 
-function text(kernel: string, title: string, explanations: readonly Explanation[]): string {
-  const heading = `Linux ${kernel}${title && `: ${title}`}\n`;
-  if (explanations.length === 0) return `${heading}\nEvery step did what it was asked for.\n`;
+function text({ kernel, title, explanations }: ExplainedScenario, otherwise: string): string {
+  const heading = wrapped(`Linux ${kernel}${title && `: ${title}`}`, '  ', '');
+  if (explanations.length === 0) return `${heading}\n${otherwise}\n`;
   return `${heading}\n${explanations.map((one) => explanationText(one, kernel)).join('\n')}`;
+}
+
+/** What there is to say where nothing has to be explained. */
+function allWell({ steps }: Scenario, done: number): string {
+  const next = steps.at(done);
+  return next
+    ? `The ${done} steps before line ${next.line} did what they were asked for.`
+    : 'Every step did what it was asked for.';
 }

@@ -3,6 +3,7 @@ import { backings, layouts, textStyle } from '@pinfold/bench';
 import { kernelVersions, pinAlgorithms, type KernelVersion } from '@pinfold/vfio-type1';
 import { Argument, type Command } from 'commander';
 import { oneOf } from '../flags.ts';
+import { outputWidth, print } from '../output.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
 /** Something to choose. */
@@ -57,7 +58,7 @@ export function addList(program: Command): void {
     .option('--json', 'print it as JSON')
     .action((what: ListName, flags: { readonly json?: boolean }) => {
       const entries = lists[what]();
-      process.stdout.write(
+      print(
         flags.json ? `${JSON.stringify({ [what]: entries }, null, 2)}\n` : entriesText(entries),
       );
     });
@@ -75,5 +76,5 @@ function entriesText(entries: readonly Entry[]): string {
     const wrong = defects.map((defect) => `\nknown to be wrong: ${defect}`).join('');
     return { label: name, text: `${summary}\nfrom: ${source}${wrong}` };
   });
-  return textStyle(process.stdout.columns).notes(notes);
+  return textStyle(outputWidth()).notes(notes);
 }

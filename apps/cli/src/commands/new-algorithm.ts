@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { InputError } from '@pinfold/base';
 import { ownAlgorithmTemplate } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
+import { print } from '../output.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
 /** What stands for standard output, in place of a file. */
@@ -38,7 +39,7 @@ function write(name: string, { output = `${name}.ts` }: { readonly output?: stri
     throw new InputError('name', 'letters, digits and -, a letter first', `'${name}'`);
   const text = ownAlgorithmTemplate(name);
   if (output === STDOUT) {
-    process.stdout.write(text);
+    print(text);
     return;
   }
   try {
@@ -48,5 +49,5 @@ function write(name: string, { output = `${name}.ts` }: { readonly output?: stri
     const got = exists ? 'one that exists' : error instanceof Error ? error.message : String(error);
     throw new InputError(output, 'a new file that can be written', got);
   }
-  process.stdout.write(`${output}\n`);
+  print(`${output}\n`);
 }

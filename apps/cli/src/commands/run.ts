@@ -1,5 +1,6 @@
 /** `pinfold run`: a scenario on the model. */
 import { basename } from 'node:path';
+import { InputError } from '@pinfold/base';
 import {
   auditScenario,
   CallRecorder,
@@ -8,7 +9,7 @@ import {
   factsOfLine,
   ModelMachine,
   parseScenario,
-  runScenario,
+  runWhilePossible,
   StateTracker,
   type Scenario,
   type ScenarioRun,
@@ -33,7 +34,8 @@ import { callsText, recordedCalls, writePerfetto } from '../run-calls.ts';
 import { runTable } from '../run-table.ts';
 import { forFlag } from '../flags.ts';
 import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';
-import { formatCount } from '../table.ts';
+import { formatCount, wrapped } from '../table.ts';
+import { print, terminalColumns } from '../output.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
 /** Format of the JSON: its steps are those of recordings. */
@@ -95,7 +97,7 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
   const heading = headingOf(scenario, flags, algorithm);
   const traced = await runAudited(scenario, flags, algorithm, audited);
   if (!traced) {
-    process.stdout.write(
+    print(
       flags.json
         ? jsonText(scenario, script, null, [], flags, algorithm, audited)
         : `${heading}\n${auditText(audited)}`,
@@ -103,15 +105,18 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
     return;
   }
   const { done, calls } = traced;
+  // Nothing was done that could be shown.
+  if (done.stopped && done.steps.length === 0 && !flags.json) throw done.stopped;
   if (flags.perfetto !== undefined) {
     writePerfetto(flags.perfetto, heading, done.steps, calls);
   }
   const shown = flags.trace ? calls : [];
-  process.stdout.write(
+  print(
     flags.json
       ? jsonText(scenario, script, done, shown, flags, algorithm, audited)
       : text(heading, done, flags) + callsText(done.steps, shown) + auditText(audited),
   );
+  if (done.stopped) throw done.stopped;
 }
 
 /** Runs a scenario with an `audit` line beside its reference, on machines of their own. */
@@ -124,7 +129,13 @@ function auditOf(
   const kernel = kernelVersion(flags.kernel);
   const against = forFlag(`${scenario.file}: audit`, scenario.audit.against, pinAlgorithm);
   const checked = { kernel, against, algorithm: algorithm ?? kernel.type1.pinAlgorithm };
-  return { scenario, outcome: auditScenario(checked, scenario) };
+  try {
+    return { scenario, outcome: auditScenario(checked, scenario) };
+  } catch (error) {
+    // A step that cannot be done stops the run too, which says where.
+    if (error instanceof InputError) return null;
+    throw error;
+  }
 }
 
 /** Runs a scenario; null if it cannot be run to its end because of what its audit has found. */
@@ -160,7 +171,7 @@ async function runTraced(
   const take = (): void => {
     if (tracer) calls.push(tracer.take());
   };
-  const done = await runScenario(scenario, machine, { onStep: take });
+  const done = await runWhilePossible(scenario, machine, { onStep: take });
   take();
   return { done, calls };
 }
@@ -174,13 +185,19 @@ function headingOf(
   return `Linux ${kernel}${name}${title && `: ${title}`}`;
 }
 
-function text(heading: string, { steps, pinsLeft }: ScenarioRun, flags: RunFlags): string {
+function text(heading: string, { steps, pinsLeft, stopped }: ScenarioRun, flags: RunFlags): string {
   const tracker = new StateTracker();
   const rows = steps.map((done) => ({ ...done, table: tracker.after(done.observation).table }));
-  const left = pinsLeft === 0 ? '' : `\n${formatCount(pinsLeft)} pages are still pinned\n`;
+  const left =
+    pinsLeft === 0 || stopped ? '' : `\n${formatCount(pinsLeft)} pages are still pinned\n`;
   const why = explainRun({ steps, pinsLeft }).filter(({ errno }) => errno !== null);
   const reasons = why.map((one) => `\n${explanationText(one, flags.kernel)}`).join('');
-  return `${heading}\n\n${runTable(rows)}${left}${reasons}`;
+  const failed = steps.filter(({ observation }) => observation.errno !== null);
+  const lines = failed.map(({ step }) => step.line).join(', ');
+  const verdict = `${formatCount(failed.length)} of ${formatCount(steps.length)} steps failed: line ${lines}.`;
+  const refused = failed.length > 0 ? `\n${wrapped(verdict, '')}` : '';
+  const table = rows.length > 0 ? `\n${runTable(rows, terminalColumns())}` : '';
+  return `${wrapped(heading, '  ', '')}${table}${left}${refused}${reasons}`;
 }
 
 function jsonText(
@@ -209,6 +226,7 @@ function jsonText(
         ...recordedCalls(calls.at(index)),
       })),
       pins_left: done.pinsLeft,
+      ...(done.stopped && { stopped: done.stopped.message }),
     }),
     ...(audited && { audit: auditJson(audited) }),
   };

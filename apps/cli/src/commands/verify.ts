@@ -5,6 +5,7 @@ import { Option, type Command } from 'commander';
 import { list } from '../flags.ts';
 import { EXIT_FAILURE, EXIT_USAGE, reportError } from '../report-error.ts';
 import { StatusLine } from '../status-line.ts';
+import { print } from '../output.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 import { diffText } from '../verify/diff.ts';
 import { findRecordings } from '../verify/find-recordings.ts';
@@ -83,7 +84,7 @@ async function verify(paths: readonly string[], flags: VerifyFlags): Promise<voi
   for (const fault of verified.faults) reportError(fault);
   if (verified.results.length > 0) {
     const summary = summarize(verified.results);
-    process.stdout.write(flags.json ? jsonText(verified, summary) : text(verified, summary, flags));
+    print(flags.json ? jsonText(verified, summary) : text(verified, summary, flags));
     if (fails(summary, flags)) process.exitCode = EXIT_FAILURE;
   }
   if (verified.faults.length > 0) process.exitCode = EXIT_USAGE;

@@ -1,10 +1,11 @@
 /** Why the steps of a scenario failed, what succeeded in a way one would not expect, and where. */
+import type { InputError } from '@pinfold/base';
 import { kernelVersions, type KernelVersion } from '@pinfold/vfio-type1';
 import { failureText } from '../failure.ts';
 import type { Scenario } from '../language.ts';
 import type { Machine } from '../machine.ts';
 import { newRegionOf } from '../operation.ts';
-import { runScenario, type DoneStep, type ScenarioRun } from '../runner.ts';
+import { runWhilePossible, type DoneStep, type ScenarioRun } from '../runner.ts';
 import { StateTracker, type StepState } from '../step-state.ts';
 import { checkOf } from './checks.ts';
 import { Detail } from './detail.ts';
@@ -25,7 +26,9 @@ export interface Explanation {
   readonly at?: string;
   /** What was tested and what was wrong, in sentences. */
   readonly sentences: readonly string[];
-  /** Outcome of the same step per release series: the name of the error, or null. */
+  /**
+   * Outcome of the same step per release series that came so far: the name of the error, or null.
+   */
   readonly releases: Readonly<Record<string, string | null>>;
 }
 
@@ -43,12 +46,44 @@ export async function explainScenario(
   kernel: KernelVersion,
   machineOf: (kernel: KernelVersion) => Machine,
 ): Promise<Explanation[]> {
+  const { explanations, stopped } = await explainWhilePossible(scenario, kernel, machineOf);
+  if (stopped) throw stopped;
+  return explanations;
+}
+
+/** The explanations of a scenario that may not have come to its end. */
+export interface ScenarioExplanation {
+  /** One per step that failed, or that is remarkable although it succeeded. */
+  readonly explanations: Explanation[];
+  /** Number of the steps that were done. */
+  readonly done: number;
+  /** Why the step after them could not be done. */
+  readonly stopped?: InputError;
+}
+
+/**
+ * Explains a scenario as {@link explainScenario} does, as far as it can be run: a step that cannot be
+ * done does not hide those before it.
+ *
+ * @param scenario the scenario
+ * @param kernel the release
+ * @param machineOf makes the machine for a release; all of them alike
+ * @returns the explanations, and what is wrong with the step that cannot be done
+ */
+export async function explainWhilePossible(
+  scenario: Scenario,
+  kernel: KernelVersion,
+  machineOf: (kernel: KernelVersion) => Machine,
+): Promise<ScenarioExplanation> {
   const runs = new Map<string, ScenarioRun>();
   for (const version of kernelVersions) {
-    runs.set(version.series, await runScenario(scenario, machineOf(version)));
+    runs.set(version.series, await runWhilePossible(scenario, machineOf(version)));
   }
   const run = runs.get(kernel.series);
-  return run ? explainRun(run, runs) : [];
+  if (!run) return { explanations: [], done: 0 };
+  const { steps, stopped } = run;
+  const explanations = explainRun(run, runs);
+  return { explanations, done: steps.length, ...(stopped && { stopped }) };
 }
 
 /**
@@ -84,7 +119,10 @@ export function explainRun(
     const { failure, errno } = observation;
     const at = failure ? { at: failure.at } : {};
     const releases = Object.fromEntries(
-      [...others].map(([series, { steps }]) => [series, steps[index]?.observation.errno ?? null]),
+      [...others].flatMap(([series, { steps }]) => {
+        const same = steps.at(index);
+        return same ? [[series, same.observation.errno]] : [];
+      }),
     );
     return [{ index, line: step.line, text: step.text, errno, ...at, sentences, releases }];
   });
