@@ -13,7 +13,7 @@ export {
   runBatch,
   smallestFinding,
 } from './check/check-algorithm.ts';
-export { isRecorded } from './check/known-quirks.ts';
+export { isRecorded, knownFrom } from './check/known-quirks.ts';
 export { auditScenario, type SequenceOutcome } from './check/run-sequence.ts';
 export { INVARIANTS, type CheckViolation, type Invariant } from './check/violation.ts';
 export { END_OF_PROCESS, verifyRecording } from './conformance.ts';

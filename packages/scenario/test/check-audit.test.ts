@@ -9,6 +9,7 @@ import { DirtyLog } from '../src/check/dirty-log.ts';
 import {
   BIT_BELOW,
   isRecorded,
+  LIMIT_FIRST,
   LIMIT_IGNORED,
   LOST_CHARGE,
   OVERCHARGE,
@@ -182,7 +183,7 @@ const BROKEN: readonly [Invariant, string, Partial<PinAlgorithm>, string][] = [
     'equal',
     'another result',
     { pinChunk: () => -Errno.EINVAL },
-    'the step returns -22, in the reference 0',
+    'the step returns -EINVAL, in the reference 0',
   ],
 ];
 
@@ -313,6 +314,35 @@ ${steps}`,
   });
 });
 
+describe('an errno is that of the reference', () => {
+  const BEYOND = `open type=v2
+mmap name=A kind=anon size=1P addr=0x4000000000 prot=r
+dropcap
+memlock bytes=0P
+map iova=0x0 va=A size=1P
+`;
+
+  it('unless an algorithm says that it tests the limit first', () => {
+    const testsFirst: Partial<PinAlgorithm> = {
+      pinChunk: (iommu) => iommu.fail(Errno.ENOMEM, 'vfio_pin_pages_remote', { limitPages: 0 }),
+    };
+    expect(audit(testsFirst, BEYOND).found).toEqual({
+      ...{ invariant: 'equal', known: null },
+      what: 'the step returns -ENOMEM, in the reference -EFAULT',
+    });
+    const { found, known } = audit({ ...testsFirst, limitFirst: true }, BEYOND);
+    expect(found).toBeNull();
+    expect(known.map(({ known: why }) => why)).toEqual([LIMIT_FIRST]);
+  });
+
+  it('also where both refuse for another reason than the limit', () => {
+    const other: Partial<PinAlgorithm> = { pinChunk: () => -Errno.EINVAL, limitFirst: true };
+    expect(audit(other, BEYOND).found?.what).toBe(
+      'the step returns -EINVAL, in the reference -EFAULT',
+    );
+  });
+});
+
 describe('no difference is', () => {
   it.each(['page-at-a-time', 'page-list', 'extent'])(
     'what a map of %s has faulted in before it was refused, and what follows from that',
@@ -337,7 +367,9 @@ dropcap
 memlock bytes=0P
 map iova=0x0 va=A size=1P
 `;
-    expect(auditOf('page-list', '6.16', text)).toEqual({ found: null, at: 5, known: [] });
+    const { found, known } = auditOf('page-list', '6.16', text);
+    expect(found).toBeNull();
+    expect(known.map(({ known: why }) => why)).toEqual([LIMIT_FIRST]);
     const refused: Partial<PinAlgorithm> = { pinChunk: () => -Errno.ENOMEM };
     expect(audit(refused, text).found).toMatchObject({ invariant: 'equal' });
   });

@@ -24,6 +24,12 @@ export interface PinAlgorithm {
    * pins taken follows from the physical layout too; default no.
    */
   readonly repins: boolean;
+  /**
+   * Whether RLIMIT_MEMLOCK is tested for a whole mapping before any of it is pinned, so that a map
+   * that is beyond the limit and reaches what cannot be pinned fails with ENOMEM; default no: it
+   * fails for what the pin loop meets first, EFAULT perhaps.
+   */
+  readonly limitFirst: boolean;
   /** Where it comes from: kernel release, or mail and date. */
   readonly source: string;
   /**

@@ -1,5 +1,5 @@
 /** The report of `pinfold check`, as text and as JSON. */
-import { INVARIANTS, isRecorded, type CheckFinding, type CheckReport } from '@pinfold/scenario';
+import { INVARIANTS, knownFrom, type CheckFinding, type CheckReport } from '@pinfold/scenario';
 import { violationText } from '../audit-text.ts';
 import { formatCount } from '../table.ts';
 
@@ -31,7 +31,7 @@ function findingText(finding: CheckFinding, replay: string, file: string | undef
   const title =
     known === null
       ? `violated: ${violationText(finding)}`
-      : `known: ${isRecorded(known) ? 'also in the recorded kernels' : 'also in the modelled kernels'}\n  ${known}\n  ${what}`;
+      : `known: ${knownFrom(known)}\n  ${known}\n  ${what}`;
   const where = file === undefined ? '' : `  ${replay} ${quoted(file)}\n`;
   return `\n${title}\n${where}`;
 }

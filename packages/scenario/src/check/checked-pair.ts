@@ -1,5 +1,5 @@
 /** A machine with the algorithm that is checked, beside one with the reference. */
-import { InputError, KernelBug } from '@pinfold/base';
+import { errnoName, InputError, KernelBug } from '@pinfold/base';
 import { PageStateArrays } from '@pinfold/mm';
 import { AlgorithmFault, type KernelVersion, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { FolioTally } from '../folio-tally.ts';
@@ -13,7 +13,8 @@ import { ModelMachine } from '../model-machine.ts';
 import type { Operation } from '../operation.ts';
 import { AlgorithmAudit } from './audit.ts';
 import { DirtyLog } from './dirty-log.ts';
-import { firstDifference } from './equivalence.ts';
+import { firstDifference, limitBeforeFault } from './equivalence.ts';
+import { LIMIT_FIRST } from './known-quirks.ts';
 import { violation, type CheckViolation } from './violation.ts';
 import { watched, type Watcher } from './watched-algorithm.ts';
 
@@ -48,6 +49,7 @@ export class CheckedPair {
   readonly #own: ModelMachine;
   readonly #audit: AlgorithmAudit;
   readonly #dirty = new DirtyLog();
+  readonly #checked: CheckedAlgorithms;
   /** Null once the machines may differ. */
   #reference: ModelMachine | null;
   #over = false;
@@ -60,10 +62,12 @@ export class CheckedPair {
    * @param memory that of a pair that is not used any more; default: new memory
    */
   constructor(
-    { kernel, algorithm, against }: CheckedAlgorithms,
+    checked: CheckedAlgorithms,
     line: MachineLine,
     memory: PairMemory = new PairMemory(),
   ) {
+    const { kernel, algorithm, against } = checked;
+    this.#checked = checked;
     const facts = { ...DEFAULT_FACTS, ...factsOfLine(line, DEFAULT_FACTS) };
     const watcher: Watcher = { audit: null };
     const machine = (pinAlgorithm: PinAlgorithm, pageState: PageStateArrays): ModelMachine =>
@@ -154,6 +158,7 @@ export class CheckedPair {
       firstDifference(
         { view: this.#own.inspect(), done },
         { view: reference.inspect(), done: other.value },
+        this.#limitComesFirst(done, other.value),
       ) ??
       folios.otherPins(memmap) ??
       (done.code < 0 ? null : dirtied);
@@ -162,6 +167,19 @@ export class CheckedPair {
     return what === null || faulted || this.#audit.chargesMayDiffer
       ? null
       : violation('equal', what);
+  }
+
+  /** Whether errnos differ because one of the two is known to test the limit before it pins. */
+  #limitComesFirst(own: Done, other: Done): boolean {
+    const { algorithm, against } = this.#checked;
+    const comesFirst =
+      (algorithm.limitFirst && limitBeforeFault(own, other)) ||
+      (against.limitFirst && limitBeforeFault(other, own));
+    if (comesFirst) {
+      const what = `the step fails with -${errnoName(own.code)}, in the reference with -${errnoName(other.code)}`;
+      this.#settle(violation('equal', what, LIMIT_FIRST));
+    }
+    return comesFirst;
   }
 }
 

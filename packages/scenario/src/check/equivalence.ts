@@ -1,5 +1,5 @@
 /** Comparing two machines that did the same with different pin algorithms. */
-import { byteAddress, Errno, pagesOf } from '@pinfold/base';
+import { byteAddress, Errno, errnoName, pagesOf } from '@pinfold/base';
 import { LeafRun, type IommuDomain } from '@pinfold/iommu';
 import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 import type { Done } from '../guest.ts';
@@ -23,19 +23,25 @@ const SHOWN = ['size_out', 'rets', 'pfns', 'bitmap', 'data', 'info'] as const;
  *
  * @param own the machine with the algorithm
  * @param reference the machine with the reference
+ * @param anyRefusal whether the two may give other reasons for refusing the step
  * @returns the first difference in one line; null without one
  */
-export function firstDifference(own: SteppedMachine, reference: SteppedMachine): string | null {
+export function firstDifference(
+  own: SteppedMachine,
+  reference: SteppedMachine,
+  anyRefusal: boolean,
+): string | null {
   return (
-    results(own.done, reference.done) ??
+    results(own.done, reference.done, anyRefusal) ??
     containers(iommusOf(own.view), iommusOf(reference.view)) ??
     memories(own.view, reference.view)
   );
 }
 
-function results(own: Done, reference: Done): string | null {
-  if (own.code !== reference.code && !refuseAlike(own, reference)) {
-    return differs('the step returns', own.code, reference.code);
+function results(own: Done, reference: Done, anyRefusal: boolean): string | null {
+  const refused = own.code < 0 && reference.code < 0;
+  if (own.code !== reference.code && !(anyRefusal && refused)) {
+    return differs('the step returns', codeText(own.code), codeText(reference.code));
   }
   for (const key of SHOWN) {
     if (own[key] === undefined && reference[key] === undefined) continue;
@@ -45,9 +51,19 @@ function results(own: Done, reference: Done): string | null {
   return null;
 }
 
-/** A map that is beyond the limit and reaches what cannot be pinned fails for what is met first. */
-function refuseAlike(own: Done, reference: Done): boolean {
-  const [limited, faulted] = own.code === -Errno.ENOMEM ? [own, reference] : [reference, own];
+function codeText(code: number): string {
+  return code < 0 ? `-${errnoName(code)}` : String(code);
+}
+
+/**
+ * Whether a step is refused for RLIMIT_MEMLOCK with one algorithm, and for memory that cannot be
+ * pinned with the other: one that tests the limit before it pins anything meets the limit first.
+ *
+ * @param limited what the step did with the algorithm that tests the limit first
+ * @param faulted what it did with the other
+ * @returns true if that is why their errnos differ
+ */
+export function limitBeforeFault(limited: Done, faulted: Done): boolean {
   const { limitPages } = limited.failure?.detail ?? {};
   return (
     limited.code === -Errno.ENOMEM && faulted.code === -Errno.EFAULT && limitPages !== undefined

@@ -36,9 +36,27 @@ export const LOST_CHARGE =
 export const LIMIT_IGNORED =
   'every kernel takes the charge of pins at unaligned addresses back that RLIMIT_MEMLOCK did not let it make when the last domain went (no recording has it)';
 
+/**
+ * An algorithm that says so of itself tests the limit for a whole mapping before it pins any of it;
+ * the loop of type1 meets what comes first in the mapping.
+ */
+export const LIMIT_FIRST =
+  'an algorithm that charges before it pins refuses with ENOMEM where type1 meets memory that cannot be pinned first, and refuses with EFAULT (page-list; no kernel has it)';
+
 const UNRECORDED: ReadonlySet<string> = new Set([
-  ...[STRADDLING_PIN, PIN_BELOW, BIT_BELOW, LOST_CHARGE, LIMIT_IGNORED],
+  ...[STRADDLING_PIN, PIN_BELOW, BIT_BELOW, LOST_CHARGE, LIMIT_IGNORED, LIMIT_FIRST],
 ]);
+
+/**
+ * Where what is known comes from.
+ *
+ * @param known the rule
+ * @returns in words: recorded kernels, modelled kernels, or the algorithm itself
+ */
+export function knownFrom(known: string): string {
+  if (known === LIMIT_FIRST) return 'so by design of the algorithm';
+  return isRecorded(known) ? 'also in the recorded kernels' : 'also in the modelled kernels';
+}
 
 /**
  * Whether recordings show that kernels do wrong themselves what a check has found.

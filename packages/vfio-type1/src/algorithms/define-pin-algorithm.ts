@@ -25,6 +25,7 @@ export function definePinAlgorithm(spec: PinAlgorithmSpec): PinAlgorithm {
     summary: spec.summary,
     source: spec.source,
     repins: spec.repins ?? false,
+    limitFirst: spec.limitFirst ?? false,
     defects: spec.defects ?? [],
     vpfnSpan: spec.vpfnSpan ?? 1,
     pinMap: spec.pinMap ?? pinMapByChunks,

@@ -119,6 +119,7 @@ export const pageList: PinAlgorithm = definePinAlgorithm({
   name: 'page-list',
   summary: 'everything is pinned into a scatter list first; unmapping releases the list',
   source: 'Jason Gunthorpe, mail of December 2020; as ib_umem_get does, never written for type1',
+  limitFirst: true,
 
   pinChunk(iommu, dma, vaddr, npage, limit, batch, chunk) {
     const { counters, params } = iommu;

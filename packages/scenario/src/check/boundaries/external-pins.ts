@@ -25,6 +25,18 @@ export const externalPins: BoundaryClass = {
 };
 
 /** The registry's entry. */
+export const pinsAcrossMappings: BoundaryClass = {
+  name: 'external pins across mappings',
+  summary: 'pins of several pages over the end of a mapping, with and without another behind it',
+  scene: (slot) =>
+    fc
+      .tuple(plainMemory(slot), fc.constantFrom('emulated', 'emulated', 'both' as const))
+      .map(([scene, devices]) => ({ ...scene, devices })),
+  begins: ['map', 'mapNext', 'pinAcross'],
+  steps: { mapNext: 2, unmap: 2, pinAcross: 4, pinLimit: 2, unpin: 2, domain: 1 },
+};
+
+/** The registry's entry. */
 export const unalignedPins: BoundaryClass = {
   name: 'unaligned external pins',
   summary: 'pins at addresses inside pages, beside pins of the same and of other pages',

@@ -4,11 +4,12 @@ import type { BoundaryClass } from './boundary.ts';
 import { changingMemory } from './changing-memory.ts';
 import { cowFolio } from './cow-folio.ts';
 import { dirtyBitmaps } from './dirty-bitmaps.ts';
-import { externalPins, unalignedPins } from './external-pins.ts';
+import { externalPins, pinsAcrossMappings, unalignedPins } from './external-pins.ts';
 import { failingAllocations } from './failing-allocations.ts';
 import { hugePageEnds } from './huge-page-ends.ts';
 import { limits } from './limits.ts';
 import { memmapHoles } from './memmap-holes.ts';
+import { onePageChunks } from './one-page-chunks.ts';
 import { sectionBorders } from './section-borders.ts';
 import { severalDomains } from './several-domains.ts';
 import { topOfIova } from './top-of-iova.ts';
@@ -30,4 +31,6 @@ export const boundaryClasses: readonly BoundaryClass[] = [
   severalDomains,
   dirtyBitmaps,
   changingMemory,
+  pinsAcrossMappings,
+  onePageChunks,
 ];

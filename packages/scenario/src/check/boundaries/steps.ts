@@ -11,6 +11,8 @@ export const STEP_KINDS = [
   'unmapAll',
   'pin',
   'pinInside',
+  'pinAcross',
+  'pinLimit',
   'unpin',
   'limit',
   'domain',
@@ -18,6 +20,8 @@ export const STEP_KINDS = [
   'fail',
   'dirty',
   'process',
+  'mapNext',
+  'onePage',
 ] as const;
 
 /** A kind of step. */
@@ -85,6 +89,8 @@ const PAGE = 4096;
 /** READ, WRITE: map and pin. */
 const RW = 3;
 const READ = 1;
+/** With it a chunk is one page, and every IOPTE is 4 KiB. */
+const DISABLE_HUGEPAGES = '/sys/module/vfio_iommu_type1/parameters/disable_hugepages';
 
 /**
  * Makes operations of drawn steps. What they lead to is not known here; a guess of what is mapped
@@ -108,6 +114,7 @@ class Planner {
   #capable = true;
   #dirty = false;
   #child = false;
+  #onePage = false;
   readonly #in: Set<string>;
 
   constructor(scene: Scene) {
@@ -128,6 +135,10 @@ class Planner {
         return this.#pin(draw, 0);
       case 'pinInside':
         return this.#pin(draw, [0, 1, 0x800, 0xfff][draw.more % 4]);
+      case 'pinAcross':
+        return this.#pinAcross(draw);
+      case 'pinLimit':
+        return this.#pinLimit(draw);
       case 'unpin':
         return this.#unpin(draw);
       case 'limit':
@@ -142,12 +153,17 @@ class Planner {
         return [this.#dirtyStep(draw)];
       case 'process':
         return this.#change(draw);
+      case 'mapNext':
+        return [this.#map(draw, 1)];
+      case 'onePage':
+        this.#onePage = !this.#onePage;
+        return [{ op: 'sysfs', path: DISABLE_HUGEPAGES, val: this.#onePage ? 'Y' : 'N' }];
     }
   }
 
-  #map(draw: Draw): Operation {
+  #map(draw: Draw, place = (draw.how >>> 4) % 6): Operation {
     const { area, vpn, npage } = this.#range(draw);
-    const iovaPn = wrapped(this.#iova(draw, vpn, npage));
+    const iovaPn = wrapped(this.#iova(draw, place, vpn, npage));
     this.#maps.push({ iovaPn, npage, area });
     this.#count++;
     return {
@@ -172,11 +188,12 @@ class Planner {
     return { area, vpn: area.vpn + start, npage: end - start };
   }
 
-  #iova({ how, more }: Draw, vpn: Vpn, npage: number): IovaPn {
+  /** Place 1 is right behind the mapping before. */
+  #iova({ more }: Draw, place: number, vpn: Vpn, npage: number): IovaPn {
     const { iovas = [] } = this.#scene;
     const base = IOVA + this.#count * IOVA_STEP;
     const last = this.#maps.at(-1);
-    switch ((how >>> 4) % 6) {
+    switch (place) {
       case 0:
         return base + (more % IOVA_STEP);
       case 1:
@@ -210,11 +227,38 @@ class Planner {
     const before = offset > 0 ? -1 : 1 % npage;
     const page = [0, npage - 1, from % npage, npage >> 1, 1 % npage, before][to % 6];
     const n = Math.min(1 + [0, 0, 1, 3][how % 4], npage - page);
-    const iova = iovaOf(iovaPn + page) + BigInt(offset);
-    const times = 1;
+    return [this.#pinAt(iovaOf(iovaPn + page) + BigInt(offset), n, how)];
+  }
+
+  /** From the last pages of a mapping into the one behind it, or to where nothing is mapped. */
+  #pinAcross({ at, to, how }: Draw): Operation[] {
+    if (this.#maps.length === 0) return [];
+    const { iovaPn, npage } = this.#maps[at % this.#maps.length];
+    const inside = Math.min(1 + [0, 1, 2][to % 3], npage);
+    const first = iovaPn + npage - inside;
+    const n = inside + 1 + (how % 3);
+    const pin = pinOf(iovaOf(first), n, how);
+    // Page by page: an unpin ends where nothing is mapped, and would leave the pages behind pinned.
+    for (let i = 0; i < n; i++) this.#pins.push({ iova: iovaOf(first + i), n: 1 });
+    return [pin];
+  }
+
+  /** More pages than RLIMIT_MEMLOCK allows, or just as many: a device charges what it pins. */
+  #pinLimit({ at, from, to, how }: Draw): Operation[] {
+    if (this.#maps.length === 0) return [];
+    const { iovaPn, npage } = this.#maps[at % this.#maps.length];
+    const page = [0, from % npage][to % 2];
+    const n = Math.min(2 + (how % 3), npage - page);
+    const pinned = this.#pins.reduce((sum, pin) => sum + pin.n, 0);
+    const pages = pinned + (from % (n + 1));
+    const drop = this.#dropped();
+    const limit: Operation = { op: 'memlock', bytes: BigInt(pages * PAGE) };
+    return [...drop, limit, this.#pinAt(iovaOf(iovaPn + page), n, how)];
+  }
+
+  #pinAt(iova: bigint, n: number, how: number): Operation {
     this.#pins.push({ iova, n });
-    const call = { dev: 'ext0', iova, n, prot: how % 16 === 0 ? READ : RW, times } as const;
-    return [{ op: 'pin', ...call, from: 'process', null: false, forget: false }];
+    return pinOf(iova, n, how);
   }
 
   #unpin({ at }: Draw): Operation[] {
@@ -230,9 +274,14 @@ class Planner {
     const room = [npage - 1, npage, npage >> 1, 1, 2, draw.more % 8][draw.from % 6];
     const locked = this.#maps.reduce((sum, map) => sum + map.npage, 0);
     const pages = draw.to % 4 === 0 ? room : locked + room;
+    return [...this.#dropped(), { op: 'memlock', bytes: BigInt(pages * PAGE) }, this.#map(draw)];
+  }
+
+  /** Limits bind those who may not ignore them. */
+  #dropped(): Operation[] {
     const drop: Operation[] = this.#capable ? [{ op: 'dropcap' }] : [];
     this.#capable = false;
-    return [...drop, { op: 'memlock', bytes: BigInt(pages * PAGE) }, this.#map(draw)];
+    return drop;
   }
 
   /** Groups come and go, the first one too. */
@@ -308,6 +357,11 @@ class Planner {
         return [{ op: 'touch', ...range, mode: 'w', stride: 4096n }];
     }
   }
+}
+
+function pinOf(iova: bigint, n: number, how: number): Operation {
+  const call = { dev: 'ext0', iova, n, prot: how % 16 === 0 ? READ : RW, times: 1 } as const;
+  return { op: 'pin', ...call, from: 'process', null: false, forget: false };
 }
 
 /** Addresses have 64 bits: behind the last page is page 0. */
