@@ -58,6 +58,11 @@ export class KernelBug extends Error {
   }
 }
 
+/** Characters of what was found that a message shows at most. */
+const MAX_SHOWN = 1000;
+/** Characters that are left out where the length is told. */
+const SHOWN_TAIL = 30;
+
 /** A fault in what a user wrote: names the place, what was expected and what was found. */
 export class InputError extends Error {
   override readonly name = 'InputError';
@@ -65,6 +70,8 @@ export class InputError extends Error {
   readonly place: string;
   /** What is accepted there. */
   readonly expected: string;
+  /** What was found; a long text is cut. */
+  readonly got: string;
 
   /**
    * @param place flag, file and line, or path in a document
@@ -72,10 +79,18 @@ export class InputError extends Error {
    * @param got what was found, as text
    */
   constructor(place: string, expected: string, got: string) {
-    super(`${place}: expected ${expected}, got ${got}`);
+    const found = cut(got);
+    super(`${place}: expected ${expected}, got ${found}`);
     this.place = place;
     this.expected = expected;
+    this.got = found;
   }
+}
+
+/** A text as a message shows it: of one that is too long, the beginning and the length. */
+function cut(text: string): string {
+  if (text.length <= MAX_SHOWN) return text;
+  return `${text.slice(0, MAX_SHOWN - SHOWN_TAIL)}... (${text.length} characters)`;
 }
 
 /** An invariant of the model itself is broken. Never caught by the model. */

@@ -27,7 +27,8 @@ export {
   pageRangeContiguous,
 } from './contiguity.ts';
 export { FrameRun, PrescribedLayout, type FrameSource, type LayoutRun } from './frame-source.ts';
-export { MAX_VPN, PageTable, PTE } from './page-table.ts';
+export { accountableMapping, vmEnoughMemory } from './overcommit.ts';
+export { MAX_VPN, PageTable, PTE, TASK_SIZE_PAGES } from './page-table.ts';
 export { VM, Vma, VmaTree } from './vma.ts';
 export { THP_DEFAULTS, type ThpEnabled, type ThpSettings } from './thp.ts';
 export {

@@ -40,6 +40,8 @@ export class Memory {
   readonly counters: Counters;
   /** Where the frames of faults come from; without one, a fault finds no free frame. */
   frames: FrameSource | null = null;
+  /** totalram_pages: no mapping that counts for overcommit may be longer; Infinity: unknown. */
+  totalRamPages = Infinity;
   /** The shared zero page: mapped where anonymous memory was only read, never pinned. */
   zeroPfn: Pfn = 1;
   /** First frame of the huge zero page (2 MiB). */

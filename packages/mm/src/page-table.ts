@@ -35,6 +35,13 @@ export const PTE = {
 /** Virtual pages under four levels: 48 address bits. */
 export const MAX_VPN: number = 2 ** 36;
 
+/**
+ * End of what a process may map, in pages: 47 address bits, less a guard page.
+ *
+ * @source arch/x86/include/asm/page_64_types.h TASK_SIZE_MAX, 6.16
+ */
+export const TASK_SIZE_PAGES: number = MAX_VPN / 2 - 1;
+
 /** Page table of one address space. */
 export class PageTable {
   /** Directories: PGD, PUD and PMD tables. */
@@ -191,6 +198,24 @@ export class PageTable {
       const first = vpn - offsetIn(vpn, 9 * level);
       if (walked) visit(first, this.dirs.frame[index], level, this.dirs.bits[index]);
       vpn = first + pagesOf(9 * level);
+    }
+  }
+
+  /**
+   * Visits the last-level tables of a range, in address order; what has none is passed over as far as
+   * the directories above it are empty.
+   *
+   * @param start first virtual page
+   * @param end first virtual page after it
+   * @param visit gets the first page of the 2 MiB that a table covers; it may free the table
+   */
+  forEachPteTable(start: Vpn, end: Vpn, visit: (vpn: Vpn) => void): void {
+    const last = Math.min(end, MAX_VPN);
+    for (let vpn = start - offsetIn(start, 9); vpn < last;) {
+      const walked = this.walk(vpn);
+      const level = walked ? Math.max(1, this.level) : this.#absentLevel(vpn);
+      if (walked && this.level === 0) visit(vpn);
+      vpn += pagesOf(9 * level) - offsetIn(vpn, 9 * level);
     }
   }
 

@@ -8,13 +8,14 @@ import { faultErrno, touchPage, type VmOperations } from './fault.ts';
 import { changeProtection } from './change-protection.ts';
 import { restoreReserve, unreserveRange } from './hugetlb-reserve.ts';
 import type { MmStruct, Task } from './mm-struct.ts';
-import { MAX_VPN } from './page-table.ts';
+import { accountableMapping, vmEnoughMemory } from './overcommit.ts';
+import { TASK_SIZE_PAGES } from './page-table.ts';
 import { VM, Vma } from './vma.ts';
 import { freePgtables, removeVmas, splitAt, zapRange } from './zap.ts';
 
 /** An mmap call. */
 export interface MmapCall {
-  /** First virtual page (MAP_FIXED_NOREPLACE). */
+  /** First virtual page. */
   readonly vpn: Vpn;
   /** Length in pages. */
   readonly npage: number;
@@ -24,26 +25,35 @@ export interface MmapCall {
   readonly ops: VmOperations;
   /** First page of the file that is mapped; default 0. */
   readonly pgoff?: number;
+  /** MAP_FIXED: takes the place of what is mapped there; default false, MAP_FIXED_NOREPLACE. */
+  readonly fixed?: boolean;
 }
 
 /**
- * Maps memory; nothing is populated.
+ * Maps memory; nothing is populated. What is refused by address, length or overcommit leaves what is
+ * mapped there as it is.
  *
  * @param mm address space
  * @param call where, what and how
- * @returns 0; -EINVAL when it cuts a hugetlb page; -EEXIST when something is mapped there; -ENOMEM
- *   above 47 address bits, or when the hugetlb pool has too few pages
+ * @returns 0; -EINVAL when it cuts a hugetlb page; -EEXIST when something is mapped there and it does
+ *   not take its place; -ENOMEM above TASK_SIZE, for writable private memory that is longer than the
+ *   machine's, or when the hugetlb pool has too few pages
  * @throws {InputError} when the range is empty
- * @source mm/mmap.c do_mmap, 6.16
+ * @source mm/mmap.c do_mmap, __get_unmapped_area, mm/vma.c __mmap_prepare, 6.16
  */
 export function doMmap(mm: MmStruct, call: MmapCall): number {
-  const { vpn, npage, flags, ops, pgoff = 0 } = call;
+  const { vpn, npage, flags, ops, pgoff = 0, fixed = false } = call;
   if (!(npage > 0))
     throw new InputError(`mapping at virtual page ${vpn}`, 'at least one page', `${npage} pages`);
+  if (npage > TASK_SIZE_PAGES) return -Errno.ENOMEM;
   if (![vpn, npage, pgoff].every((pages) => isAligned(pages, ops.order))) return -Errno.EINVAL;
-  if (vpn + npage > MAX_VPN / 2) return -Errno.ENOMEM;
-  const vma = new Vma(vpn, vpn + npage, flags | VM.MAYWRITE, ops, pgoff);
-  if (mm.vmas.overlapping(vma.start, vma.end).length > 0) return -Errno.EEXIST;
+  if (vpn > TASK_SIZE_PAGES - npage) return -Errno.ENOMEM;
+  const end = vpn + npage;
+  if (!fixed && mm.vmas.overlapping(vpn, end).length > 0) return -Errno.EEXIST;
+  if (fixed && cutsHugetlb(mm, vpn, end)) return -Errno.EINVAL;
+  if (accountableMapping(flags) && !vmEnoughMemory(mm.memory, npage)) return -Errno.ENOMEM;
+  if (fixed) munmap(mm, vpn, npage);
+  const vma = new Vma(vpn, end, flags | VM.MAYWRITE, ops, pgoff);
   const error = ops.mmap?.(mm, vma) ?? 0;
   if (error !== 0) return error;
   mm.vmas.insert(vma);
@@ -57,11 +67,12 @@ export function doMmap(mm: MmStruct, call: MmapCall): number {
  * @param mm address space
  * @param vpn first virtual page
  * @param npage length in pages
- * @returns 0; -EINVAL when it cuts a hugetlb page
+ * @returns 0; -EINVAL when it is empty, ends above TASK_SIZE or cuts a hugetlb page
  * @source mm/vma.c do_vmi_munmap, 6.16
  */
 export function munmap(mm: MmStruct, vpn: Vpn, npage: number): number {
   const end = vpn + npage;
+  if (npage === 0 || end > TASK_SIZE_PAGES) return -Errno.EINVAL;
   if (cutsHugetlb(mm, vpn, end)) return -Errno.EINVAL;
   for (const vma of mm.vmas.overlapping(vpn, end)) {
     if (vma.flags & VM.LOCKED) {
@@ -82,13 +93,14 @@ export function munmap(mm: MmStruct, vpn: Vpn, npage: number): number {
  * @param vpn first virtual page
  * @param npage length in pages
  * @param prot {@link VM} READ and WRITE
- * @returns 0; -EINVAL when it cuts a hugetlb page; -ENOMEM when a page of it is not mapped
- * @source mm/mprotect.c do_mprotect_pkey, change_protection, 6.16
+ * @returns 0; -EINVAL when it cuts a hugetlb page; -ENOMEM when a page of it is not mapped, or at an
+ *   area that becomes writable and is longer than the machine's memory (what lies before it is done)
+ * @source mm/mprotect.c do_mprotect_pkey, mprotect_fixup, change_protection, 6.16
  */
 export function mprotect(mm: MmStruct, vpn: Vpn, npage: number, prot: number): number {
   const end = vpn + npage;
   if (cutsHugetlb(mm, vpn, end)) return -Errno.EINVAL;
-  const mapped = mappedUpTo(mm, vpn, end);
+  const mapped = enoughMemoryUpTo(mm, vpn, mappedUpTo(mm, vpn, end), prot);
   const changed: Vma[] = [];
   mm.vmas.replace(vpn, mapped, (part) => {
     const flags = (part.flags & ~(VM.READ | VM.WRITE)) | prot;
@@ -197,6 +209,17 @@ export function mlock(task: Task, vpn: Vpn, npage: number, lock: boolean): numbe
   if (end < vpn + npage) return -Errno.ENOMEM;
   const error = lock ? mmPopulate(mm, vpn, npage) : 0;
   return error === -Errno.ENOMEM ? -Errno.EAGAIN : error === -Errno.EFAULT ? -Errno.ENOMEM : error;
+}
+
+/** Up to where areas that would count for overcommit only with new access are short enough for it. */
+function enoughMemoryUpTo(mm: MmStruct, vpn: Vpn, end: Vpn, prot: number): Vpn {
+  for (const vma of mm.vmas.overlapping(vpn, end)) {
+    const start = Math.max(vpn, vma.start);
+    const counts = accountableMapping((vma.flags & ~(VM.READ | VM.WRITE)) | prot);
+    const length = accountableMapping(vma.flags) || !counts ? 0 : Math.min(end, vma.end) - start;
+    if (!vmEnoughMemory(mm.memory, length)) return start;
+  }
+  return end;
 }
 
 /** Pages of a range whose VMAs have certain flags. */

@@ -58,10 +58,11 @@ export function splitAt(mm: MmStruct, vpn: Vpn): void {
  * @source mm/memory.c free_pgtables, 6.16
  */
 export function freePgtables(mm: MmStruct, start: Vpn, end: Vpn): void {
+  const { pageTable, vmas } = mm;
   const pages = pagesOf(PMD_ORDER);
-  for (let at = start - offsetIn(start, PMD_ORDER); at < end; at += pages) {
-    if (mm.vmas.overlapping(at, at + pages).length === 0) mm.pageTable.freePteTable(at);
-  }
+  pageTable.forEachPteTable(start, end, (at) => {
+    if (vmas.overlapping(at, at + pages).length === 0) pageTable.freePteTable(at);
+  });
 }
 
 /**

@@ -3,15 +3,7 @@
  *
  * @source recordings README, "Scenario language"
  */
-import {
-  Errno,
-  InputError,
-  mulberry32,
-  PAGE_SIZE,
-  pageNumber,
-  shuffle,
-  type Vpn,
-} from '@pinfold/base';
+import { Errno, InputError, PAGE_SIZE, pageNumber, type Vpn } from '@pinfold/base';
 import {
   adviseCollapse,
   adviseDontneed,
@@ -32,10 +24,12 @@ import {
   VM,
   Vma,
   VM_FAULT,
+  vmEnoughMemory,
   Task,
   type FrameSource,
   type VmOperations,
 } from '@pinfold/mm';
+import { accessOrder, MAX_ACCESSES, tooManyAccesses } from './access-order.ts';
 import { RegionAddresses } from './addresses.ts';
 import type { MmapOperation, TouchOperation } from './operation.ts';
 import { PlacedMemory } from './placed-memory.ts';
@@ -119,6 +113,9 @@ export class GuestProcess {
    */
   mmap(operation: MmapOperation, bars: BarLookup): Mapped {
     const { mm } = this.task;
+    if (operation.size === 0n || (operation.addr ?? 0n) % 4096n !== 0n) {
+      return { ret: -Errno.EINVAL, region: null };
+    }
     const size = hugeAligned(operation);
     const vpn = pageNumber(operation.addr ?? this.#addresses.place(size));
     const npage = pageNumber(size + 4095n);
@@ -131,8 +128,7 @@ export class GuestProcess {
       ops,
       pgoff: pageNumber(operation.off ?? 0n),
     };
-    if (operation.flags.includes('fixed')) munmap(mm, vpn, npage);
-    const ret = doMmap(mm, call);
+    const ret = doMmap(mm, { ...call, fixed: operation.flags.includes('fixed') });
     if (ret !== 0) return { ret, region: null };
     const region = { vpn, npage, file: ops instanceof MappedFile ? ops : null };
     this.regions.set(operation.name, region);
@@ -153,7 +149,10 @@ export class GuestProcess {
     const write = operation.mode === 'w';
     const { mm } = this.task;
     const { contents } = mm.memory;
-    for (const address of addressesToTouch(operation)) {
+    const { count, at } = accessOrder(operation);
+    for (let i = 0; i < count; i++) {
+      if (i === MAX_ACCESSES) throw tooManyAccesses(count);
+      const address = at(i);
       const vpn = Math.floor(address / PAGE_SIZE);
       const code = touchPage(mm, vpn, write);
       if (code !== 0) return code === VM_FAULT.OOM ? -Errno.ENOMEM : -Errno.EFAULT;
@@ -310,7 +309,9 @@ export class GuestProcess {
     const resource = kind === 'file' ? bars.resourceAt(operation.path ?? '') : undefined;
     if (resource) return npage <= resource.npage ? new SysfsBar(resource) : -Errno.EINVAL;
     if (kind === 'anon') {
-      return flags.includes('shared') ? this.#sharedAnonymous(npage, 0) : anonymousMemory;
+      if (!flags.includes('shared')) return anonymousMemory;
+      const enough = flags.includes('noreserve') || vmEnoughMemory(this.task.mm.memory, npage);
+      return enough ? this.#sharedAnonymous(npage, 0) : -Errno.ENOMEM;
     }
     if (kind === 'huge2m' || kind === 'huge1g') {
       return flags.includes('shared')
@@ -394,15 +395,4 @@ function vmFlags({ kind, flags, prot }: MmapOperation, ops: VmOperations): numbe
     (kind === 'bar' || ops instanceof SysfsBar ? VM.PFNMAP | VM.IO : 0) |
     (flags.includes('noreserve') ? VM.NORESERVE : 0)
   );
-}
-
-/** The byte addresses of a touch in its order; those of a process are exact in a double. */
-function addressesToTouch({ va, size, stride, pages, order, seed }: TouchOperation): number[] {
-  const first = Number(va);
-  const list = pages ? pages.map((page) => first + page * PAGE_SIZE) : [];
-  const end = Number(va + size);
-  if (!pages) for (let at = first; at < end; at += Number(stride)) list.push(at);
-  if (order === 'rev') list.reverse();
-  if (order === 'rand') shuffle(list, mulberry32(seed ?? 0));
-  return list;
 }
