@@ -66,6 +66,11 @@ export class KernelHang extends KernelBug {
   override readonly name = 'KernelHang';
 }
 
+/** Characters of what was found that a message shows at most. */
+const MAX_SHOWN = 1000;
+/** Characters that are left out to make room for the length. */
+const SHOWN_TAIL = 30;
+
 /** A fault in what a user wrote: names the place, what was expected and what was found. */
 export class InputError extends Error {
   override readonly name = 'InputError';
@@ -73,7 +78,7 @@ export class InputError extends Error {
   readonly place: string;
   /** What is accepted there. */
   readonly expected: string;
-  /** What was found. */
+  /** What was found; a long text is cut. */
   readonly got: string;
 
   /**
@@ -83,10 +88,11 @@ export class InputError extends Error {
    * @param options the same fault as it was before it was known where it is
    */
   constructor(place: string, expected: string, got: string, options?: { readonly cause: unknown }) {
-    super(`${place}: expected ${expected}, got ${got}`, options);
+    const found = cut(got);
+    super(`${place}: expected ${expected}, got ${found}`, options);
     this.place = place;
     this.expected = expected;
-    this.got = got;
+    this.got = found;
   }
 
   /**
@@ -99,6 +105,12 @@ export class InputError extends Error {
     if (this.place === outer || this.place.startsWith(`${outer}:`)) return this;
     return new InputError(`${outer}: ${this.place}`, this.expected, this.got, { cause: this });
   }
+}
+
+/** A text as a message shows it: of one that is too long, the beginning and the length. */
+function cut(text: string): string {
+  if (text.length <= MAX_SHOWN) return text;
+  return `${text.slice(0, MAX_SHOWN - SHOWN_TAIL)}... (${text.length} characters)`;
 }
 
 /** An invariant of the model itself is broken. Never caught by the model. */

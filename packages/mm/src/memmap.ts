@@ -65,7 +65,7 @@ export class MemMap {
   sectionStride: Uint8Array;
   /** Per section: 1 if it lies in ZONE_MOVABLE or in a CMA area, where no folio may be pinned for long. */
   readonly sectionMovable: Uint8Array;
-  /** Pages of all memory (totalram_pages); the model's kernel keeps none for itself. */
+  /** Pages of all memory. */
   readonly totalPages: number;
   /** Folios that are in use. */
   folios = 0;

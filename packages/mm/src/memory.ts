@@ -44,6 +44,8 @@ export class Memory {
   zeroPfn: Pfn = 1;
   /** First frame of the huge zero page (2 MiB). */
   hugeZeroPfn: Pfn = 512;
+  /** Pages of memory that the kernel manages (totalram_pages): all of it, unless set otherwise. */
+  totalRamPages: number;
   /** Transparent huge pages, as set in sysfs. */
   thp: ThpSettings = THP_DEFAULTS;
   /** What the kernel has warned of: the first text of each place. */
@@ -71,6 +73,7 @@ export class Memory {
       if (this.contents !== null) this.contents.drop(pfn, pagesOf(order));
       this.frames?.framesFreed?.(pfn, order, flags);
     };
+    this.totalRamPages = memmap.totalPages;
     this.rules = rules;
     this.counters = counters;
   }

@@ -11,5 +11,5 @@ import type { Memory } from './memory.ts';
  * @source mm/util.c __vm_enough_memory, 6.16; recordings of family more, edge05
  */
 export function vmEnoughMemory(memory: Memory, npage: number): boolean {
-  return npage <= memory.memmap.totalPages;
+  return npage <= memory.totalRamPages;
 }

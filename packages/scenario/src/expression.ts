@@ -40,6 +40,9 @@ export interface Term {
 /** Largest value of an address or a size. */
 export const U64_MAX: bigint = 2n ** 64n - 1n;
 
+/** Characters of a sum at most. */
+const MAX_LENGTH = 4096;
+
 const UNITS: Readonly<Record<string, bigint>> = {
   '': 1n,
   P: 4096n,
@@ -75,6 +78,9 @@ export function isRegionName(text: string): boolean {
  * @throws {InputError} when it is no sum of numbers and region names
  */
 export function parseExpression(text: string, place: string): Expression {
+  if (text.length > MAX_LENGTH) {
+    throw new InputError(place, `at most ${MAX_LENGTH} characters`, `${text.length}`);
+  }
   if (!SUM.test(text)) throw new InputError(place, TERM_EXPECTED, `'${text}'`);
   const terms = [...text.matchAll(/([+-]?)([^+-]+)/g)].map(([, sign, term = '']): Term => {
     const parsed = parseTerm(term);

@@ -24,8 +24,10 @@ import { describeBytes } from './user-bytes.ts';
 
 /** What the buffer of a read holds before it. */
 const UNREAD = 0xee;
-/** Bytes of one call at most: what the driver has memory for. */
-const MAX_BYTES = 2 ** 30;
+/** Bytes that one step reads or writes at most. */
+const MAX_BYTES = 2 ** 26;
+/** Pages that one step asks for at most, over all its calls. */
+const MAX_PINS = 2 ** 20;
 
 /** What a call returned and showed. */
 export interface CallDone extends Partial<Observation> {
@@ -66,6 +68,7 @@ export class ExternalCalls {
    */
   pin(operation: PinOperation): CallDone {
     const { dev, iova, n, prot, times, from, forget } = operation;
+    checkTimes(operation);
     const { ext } = this.#devices.emulated(dev);
     const shown = { dev, iova: hex(iova), npage: n, prot, ...(times === 1 ? {} : { times }) };
     let code = 0;
@@ -92,7 +95,9 @@ export class ExternalCalls {
    * @param operation the operation
    * @returns 0
    */
-  unpin({ dev, iova, n, times, from, forget }: UnpinOperation): CallDone {
+  unpin(operation: UnpinOperation): CallDone {
+    const { dev, iova, n, times, from, forget } = operation;
+    checkTimes(operation);
     const { ext } = this.#devices.emulated(dev);
     this.#by(from, () => {
       for (let i = 0; i < times; i++) this.#unpin(dev, ext, iova, n, forget);
@@ -139,7 +144,7 @@ export class ExternalCalls {
   dmaRw(operation: DmaRwOperation): CallDone {
     const { dev, iova, len, write, byte, from } = operation;
     const { ext } = this.#devices.emulated(dev);
-    if (len > MAX_BYTES) throw new InputError('dmarw len', `at most ${MAX_BYTES}`, String(len));
+    checkBytes('dmarw', len);
     const buffer = new Uint8Array(len).fill(write ? byte : UNREAD);
     const container = this.#containerOf(dev);
     const code = this.#by(from, (current) =>
@@ -160,7 +165,7 @@ export class ExternalCalls {
    */
   bytes(operation: BytesOperation): CallDone {
     const { va, size } = operation;
-    if (size > MAX_BYTES) throw new InputError(operation.op, `at most ${MAX_BYTES}`, String(size));
+    checkBytes(operation.op, size);
     const { mm } = this.#process.task;
     const buffer = new Uint8Array(Number(size));
     if (operation.op === 'poke') {
@@ -220,4 +225,21 @@ export class ExternalCalls {
     });
     return runs;
   }
+}
+
+/** Refuses a step of more calls than a model makes in a few seconds. */
+function checkTimes({
+  op,
+  n,
+  times,
+}: Pick<PinOperation | UnpinOperation, 'op' | 'n' | 'times'>): void {
+  const calls = Math.max(1, Math.min(n, MAX_PAGES)) * times;
+  if (calls <= MAX_PINS) return;
+  throw new InputError(`${op} times=`, `at most ${MAX_PINS} pages in one step`, `${calls}`);
+}
+
+/** Refuses a step that reads or writes more bytes than a model does in a second. */
+function checkBytes(op: string, bytes: number | bigint): void {
+  if (bytes <= MAX_BYTES) return;
+  throw new InputError(op, `at most ${MAX_BYTES} bytes in one step`, `${bytes}`);
 }

@@ -1,5 +1,6 @@
 /** How the structures of an ioctl are made from an operation, and shown in an observation. */
 import {
+  DIRTY_BITMAP_SIZE_MAX,
   DirtyBitmap,
   type DirtyResult,
   type InfoResult,
@@ -18,7 +19,9 @@ import type { DirtyBitmap as ShownBitmap, IommuInfo } from './observation.ts';
  */
 export function vfioBitmap(pgsize: bigint, size: bigint, memory?: bigint): VfioBitmap {
   if (memory === undefined) return { pgsize, size };
-  return { pgsize, size, data: new DirtyBitmap(8 * Number(memory)) };
+  // No bitmap that the kernel takes is longer, whatever lies behind it.
+  const bytes = memory < DIRTY_BITMAP_SIZE_MAX ? memory : DIRTY_BITMAP_SIZE_MAX;
+  return { pgsize, size, data: new DirtyBitmap(8 * Number(bytes)) };
 }
 
 /**

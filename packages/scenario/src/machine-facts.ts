@@ -42,6 +42,8 @@ export interface HugepageCounts {
 export interface MachineFacts {
   /** Physical memory. */
   readonly memory: readonly MemoryRange[];
+  /** MemTotal in pages: what the kernel has not taken for itself at boot; default: all memory. */
+  readonly totalRam?: number;
   /** How the kernel finds a `struct page`; default: in one virtual array. */
   readonly memoryModel?: MemoryModel;
   /** Input address width of the IOMMU in bits. */
@@ -125,6 +127,7 @@ export function factsOfRecording(recording: Recording, place: string): MachineFa
   const memory = guestMemory(parseSize(recording.mem, `${place}: mem`));
   return {
     memory,
+    totalRam: Math.floor(guest.mem_total_kb / 4),
     awBits: recording.aw_bits,
     devices: devicesOf(recording, memory),
     zeroPfn: zero.small ?? DEFAULT_FACTS.zeroPfn,

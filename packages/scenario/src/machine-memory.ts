@@ -31,6 +31,7 @@ export function machineMemory(facts: MachineFacts, options: MemoryOptions): Memo
   const memory = new Memory(memmap, options.kernel.mm);
   memory.frames = options.frames ?? buddyAllocator(facts, options.buddy);
   memory.tracer = options.tracer ?? null;
+  if (facts.totalRam !== undefined) memory.totalRamPages = facts.totalRam;
   memory.zeroPfn = facts.zeroPfn;
   memory.hugeZeroPfn = facts.hugeZeroPfn;
   memory.thp = facts.thp;

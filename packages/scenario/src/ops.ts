@@ -95,7 +95,8 @@ const touch = op(
     ...{ order: optional(word('rev', 'rand')), seed: optional(number) },
   },
   ({ size, pages, ...values }) => {
-    const listed = BigInt(Math.max(0, ...(pages ?? [])) + 1) * PAGE;
+    const last = (pages ?? []).reduce((max, page) => Math.max(max, page), 0);
+    const listed = BigInt(last + 1) * PAGE;
     const range = { size: size ?? listed, ...(pages && { pages }) };
     return { op: 'touch', mode: 'w', stride: PAGE, ...values, ...range };
   },

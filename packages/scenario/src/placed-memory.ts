@@ -3,10 +3,16 @@
  * as it is mapped.
  */
 import { Errno, InputError, offsetIn, pagesOf, PMD_ORDER } from '@pinfold/base';
-import { anonymousMemory, placeAnonymous, touchPage, type MmStruct } from '@pinfold/mm';
+import {
+  anonymousMemory,
+  PAGES_PER_SECTION,
+  placeAnonymous,
+  touchPage,
+  type MmStruct,
+} from '@pinfold/mm';
 import type { Region } from './guest-process.ts';
 import type { MmapOperation } from './operation.ts';
-import { PlacedFrames } from './placed-frames.ts';
+import { PlacedFrames, type FrameExtent } from './placed-frames.ts';
 
 /** Populates the regions of one process. */
 export class PlacedMemory {
@@ -31,14 +37,18 @@ export class PlacedMemory {
    */
   populate(operation: MmapOperation, { vpn, npage, file }: Region, pgoff: number): void {
     const { frames, copies, kind, name } = operation;
-    if (copies !== undefined) this.#frames.placeCopies(vpn, npage, copies);
+    if (copies !== undefined) {
+      this.#checkMemory(`mmap ${name} copies=`, copies, npage);
+      this.#frames.placeCopies(vpn, npage, copies);
+    }
     if (frames === undefined) return;
     const place = `mmap ${name} frames=`;
     const huge = kind === 'huge2m' || kind === 'memfd2m';
     const anonymous = this.#mm.vmas.lookup(vpn)?.ops === anonymousMemory;
-    if (!huge && !anonymous && !file) {
+    if (!huge && !anonymous && (!file || file.order > 0)) {
       throw new InputError(place, 'memory of kind anon, memfd, file, huge2m or memfd2m', kind);
     }
+    for (const extent of frames) this.#checkExtent(place, extent, huge, anonymous);
     const pages = frames.reduce((sum, extent) => sum + extent.npage, 0);
     const needed = anonymous || huge ? npage : pgoff + npage;
     if (pages < needed) throw new InputError(place, `${needed} pages`, `${pages}`);
@@ -57,6 +67,28 @@ export class PlacedMemory {
       }
       this.#touchAll(operation, vpn, npage);
     }
+  }
+
+  /** Only anonymous memory may hold a part of a folio. */
+  #checkExtent(place: string, extent: FrameExtent, huge: boolean, anonymous: boolean): void {
+    const { pfn, npage, order } = extent;
+    const step = pagesOf(huge ? PMD_ORDER : order);
+    const head = pfn - offsetIn(pfn, order);
+    this.#checkMemory(place, head, npage + (pfn - head));
+    if (anonymous || (pfn % step === 0 && npage % step === 0)) return;
+    const expected = `whole folios of ${step} pages, aligned, in ${huge ? 'huge pages' : 'a file'}`;
+    throw new InputError(place, expected, `${npage} pages from frame ${pfn} on`);
+  }
+
+  /** The machine must have the frames. */
+  #checkMemory(place: string, pfn: number, npage: number): void {
+    const { memmap } = this.#mm.memory;
+    for (let at = pfn; at < pfn + npage; at += PAGES_PER_SECTION) {
+      if (!memmap.pfnValid(at)) throw new InputError(place, 'frames of its memory', `frame ${at}`);
+    }
+    const last = pfn + npage - 1;
+    if (!memmap.pfnValid(last))
+      throw new InputError(place, 'frames of its memory', `frame ${last}`);
   }
 
   #placeAnonymous({ frames = [] }: MmapOperation, vpn: number, npage: number): void {

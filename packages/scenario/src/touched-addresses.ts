@@ -8,7 +8,7 @@ import { InputError, mulberry32, PAGE_SIZE, pageNumber, shuffle, type Vpn } from
 import type { TouchOperation } from './operation.ts';
 
 /** Accesses in random order need a list of all of them. */
-const MAX_SHUFFLED = 2 ** 26;
+const MAX_SHUFFLED = 2 ** 22;
 
 /** The accesses of one `touch`. */
 export class TouchedAddresses {
@@ -26,7 +26,7 @@ export class TouchedAddresses {
 
   /**
    * @param operation range, stride and order
-   * @throws {InputError} when more than 2^26 accesses shall come in random order
+   * @throws {InputError} when more than 2^22 accesses shall come in random order
    */
   constructor({ va, size, stride, pages, order, seed }: TouchOperation) {
     this.#first = pageNumber(va);

@@ -43,6 +43,7 @@ export {
 export { DEFAULT_MODULE_PARAMS, VfioIommu, type ModuleParams } from './vfio-iommu.ts';
 export { DmaList, VfioDma } from './dma.ts';
 export { DirtyBitmap } from './dirty-bitmap.ts';
+export { DIRTY_BITMAP_SIZE_MAX } from './dirty.ts';
 export { VfioPfn, VpfnTree } from './vpfn.ts';
 export { VfioBatch } from './batch.ts';
 export { PinnedChunk } from './pin-chunk.ts';
