@@ -67,9 +67,9 @@ describe('a move', () => {
     const { mm, memory } = bootFaulting({ hugePages: 2 });
     map(mm, BASE, 1024, new HugetlbMemory(9), RW | VM.HUGETLB);
     touchPage(mm, BASE, true);
-    const free = memory.hugetlbPool(9)?.available;
+    const free = memory.hugetlbPool(9)?.resvHugePages;
     expect(mremap(new Task(mm), { vpn: BASE, npage: 1024, newPages: 1024, to: TO }).ret).toBe(0);
-    expect(memory.hugetlbPool(9)?.available).toBe(free);
+    expect(memory.hugetlbPool(9)?.resvHugePages).toBe(free);
     expect(touchPage(mm, TO + 512, true)).toBe(0);
   });
 

@@ -1,7 +1,15 @@
 /** What keeps files of VFIO open, and how far the calls of a process reach. */
 import { kernelVersion } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
-import { ModelMachine, parseScenario, runScenario, type Observation } from '../src/index.ts';
+import {
+  ModelMachine,
+  modelMachineForPass,
+  parseScenario,
+  runScenario,
+  verifyRecording,
+  type Observation,
+} from '../src/index.ts';
+import { read } from './files.ts';
 
 async function run(script: string, series = '7.2'): Promise<Observation[]> {
   const machine = new ModelMachine({ kernel: kernelVersion(series) });
@@ -196,4 +204,34 @@ close`;
     expect(steps).toHaveLength(5);
     expect(steps[4]).toMatchObject({ ret: -1, errno: 'HANG', failure: { at: 'faultin_page' } });
   }
+});
+
+describe('a recorded step that never returned', () => {
+  const FILE = '6.18.15/more-hang/hang02-private-shmem-thp-r-untouched.json.gz';
+
+  it('does not return in the model either', async () => {
+    const { results } = await verifyRecording(await read(FILE), FILE, modelMachineForPass);
+    expect(results.filter(({ verdict }) => verdict !== 'passed')).toEqual([]);
+    expect(results.at(-1)?.line).toBe('map iova=0x40000000 va=B size=1P flags=r');
+  });
+
+  it('fails where the model goes on', async () => {
+    const recording = await read(FILE);
+    const script = recording.script.map((line) => line.replace('size=1P flags=r', 'size=1P'));
+    const { results } = await verifyRecording({ ...recording, script }, FILE, modelMachineForPass);
+    const { verdict, differences } = results.at(-1) ?? {};
+    expect([verdict, differences]).toEqual([
+      'failed',
+      [{ path: 'machine', recorded: 'never returned', model: 'went on' }],
+    ]);
+  });
+
+  it('is none where it returned: a model that hangs has failed', async () => {
+    const file = '6.18.15/more-hang/hang03-private-shmem-thp-rw.json.gz';
+    const recording = await read(file);
+    const script = recording.script.map((line) => line.replace(/(^map .*)/, '$1 flags=r'));
+    const { results } = await verifyRecording({ ...recording, script }, file, modelMachineForPass);
+    const failed = results.filter(({ verdict }) => verdict === 'failed');
+    expect(failed[0].differences[0].model).toContain('KernelHang');
+  });
 });
