@@ -36,6 +36,10 @@ export const LOST_CHARGE =
 export const LIMIT_IGNORED =
   'every kernel takes the charge of pins at unaligned addresses back that RLIMIT_MEMLOCK did not let it make when the last domain went (no recording has it)';
 
+/** Whatever pins there: the fault of the pin never ends. */
+export const NEVER_RETURNS =
+  'every kernel since 6.12 never returns from a read-only pin of a private mapping of the huge page of a file (recordings more-hang)';
+
 const UNRECORDED: ReadonlySet<string> = new Set([
   ...[STRADDLING_PIN, PIN_BELOW, BIT_BELOW, LOST_CHARGE, LIMIT_IGNORED],
 ]);
