@@ -128,6 +128,17 @@ describe('iommu_unmap', () => {
     expect(counters.snapshot().iotlbSyncs).toBe(1);
   });
 
+  test('of nothing syncs nothing where the core looks at the gather first', () => {
+    const counters = new Counters();
+    const table = new FakeTable();
+    const domain = new IommuDomain(intelVtd(), table, counters, { syncsEmptyGathers: false });
+    table.unmapAnswers.push(0);
+    domain.unmap(512, 3);
+    expect(counters.snapshot().iotlbSyncs).toBe(0);
+    domain.unmap(0, 5);
+    expect(counters.snapshot().iotlbSyncs).toBe(1);
+  });
+
   test('of what is not aligned to the smallest page does nothing', () => {
     const { domain, table } = fake([2, 13]);
     expect([domain.unmap(2, 4), domain.unmap(4, 2)]).toEqual([0, 0]);

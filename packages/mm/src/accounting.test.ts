@@ -41,6 +41,31 @@ describe('charging', () => {
   });
 });
 
+describe('a locked_vm below zero, which the kernel takes for a huge number', () => {
+  test.each([
+    [-3, 1, Infinity, -Errno.ENOMEM, -3],
+    [-3, 2, 100 * 4096, -Errno.ENOMEM, -3],
+    [-3, 3, 100 * 4096, 0, 0],
+    [-1, 1, 0, 0, 0],
+  ])('%i and %i more', (locked, more, limit, ret, after) => {
+    const task = process(locked);
+    task.rlimitMemlock = limit;
+    expect(accountLockedVm(task.mm, more, true, task, false)).toBe(ret);
+    expect(task.mm.lockedVm).toBe(after);
+  });
+
+  test('CAP_IPC_LOCK charges all the same', () => {
+    const task = process(-3);
+    expect(accountLockedVm(task.mm, 1, true, task, true)).toBe(0);
+  });
+
+  test('goes further down without a warning', () => {
+    const task = process(-3);
+    accountLockedVm(task.mm, 1, false, task, false);
+    expect([task.mm.lockedVm, [...task.mm.memory.warnings.keys()]]).toEqual([-4, []]);
+  });
+});
+
 describe('taking a charge back', () => {
   test('never fails, above the limit too', () => {
     const task = process(500);

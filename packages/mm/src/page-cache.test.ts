@@ -1,4 +1,4 @@
-import { Errno } from '@pinfold/base';
+import { Errno, KernelHang } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
 import {
   BASE,
@@ -364,23 +364,43 @@ describe('shmem with huge pages', () => {
     expect(foliosOf(memory)).toEqual(Array(3).fill([0, 2, 0]));
   });
 
-  test.each([
-    ['a write', true, 'write anonExclusive'],
-    ['a longterm pin to read', false, 'anonExclusive'],
-  ])('in a private mapping: %s copies one page, not 2 MiB', (_, write, bits) => {
+  test('in a private mapping: a write copies one page, not 2 MiB', () => {
     const { mm, memory } = mapped('shmem', 512, RW, huge);
     touchPage(mm, BASE, false);
     expect(entryAt(mm, BASE)).toEqual({ pfn: HUGE_PFN, level: 1, bits: '' });
-    const counted = counting(memory, () =>
-      write ? touchPage(mm, BASE + 7, true) : pin(mm, BASE + 7, 1, PIN_READ),
-    );
+    const counted = counting(memory, () => touchPage(mm, BASE + 7, true));
     expect(counted).toMatchObject({ pageFaults: 1, pagesCopied: 1 });
+    const bits = 'write anonExclusive';
     expect(entryAt(mm, BASE + 7)).toEqual({ pfn: SMALL_PFN, level: 0, bits });
     expect(entryAt(mm, BASE + 6)).toBeNull();
     expect(foliosOf(memory).map(([order, , pins]) => [order, pins])).toEqual([
       [0, 0],
       [9, 0],
     ]);
+  });
+});
+
+describe('a longterm pin to read of a huge page that is mapped privately', () => {
+  test.each([
+    ['touched before', true],
+    ['untouched', false],
+  ])('never returns: the large leaf is split and comes back (%s)', (_, touched) => {
+    const { mm } = mapped('shmem', 512, RW, { thp: { shmem: 'force' } });
+    if (touched) touchPage(mm, BASE, false);
+    expect(() => pin(mm, BASE + 7, 1, PIN_READ)).toThrow(KernelHang);
+    expect(entryAt(mm, BASE)).toMatchObject({ level: 1 });
+  });
+
+  test('returns where one page was written, so that no large leaf fits', () => {
+    const { mm } = mapped('shmem', 512, RW, { thp: { shmem: 'force' } });
+    touchPage(mm, BASE, true);
+    expect(pin(mm, BASE + 7, 1, PIN_READ).ret).toBe(1);
+    expect(entryAt(mm, BASE + 7)).toMatchObject({ level: 0, bits: 'anonExclusive' });
+  });
+
+  test('returns where the mapping is smaller than the leaf', () => {
+    const { mm } = mapped('shmem', 256, RW, { thp: { shmem: 'force' } });
+    expect(pin(mm, BASE + 7, 1, PIN_READ).ret).toBe(1);
   });
 });
 

@@ -31,10 +31,11 @@ export function diedInBug({ broken, klog = [] }: RecordedPass): boolean {
  *
  * @param pass the pass
  * @returns true if so
- * @source README-more, "Recorded": `timeout: 1`, and `broken_tail`
+ * @source README-more, "Recorded": `timeout: 1`, and `broken_tail`; a kernel that died
+ * has left messages
  */
-export function hungInStep({ broken, timeout }: RecordedPass): boolean {
-  return broken !== undefined && timeout === 1;
+export function hungInStep({ broken, timeout, klog }: RecordedPass): boolean {
+  return broken !== undefined && timeout === 1 && klog === undefined;
 }
 
 /**

@@ -27,12 +27,14 @@ const SUMMARIES: Readonly<Record<string, string>> = {
   munmap: 'unmaps memory',
   mprotect: 'changes its access',
   madvise: 'huge, nohuge, dontneed, collapse, popread, popwrite, free or remove',
+  mremap:
+    'memory grows or shrinks to newsize, or moves: to an address, or with maymove=1 wherever there is room. name: the new place as a region of its own',
   mlock: 'locks memory',
   munlock: 'unlocks it',
   touch:
     'one access per stride: by default a write to each page. mode: r or w. pages: a comma list instead of all. order: rev, or rand with a seed',
-  fork: 'makes a child that sleeps',
-  reap: 'ends it',
+  fork: 'makes a child that sleeps, with everything open and mapped that the process has',
+  reap: 'ends the last child',
   map: 'VFIO_IOMMU_MAP_DMA. flags: rw (default), r, w, vaddr, or a number',
   unmap: 'VFIO_IOMMU_UNMAP_DMA. flags: all, vaddr, bitmap (with pgsize and bmsize), or a number',
   dirty: 'VFIO_IOMMU_DIRTY_PAGES: start, stop, get, or a number',

@@ -42,6 +42,17 @@ it('keeps every field, also those that nobody has described', () => {
   expect(parseRecording(content, 'r.json')).toEqual(JSON.parse(content));
 });
 
+it.each([
+  ['18446744073709551612', -4],
+  ['18446744073709551604', -12],
+])('a VmLck that has wrapped to %s is %i kB', (digits, kB) => {
+  const content = changed(['runs[0].steps[3].mm.VmLck', 77]).replace(
+    /"VmLck":77\b/,
+    `"VmLck":${digits}`,
+  );
+  expect(parseRecording(content, 'r.json').runs[0].steps[3].mm.VmLck).toBe(kB);
+});
+
 it('carries over what a step does not show', () => {
   const [trace] = parseRecording(text, 'r.json').runs;
   const states = walkPass(trace);
@@ -78,8 +89,8 @@ describe('what is no recording', () => {
     ],
     [
       'a count that is negative',
-      ['runs[0].steps[3].mm.VmLck', -4],
-      'runs[0].steps[3].mm.VmLck: expected at least 0, got -4',
+      ['runs[0].steps[3].calls.iommu_map', -4],
+      'runs[0].steps[3].calls.iommu_map: expected at least 0, got -4',
     ],
     [
       'a count that is no integer',

@@ -5,6 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { RegionAddresses, recordedScenario, type Operation, type Region } from '../src/index.ts';
 import type { RecordedStep } from '../src/index.ts';
+import { newRegionOf } from '../src/operation.ts';
 import { manifest, read } from './files.ts';
 
 const FIELDS = [
@@ -20,12 +21,20 @@ function shown(value: unknown): unknown {
 }
 
 /** The fields of a step that are arguments, as evaluated. */
-function evaluated(operation: Operation, addresses: RegionAddresses): Record<string, unknown> {
+function evaluated(
+  operation: Operation,
+  addresses: RegionAddresses,
+  { ret }: RecordedStep,
+): Record<string, unknown> {
   if (operation.op === 'pin' || operation.op === 'unpin') {
     return { ...operation, npage: operation.n };
   }
+  // What is shown of an mremap is where the memory lies afterwards.
+  if (operation.op === 'mremap') return { va: operation.to, size: operation.newsize };
   if (operation.op !== 'mmap') return { ...operation };
   const { addr, size } = operation;
+  // An mmap that fails takes no address.
+  if (ret !== 0) return { va: addr ?? addresses.next, size };
   return { va: addr ?? addresses.place(size), size };
 }
 
@@ -43,14 +52,15 @@ describe.each(kernels)('%s', (kernel) => {
         const addresses = new RegionAddresses();
         pass.steps.forEach((recorded, index) => {
           const operation = scenario.steps[index].evaluate(regions);
-          const values = evaluated(operation, addresses);
+          const values = evaluated(operation, addresses, recorded);
           for (const name of FIELDS) {
             if (recorded[name] === undefined) continue;
             expect(shown(values[name]), `${file}: ${recorded.line}: ${name}`).toEqual(
               recorded[name],
             );
           }
-          if (operation.op === 'mmap') regions.set(operation.name, regionOf(recorded));
+          const name = newRegionOf(operation);
+          if (name !== undefined) regions.set(name, regionOf(recorded));
           steps++;
         });
       }

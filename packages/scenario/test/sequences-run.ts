@@ -1,5 +1,5 @@
 /** Runs a random scenario on a machine, with an audit after every step, and makes it smaller. */
-import { InputError } from '@pinfold/base';
+import { InputError, KernelHang } from '@pinfold/base';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import {
   InvariantAudit,
@@ -8,6 +8,7 @@ import {
   type Region,
   type Scenario,
 } from '../src/index.ts';
+import { newRegionOf } from '../src/operation.ts';
 import { machineNamed, type SequenceMachine } from './sequences-machines.ts';
 import { randomScenario } from './sequences-steps.ts';
 import { DeviceWatch } from './sequences-watch.ts';
@@ -88,8 +89,9 @@ async function runSteps(
     if (operation instanceof Error) return findingOf(operation, where);
     try {
       const shown = await model.perform(operation);
-      if (operation.op === 'mmap' && shown.va !== undefined && shown.size !== undefined) {
-        regions.set(operation.name, { va: BigInt(shown.va), size: BigInt(shown.size) });
+      const name = newRegionOf(operation);
+      if (name !== undefined && shown.va !== undefined && shown.size !== undefined) {
+        regions.set(name, { va: BigInt(shown.va), size: BigInt(shown.size) });
       }
       const [all, good] = done.get(op) ?? [0, 0];
       done.set(op, [all + 1, good + (shown.ret === 0 ? 1 : 0)]);
@@ -99,6 +101,8 @@ async function runSteps(
     } catch (error) {
       // What the machine cannot do; but what the frames cannot be is its own fault.
       if (error instanceof InputError && !error.place.startsWith('frame')) continue;
+      // Nothing comes after a call that never returns.
+      if (error instanceof KernelHang) return null;
       return findingOf(error, where);
     }
   }

@@ -237,6 +237,14 @@ class Writer {
     return `${op} va=${va} size=${pages + more}P${extra}`;
   }
 
+  /** Memory that moves, mostly to a place of the same alignment, grows or shrinks. */
+  mremap(): string {
+    const place = `0x60${this.int(256).toString(16).padStart(2, '0')}${this.pick(['000000', '200000', '001000'])}`;
+    const how = this.pick([` to=${place}`, ` to=${place}`, ' maymove=1', '']);
+    const length = this.chance(0.4) ? ` newsize=${this.pages(1536)}P` : '';
+    return this.range('mremap', `${length}${how} name=R${this.#names++}`);
+  }
+
   /** Where a mapping may lie: congruent to the memory or not, near the borders, over another one. */
   #iova(off: number): bigint {
     const { map } = this;
@@ -412,6 +420,7 @@ const STEPS: Weighted = [
   [12, (w) => w.unmapDma()],
   [3, (w) => w.range('munmap')],
   [3, (w) => w.range('mprotect', ` prot=${w.pick(['r', 'rw', 'rw', 'rw', 'none', 'w'])}`)],
+  [1, (w) => w.mremap()],
   [2, (w) => w.range('mlock')],
   [2, (w) => w.range('munlock')],
   [3, (w) => w.range('madvise', ' advice=dontneed')],

@@ -1,5 +1,5 @@
 /** A machine with the algorithm that is checked, beside one with the reference. */
-import { errnoName, InputError, KernelBug } from '@pinfold/base';
+import { errnoName, InputError, KernelBug, KernelHang } from '@pinfold/base';
 import { PageStateArrays } from '@pinfold/mm';
 import { AlgorithmFault, type KernelVersion, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { FolioTally } from '../folio-tally.ts';
@@ -14,7 +14,7 @@ import type { Operation } from '../operation.ts';
 import { AlgorithmAudit } from './audit.ts';
 import { DirtyLog } from './dirty-log.ts';
 import { firstDifference, limitBeforeFault } from './equivalence.ts';
-import { LIMIT_FIRST } from './known-quirks.ts';
+import { LIMIT_FIRST, NEVER_RETURNS } from './known-quirks.ts';
 import { violation, type CheckViolation } from './violation.ts';
 import { watched, type Watcher } from './watched-algorithm.ts';
 
@@ -40,7 +40,8 @@ export class PairMemory {
 
 /** What the process does by itself: no algorithm has anything to do with it. */
 const RUNS_NO_ALGORITHM: ReadonlySet<Operation['op']> = new Set([
-  ...(['mmap', 'touch', 'munmap', 'mlock', 'munlock', 'mprotect', 'madvise'] as const),
+  ...(['mmap', 'touch', 'munmap', 'mremap', 'mprotect', 'madvise'] as const),
+  ...(['mlock', 'munlock'] as const),
   ...(['memlock', 'dropcap', 'sysfs', 'fork', 'reap', 'fail', 'poke', 'peek', 'info'] as const),
 ]);
 
@@ -130,7 +131,13 @@ export class CheckedPair {
 
   /** What was seen before the kernel died counts first; not what the reference dies of too. */
   #crashed(error: Error, other: Attempt<unknown> | null): CheckViolation | null {
-    const found = this.#settle(this.#audit.takeNoted() ?? thrown(error));
+    const noted = this.#audit.takeNoted();
+    if (!noted && error instanceof KernelHang) {
+      // No algorithm has a part in it.
+      this.#keepKnown({ ...thrown(error), known: NEVER_RETURNS });
+      return null;
+    }
+    const found = this.#settle(noted ?? thrown(error));
     const same = other !== null && 'error' in other && kindOf(error) === kindOf(other.error);
     return same ? null : found;
   }
@@ -140,8 +147,12 @@ export class CheckedPair {
     if (!seen) return null;
     const found = this.#audit.judged(seen);
     if (found.known === null) return found;
-    if (!this.known.some(({ known }) => known === found.known)) this.known.push(found);
+    this.#keepKnown(found);
     return null;
+  }
+
+  #keepKnown(found: CheckViolation): void {
+    if (!this.known.some(({ known }) => known === found.known)) this.known.push(found);
   }
 
   #compare(done: Done, other: Attempt<Done>, reference: ModelMachine): CheckViolation | null {

@@ -43,6 +43,10 @@ export const LIMIT_IGNORED =
 export const LIMIT_FIRST =
   'an algorithm that charges before it pins refuses with ENOMEM where type1 meets memory that cannot be pinned first, and refuses with EFAULT (page-list; no kernel has it)';
 
+/** Whatever pins there: the fault of the pin never ends. */
+export const NEVER_RETURNS =
+  'every kernel since 6.12 never returns from a read-only pin of a private mapping of the huge page of a file (recordings more-hang)';
+
 const UNRECORDED: ReadonlySet<string> = new Set([
   ...[STRADDLING_PIN, PIN_BELOW, BIT_BELOW, LOST_CHARGE, LIMIT_IGNORED, LIMIT_FIRST],
 ]);

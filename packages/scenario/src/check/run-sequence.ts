@@ -1,6 +1,7 @@
 /** Running a sequence, or a scenario with an `audit` line, with an audit after every step. */
 import type { Region } from '../expression.ts';
 import type { Scenario } from '../language.ts';
+import { newRegionOf } from '../operation.ts';
 import { CheckedPair, type CheckedAlgorithms, type PairMemory } from './checked-pair.ts';
 import type { CheckSequence } from './sequence.ts';
 import type { CheckViolation } from './violation.ts';
@@ -55,8 +56,9 @@ export function auditScenario(
   for (const [at, step] of steps.entries()) {
     const operation = step.evaluate(regions);
     const { done, found } = pair.step(operation);
-    if (operation.op === 'mmap' && done?.va !== undefined && done.size !== undefined) {
-      regions.set(operation.name, { va: BigInt(done.va), size: BigInt(done.size) });
+    const name = newRegionOf(operation);
+    if (name !== undefined && done?.va !== undefined && done.size !== undefined) {
+      regions.set(name, { va: BigInt(done.va), size: BigInt(done.size) });
     }
     if (found || pair.over) return { found, at, known: pair.known };
   }
