@@ -136,6 +136,24 @@ describe('MADV_COLLAPSE', () => {
     expect(adviseCollapse(mm, BASE + 1, 1022)).toBe(-Errno.EINVAL);
   });
 
+  test.each([
+    ['a file on a disk', new MappedFile('disk', 2048), 0],
+    ['a memfd that is mapped from an odd page on', new MappedFile('shmem', 2048), 1],
+  ])('is EINVAL for %s even where the range holds no block', (_, file, pgoff) => {
+    const { mm } = bootFaulting(NO_THP);
+    map(mm, BASE, 1024, file, RW | VM.SHARED, pgoff);
+    expect(adviseCollapse(mm, BASE, 1)).toBe(-Errno.EINVAL);
+  });
+
+  test.each([
+    ['a file on a disk', new MappedFile('disk', 2048), 0],
+    ['a memfd that is mapped from an odd page on', new MappedFile('shmem', 2048), 1],
+  ])('is EINVAL for %s even where the range holds no block', (_, file, pgoff) => {
+    const { mm } = bootFaulting(NO_THP);
+    map(mm, BASE, 1024, file, RW | VM.SHARED, pgoff);
+    expect(adviseCollapse(mm, BASE, 1)).toBe(-Errno.EINVAL);
+  });
+
   test('goes over several areas, and a hole is ENOMEM in the end', () => {
     const { mm } = anon(512, [0]);
     map(mm, BASE + 512, 512, anonymousMemory, RW | VM.HUGEPAGE);

@@ -3,7 +3,7 @@
  *
  * @source mm/khugepaged.c madvise_collapse, collapse_huge_page, 6.16
  */
-import { Errno, pagesOf, PMD_ORDER, Slot, type Vpn } from '@pinfold/base';
+import { Errno, offsetIn, pagesOf, PMD_ORDER, Slot, type Vpn } from '@pinfold/base';
 import { vmaAllocFolio } from './fault-folio.ts';
 import { folioMaybeDmaPinned, folioPutRefs } from './folio.ts';
 import { PG } from './page-state.ts';
@@ -34,10 +34,17 @@ export function adviseCollapse(mm: MmStruct, vpn: Vpn, npage: number): number {
   return mapped < npage ? -Errno.ENOMEM : 0;
 }
 
-/** Collapses the blocks of a range of one VMA; the last failure counts, and memory ends it. */
+/**
+ * Collapses the blocks of a range of one VMA; the last failure counts, and memory ends it. A VMA in which
+ * no huge page fits is refused even where the range holds no block.
+ *
+ * @source include/linux/huge_mm.h thp_vma_suitable_order, 6.16
+ */
 function collapseIn(mm: MmStruct, vma: Vma, from: Vpn, to: Vpn): number {
   const pages = pagesOf(PMD_ORDER);
-  const fits = nextBlock(vma.start) + pages <= vma.end;
+  const holdsBlock = nextBlock(vma.start) + pages <= vma.end;
+  const aligned = offsetIn(vma.start, PMD_ORDER) === offsetIn(vma.pgoff, PMD_ORDER);
+  const fits = holdsBlock && (vma.ops?.anonymous === true || aligned);
   const collapse = vma.ops?.anonymous ? collapseBlock : vma.ops?.collapse?.bind(vma.ops);
   if (collapse === undefined || vma.flags & VM.NOHUGEPAGE || !fits) return -Errno.EINVAL;
   let error = 0;

@@ -13,6 +13,7 @@ import {
   RW,
 } from '../test/faulting.ts';
 import { touchPage, VM_FAULT } from './fault.ts';
+import { adviseCollapse } from './collapse.ts';
 import { MappedFile } from './page-cache.ts';
 import { adviseRemove } from './syscalls.ts';
 import { VM, Vma } from './vma.ts';
@@ -75,6 +76,18 @@ test('the page asked for may lie beyond the end', () => {
   file.fill(mm, new Vma(BASE, BASE + 4, RW, file));
   expect(touchPage(mm, BASE + 3, false)).toBe(VM_FAULT.SIGBUS);
   expect(framesAt(mm, BASE, 4).map((pfn) => pfn >= 0)).toEqual([true, true, true, false]);
+});
+
+test('ends with the file, although its huge page goes on', () => {
+  const { mm } = bootFaulting({ thp: { enabled: 'never' } });
+  const file = new MappedFile('shmem', 30);
+  map(mm, ELSEWHERE, 512, file, SHARED);
+  touchPage(mm, ELSEWHERE, true);
+  expect(adviseCollapse(mm, ELSEWHERE, 512)).toBe(0);
+  map(mm, BASE, 512, file, RW | VM.NOHUGEPAGE);
+  touchPage(mm, BASE + 20, false);
+  const mapped = framesAt(mm, BASE, 512).flatMap((pfn, i) => (pfn < 0 ? [] : [i]));
+  expect(mapped).toEqual(pages(16, 14));
 });
 
 test('hugetlbfs maps the one huge page', () => {

@@ -73,7 +73,7 @@ export interface VmOperations {
    * Makes one huge page of an aligned block of 2 MiB of the file, and maps it (MADV_COLLAPSE).
    *
    * @param mm address space
-   * @param vma the mapping, which contains the block
+   * @param vma the mapping, which contains the block; it is aligned in the file, too
    * @param vpn first virtual page of the block
    * @returns 0 or a negative errno
    */

@@ -69,6 +69,8 @@ export class MappedFile implements VmOperations {
    * shared anonymous memory does.
    */
   held = true;
+  /** MADV_COLLAPSE, which only memfds know. */
+  readonly collapse?: (mm: MmStruct, vma: Vma, vpn: Vpn) => number;
   /** Reserved huge pages of hugetlbfs. */
   readonly #resvMap: ResvMap | null;
   /** First frame of every page of the page size in the cache, by its index. */
@@ -86,6 +88,7 @@ export class MappedFile implements VmOperations {
     this.npage = npage;
     this.order = order;
     this.#resvMap = kind === 'hugetlbfs' ? new ResvMap(order) : null;
+    if (kind === 'shmem') this.collapse = (mm, vma, vpn) => this.#collapse(mm, vma, vpn);
   }
 
   /** A file system on a disk writes back what was written to. */
@@ -147,7 +150,7 @@ export class MappedFile implements VmOperations {
 
   /**
    * A read fault maps up to 64 KiB around the page, as far as they are in the cache: from the aligned
-   * border, or the start of the area, on, and no further than area and last-level table go.
+   * border, or the start of the area, on, and no further than area, last-level table and file go.
    *
    * @returns whether the page itself was in the cache
    * @source mm/memory.c do_fault_around, mm/filemap.c filemap_map_pages, 6.16; recordings x40-file of
@@ -160,7 +163,8 @@ export class MappedFile implements VmOperations {
     const windowEnd = Math.min(window + pagesOf(AROUND_ORDER), tableEnd, vma.end);
     const folio = mm.memory.rules.faultAround === 'folio' ? this.#folioIn(mm, vma, vpn) : null;
     const first = Math.min(window, folio?.first ?? window);
-    const end = Math.max(windowEnd, folio?.end ?? windowEnd);
+    const fileEnd = vma.start + (this.npage - vma.pgoff);
+    const end = Math.min(Math.max(windowEnd, folio?.end ?? windowEnd), fileEnd);
     for (let at = first; at < end; at++) {
       const pfn = this.#cached(vma.pgoff + (at - vma.start));
       if (pfn !== undefined && mm.pageTable.pfnAt(at) < 0) this.#map(mm, vma, at, pfn, bits);
@@ -315,13 +319,11 @@ export class MappedFile implements VmOperations {
    * @param mm address space
    * @param vma the mapping
    * @param vpn first virtual page of the block
-   * @returns 0; -EINVAL for other files, a block of holes, one that is not aligned in the file or one
-   *   with copies; -EAGAIN when a page is pinned; -ENOMEM without a free huge page
+   * @returns 0; -EINVAL for a block of holes or one with copies; -EAGAIN when a page is pinned; -ENOMEM without a free huge page
    * @source mm/khugepaged.c collapse_file, collapse_pte_mapped_thp, 6.16; recordings mem06, hang07
    */
-  collapse(mm: MmStruct, vma: Vma, vpn: Vpn): number {
+  #collapse(mm: MmStruct, vma: Vma, vpn: Vpn): number {
     const pgoff = vma.pgoff + (vpn - vma.start);
-    if (this.kind !== 'shmem' || offsetIn(pgoff, PMD_ORDER) !== 0) return -Errno.EINVAL;
     const { pageTable, memory } = mm;
     const { memmap } = memory;
     if (pageTable.walk(vpn) && pageTable.level === 1) return 0;

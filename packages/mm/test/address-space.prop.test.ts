@@ -2,7 +2,7 @@
  * Random calls of a process, faults, forks and pins, on a small machine whose memory may run out,
  * against a model written down page by page.
  *
- * PINFOLD_RUNS=5000 does 5000 sequences instead of the default.
+ * PINFOLD_RUNS=5000 does 5000 sequences instead of the default, PINFOLD_SEED=1 others.
  */
 import { offsetIn } from '@pinfold/base';
 import fc from 'fast-check';
@@ -47,6 +47,7 @@ import {
 } from './plain-space.ts';
 
 const numRuns = Number(process.env.PINFOLD_RUNS ?? 150);
+const seed = Number(process.env.PINFOLD_SEED ?? 17);
 const TIMEOUT = 60_000 + 1000 * numRuns;
 const BLOCK = 512;
 /** Pages of the window in which everything happens. */
@@ -62,6 +63,10 @@ interface Settings {
   readonly useZeroPage: boolean;
   readonly split: boolean;
   readonly shmemHuge: boolean;
+  readonly barsObey: boolean;
+  readonly reuse: boolean;
+  readonly needsWritable: boolean;
+  readonly wholeFolio: boolean;
 }
 
 /** One kind of memory that can be mapped, in both models. */
@@ -97,17 +102,29 @@ class World {
   readonly #headOf = new Map<PlainFolio, number>();
   #token = 0;
 
-  constructor({ seed, thp, useZeroPage, split, shmemHuge }: Settings) {
+  constructor(settings: Settings) {
+    const { seed, thp, useZeroPage, split, shmemHuge } = settings;
+    const { barsObey, reuse, needsWritable, wholeFolio } = settings;
     const [enabled, orders] = SETTINGS[thp];
     this.machine = bootFaulting({
       thp: { enabled, orders, useZeroPage, shmem: shmemHuge ? 'always' : 'never' },
-      rules: { hugeZeroUnshare: split ? 'split' : 'thp', diskLargeFolios: false },
+      rules: {
+        hugeZeroUnshare: split ? 'split' : 'thp',
+        diskLargeFolios: false,
+        largeAnonReuse: reuse ? 'sole-mapper' : 'never',
+        deviceHugeObeysThp: barsObey,
+        collapseNeedsWritable: needsWritable,
+        faultAround: wholeFolio ? 'folio' : 'window',
+      },
       hugePages: HUGE_PAGES,
       seed,
     });
     const { always, advised } = ORDERS[thp];
     const plain = { orders: { always, advised }, useZeroPage, splitHugeZero: split, shmemHuge };
-    Object.assign(this.plainMachine, { ...plain, freeHugePages: HUGE_PAGES });
+    const largeBars = LARGE_BARS[barsObey ? enabled : 'always'];
+    const rules = { largeBars, reusesLarge: reuse, collapseNeedsWritable: needsWritable };
+    Object.assign(this.plainMachine, { ...plain, ...rules, mapsWholeFolio: wholeFolio });
+    this.plainMachine.freeHugePages = HUGE_PAGES;
     this.spaces = [[this.machine.mm, new PlainSpace(this.plainMachine)]];
     this.#task = new Task(this.machine.mm, LIMIT * 4096);
     this.kinds = this.#makeKinds();
@@ -346,6 +363,9 @@ class World {
       const [token, expected] = [this.#written.get(pfn), folio.contents[page.index]];
       if (token !== expected) expect({ at, token }).toEqual({ at, token: expected });
     }
+    if (folio?.anon && ((bits & PTE.write) !== 0) !== page.leaf.writable) {
+      expect({ at, writable: !page.leaf.writable }).toEqual({ at, writable: page.leaf.writable });
+    }
     // An entry that may be written is of memory that may be, and nobody else's, or meant for all.
     const writable = area.write && (exclusive || area.shared);
     if (bits & PTE.write && !writable) expect({ at, writable: true }).toEqual({ at, writable });
@@ -414,6 +434,13 @@ const ORDERS = [
   { always: [], advised: [] },
 ] as const;
 
+/** Advice with which device memory may have large leaves, by the setting for all. */
+const LARGE_BARS = {
+  always: ['none', 'huge'],
+  madvise: ['huge'],
+  never: [],
+} as const;
+
 const OPS = [
   ...(['touch', 'touch', 'touch', 'touch', 'touch', 'touch', 'pin', 'pin', 'pin', 'mmap'] as const),
   ...(['mmap', 'munmap', 'mprotect', 'mprotect', 'advise', 'dontneed', 'mlock'] as const),
@@ -456,7 +483,8 @@ const call: fc.Arbitrary<Call> = fc.record({
 const settings: fc.Arbitrary<Settings> = fc.record({
   ...{ seed: fc.nat(), thp: fc.constantFrom(0, 0, 1, 2, 3, 4) },
   ...{ useZeroPage: fc.constantFrom(true, true, false), split: fc.boolean() },
-  shmemHuge: fc.boolean(),
+  ...{ shmemHuge: fc.boolean(), barsObey: fc.boolean(), reuse: fc.boolean() },
+  ...{ needsWritable: fc.boolean(), wholeFolio: fc.boolean() },
 });
 /** What is mapped at the beginning: most of a block each. */
 const first: fc.Arbitrary<Call> = fc.record({
@@ -483,7 +511,7 @@ test(
           world.end();
         },
       ),
-      { seed: 17, numRuns },
+      { seed, numRuns },
     );
   },
 );

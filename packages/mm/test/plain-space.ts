@@ -45,11 +45,16 @@ export class PlainLeaf {
   readonly level: number;
   /** Whether an anonymous page is this process's alone. */
   exclusive: boolean;
+  /** Whether an anonymous page can be written to without a fault. */
+  writable: boolean;
+  /** The address space that maps it, and its first page there. */
+  where: { readonly space: PlainSpace; readonly vpn: number } | null = null;
 
-  constructor(folio: PlainFolio | null, level: number, exclusive: boolean) {
+  constructor(folio: PlainFolio | null, level: number, exclusive: boolean, writable = false) {
     this.folio = folio;
     this.level = level;
     this.exclusive = exclusive;
+    this.writable = writable;
     folio?.leaves.add(this);
   }
 }
@@ -109,6 +114,14 @@ export class PlainMachine {
   useZeroPage = true;
   splitHugeZero = false;
   shmemHuge = false;
+  /** Advice with which device memory may have large leaves. */
+  largeBars: readonly PlainArea['advice'][] = ['none', 'huge'];
+  /** Whether a page of a large folio that small leaves map can be kept at copy on write. */
+  reusesLarge = true;
+  /** Whether a block without a writable leaf cannot be collapsed. */
+  collapseNeedsWritable = false;
+  /** Whether a read maps the whole folio of a file around, not only 16 pages. */
+  mapsWholeFolio = false;
   /** Folios that may still be allocated. */
   left = Infinity;
   freeHugePages = 0;
@@ -142,6 +155,26 @@ export class PlainMachine {
       return folio;
     }
     return null;
+  }
+
+  /** Makes one folio of 512 pages of a file, with what its small folios hold; 0 or an errno. */
+  collapse(file: PlainFile, first: number): number {
+    const old = Array.from({ length: BLOCK }, (_, i) => file.cache.get(first + i));
+    if (old.some((page) => page?.folio.order === 9)) return 0;
+    const folios = old.flatMap((page) => (page ? [page.folio] : []));
+    if (folios.some(({ pins }) => pins > 0)) return -Errno.EAGAIN;
+    if (folios.length === 0) return -Errno.EINVAL;
+    const contents = old.map((page) => page?.folio.contents[page.index] ?? 0);
+    const large = this.alloc(9, false, false, contents);
+    if (large === null) return -Errno.ENOMEM;
+    large.cached = true;
+    old.forEach((_, index) => file.cache.set(first + index, { folio: large, index }));
+    for (const folio of folios) {
+      folio.cached = false;
+      for (const { where } of [...folio.leaves]) where?.space.unmap(where.vpn);
+      this.put(folio);
+    }
+    return 0;
   }
 
   evict(file: PlainFile): void {
@@ -208,9 +241,19 @@ export class PlainSpace {
   mprotect(vpn: number, end: number, prot: { read: boolean; write: boolean }): number {
     if (this.#cutsHugePage(vpn) || this.#cutsHugePage(end)) return -Errno.EINVAL;
     const mapped = this.#mappedUpTo(vpn, end);
+    const changed: number[] = [];
+    for (let at = vpn; at < mapped; at++) {
+      const { read, write } = this.areas.get(at)!;
+      if (read !== prot.read || write !== prot.write) changed.push(at);
+    }
     this.#change(vpn, mapped, (area) =>
       area.read === prot.read && area.write === prot.write ? area : { ...area, ...prot },
     );
+    // A page of its own may be written to at once; in hugetlb memory a fault sees to it.
+    for (const at of changed) {
+      const leaf = this.pages.get(at)?.leaf;
+      if (leaf) leaf.writable = prot.write && leaf.exclusive && !isHuge(this.areas.get(at)!);
+    }
     return mapped < end ? -Errno.ENOMEM : 0;
   }
 
@@ -328,7 +371,7 @@ export class PlainSpace {
     if (area.what === 'anon') return this.#anonFault(vpn, area, access);
     if (area.what === 'hugetlb') {
       if (this.pages.has(vpn)) return this.#own(vpn, access);
-      return this.#mapNew(vpn - (vpn % BLOCK), 9, true);
+      return this.#mapNew(vpn - (vpn % BLOCK), 9, true, access === 'write');
     }
     return isBar(area.what)
       ? this.#barFault(vpn, area, area.what)
@@ -346,7 +389,7 @@ export class PlainSpace {
         this.#map(first, new PlainLeaf(null, 1, false), 0, BLOCK);
         return null;
       }
-      if (this.#mapNew(first, 9, false) === null) return null;
+      if (this.#mapNew(first, 9, false, area.write) === null) return null;
     }
     const large = this.pages.get(vpn)?.leaf;
     if (large?.level === 1) {
@@ -355,12 +398,12 @@ export class PlainSpace {
         const thp = machine.alloc(9, true);
         if (thp) {
           this.#drop([first]);
-          this.#map(first, new PlainLeaf(thp, 1, true), 0, BLOCK);
+          this.#map(first, new PlainLeaf(thp, 1, true, access === 'write'), 0, BLOCK);
           return null;
         }
       }
       if (large.folio !== null && (large.exclusive || large.folio.refcount === 1)) {
-        large.exclusive = true;
+        keep(large, access);
         return null;
       }
       this.#split(first);
@@ -380,7 +423,7 @@ export class PlainSpace {
       const folio = this.machine.alloc(order, true);
       if (folio === null) continue;
       block.forEach((at, i) => {
-        this.#map(at, new PlainLeaf(folio, 0, true), i, 1);
+        this.#map(at, new PlainLeaf(folio, 0, true, true), i, 1);
       });
       return null;
     }
@@ -395,18 +438,20 @@ export class PlainSpace {
       if (area.shared || access === 'read') return null;
       if (page.leaf.level === 0 || huge) return this.#own(vpn, access);
       this.#drop([vpn]);
-      return this.#copyTo(vpn, 0, { folio: page.leaf.folio, index: page.index }, false);
+      return this.#copyTo(vpn, 0, { folio: page.leaf.folio, index: page.index }, false, access);
     }
     if (!huge && access === 'read') this.#mapAround(vpn, file);
     if (this.pages.has(vpn)) return null;
     if (area.pgoff >= file.npage) return 'SIGBUS';
     const first = huge ? vpn - (vpn % BLOCK) : vpn;
-    if (huge && !area.shared && !file.cache.has(area.pgoff)) return this.#mapNew(first, 9, true);
+    if (huge && !area.shared && !file.cache.has(area.pgoff)) {
+      return this.#mapNew(first, 9, true, access === 'write');
+    }
     const orders = huge ? [9] : file.kind === 'shmem' && this.machine.shmemHuge ? [9, 0] : [0];
     if (!file.cache.has(area.pgoff) && !this.machine.cache(file, area.pgoff, orders)) return none;
     const { folio, index } = file.cache.get(area.pgoff)!;
     if (!area.shared && access === 'write') {
-      return this.#copyTo(first, huge ? 9 : 0, { folio, index }, huge);
+      return this.#copyTo(first, huge ? 9 : 0, { folio, index }, huge, access);
     }
     this.#mapCached(vpn, folio, index);
     return null;
@@ -414,19 +459,36 @@ export class PlainSpace {
 
   #mapCached(vpn: number, folio: PlainFolio, index: number): void {
     const block = vpn - (vpn % BLOCK);
+    const area = this.areas.get(vpn)!;
     const large = folio.order === 9 && index === vpn % BLOCK && this.#oneArea(block, BLOCK);
-    if (large && !this.tables.has(block)) {
+    const allowed = isHuge(area) || area.advice !== 'nohuge';
+    if (large && allowed && !this.tables.has(block)) {
       this.#map(block, new PlainLeaf(folio, 1, false), 0, BLOCK);
     } else this.#map(vpn, new PlainLeaf(folio, 0, false), index, 1);
   }
 
-  /** A read maps what is in the cache of 16 pages around: never over a border of area or block. */
+  /**
+   * A read maps what is in the cache of 16 pages around, or of its folio where that is all there: never
+   * over a border of area or block, nor what is behind the end of the file.
+   */
   #mapAround(vpn: number, file: PlainFile): void {
     let first = vpn;
     while (first % 16 !== 0 && this.#goesOn(first - 1)) first--;
-    for (let at = first; at < first + 16; at++) {
+    let end = first + 16;
+    const own = file.cache.get(this.areas.get(vpn)!.pgoff);
+    if (own && this.machine.mapsWholeFolio) {
+      const start = vpn - own.index;
+      const stop = start + 2 ** own.folio.order;
+      const oneBlock = Math.floor(start / BLOCK) === Math.floor((stop - 1) / BLOCK);
+      if (oneBlock && this.#oneArea(start, stop - start)) {
+        first = Math.min(first, start);
+        end = Math.max(end, stop);
+      }
+    }
+    for (let at = first; at < end; at++) {
       if (at > first && (at % BLOCK === 0 || !this.#goesOn(at - 1))) return;
-      const cached = file.cache.get(this.areas.get(at)!.pgoff);
+      const { pgoff } = this.areas.get(at)!;
+      const cached = pgoff < file.npage ? file.cache.get(pgoff) : undefined;
       if (cached && !this.pages.has(at)) this.#mapCached(at, cached.folio, cached.index);
     }
   }
@@ -437,7 +499,8 @@ export class PlainSpace {
     const first = vpn - (vpn % BLOCK);
     const offset = area.pgoff - (vpn - first);
     const aligned = (bar.pfn + offset) % BLOCK === 0 && offset + BLOCK <= bar.npage;
-    if (aligned && this.#oneArea(first, BLOCK) && !this.tables.has(first)) {
+    const allowed = this.machine.largeBars.includes(area.advice);
+    if (aligned && allowed && this.#oneArea(first, BLOCK) && !this.tables.has(first)) {
       this.#map(first, new PlainLeaf(null, 1, false), bar.pfn + offset, BLOCK);
       return null;
     }
@@ -450,10 +513,10 @@ export class PlainSpace {
   #own(vpn: number, access: string): Failure | null {
     const page = this.pages.get(vpn)!;
     const { leaf } = page;
-    if (access === 'read' || leaf.exclusive) return null;
+    if (access === 'read') return null;
     const { folio } = leaf;
-    if (folio?.anon && folio.refcount === 1) {
-      leaf.exclusive = true;
+    if (leaf.exclusive || (folio?.anon && this.#isReusable(folio, leaf))) {
+      keep(leaf, access);
       return null;
     }
     const huge = leaf.level === 1;
@@ -462,26 +525,42 @@ export class PlainSpace {
       huge ? 9 : 0,
       { folio, index: page.index },
       huge,
+      access,
     );
   }
 
+  /** Whether a page of an anonymous folio becomes the process's own without a copy. */
+  #isReusable(folio: PlainFolio, leaf: PlainLeaf): boolean {
+    if (folio.huge) return folio.leaves.size === 1;
+    if (leaf.level > 0 || folio.order === 0) return folio.refcount === 1;
+    const alone = [...folio.leaves].every(({ where }) => where?.space === this);
+    return this.machine.reusesLarge && alone && folio.leaves.size > 1 && folio.pins === 0;
+  }
+
   /** Maps a copy of a page, or of its whole folio, in its place. */
-  #copyTo(vpn: number, order: number, from: PlainOriginal, huge: boolean): Failure | null {
+  #copyTo(
+    vpn: number,
+    order: number,
+    from: PlainOriginal,
+    huge: boolean,
+    access: string,
+  ): Failure | null {
     this.#prepareAnon(vpn);
     const all = from.folio?.contents ?? [0];
     const contents = order === 9 ? all : [all[from.folio ? from.index : 0]];
     const copy = this.machine.alloc(order, true, huge, contents);
     if (copy === null) return huge ? 'SIGBUS' : 'OOM';
     this.#drop([vpn]);
-    this.#map(vpn, new PlainLeaf(copy, order === 9 ? 1 : 0, true), 0, 2 ** order);
+    const leaf = new PlainLeaf(copy, order === 9 ? 1 : 0, true, access === 'write');
+    this.#map(vpn, leaf, 0, 2 ** order);
     return null;
   }
 
-  #mapNew(first: number, order: number, huge: boolean): Failure | null {
+  #mapNew(first: number, order: number, huge: boolean, writable: boolean): Failure | null {
     this.#prepareAnon(first);
     const folio = this.machine.alloc(order, true, huge);
     if (folio === null) return huge ? 'SIGBUS' : 'OOM';
-    this.#map(first, new PlainLeaf(folio, 1, true), 0, BLOCK);
+    this.#map(first, new PlainLeaf(folio, 1, true, writable), 0, BLOCK);
     return null;
   }
 
@@ -495,7 +574,8 @@ export class PlainSpace {
     if (!(write ? area.write : area.read)) return -Errno.EFAULT;
     for (;;) {
       const leaf = this.pages.get(vpn)?.leaf;
-      if (leaf && (shared || leaf.exclusive)) return 0;
+      const own = leaf?.exclusive && (!write || leaf.writable);
+      if (leaf && (shared || own)) return 0;
       const access = write ? 'write' : leaf ? 'unshare' : 'read';
       const failure = this.#fault(vpn, area, access);
       if (failure !== null) return failure === 'OOM' ? -Errno.ENOMEM : -Errno.EFAULT;
@@ -597,6 +677,7 @@ export class PlainSpace {
 
   /** Maps the pages of a leaf; a small one hangs in a table. */
   #map(vpn: number, leaf: PlainLeaf, index: number, npage: number): void {
+    leaf.where = { space: this, vpn };
     for (let i = 0; i < npage; i++) this.pages.set(vpn + i, { leaf, index: index + i });
     if (leaf.level === 0) this.tables.add(vpn - (vpn % BLOCK));
   }
@@ -624,7 +705,11 @@ export class PlainSpace {
     const anon = this.areas.get(first)?.what === 'anon';
     const folio = leaf.folio;
     if (anon) {
-      const parts = Array.from({ length: BLOCK }, () => new PlainLeaf(folio, 0, leaf.exclusive));
+      const { exclusive, writable } = leaf;
+      const parts = Array.from(
+        { length: BLOCK },
+        () => new PlainLeaf(folio, 0, exclusive, writable),
+      );
       this.#drop([first]);
       parts.forEach((part, i) => {
         this.#map(first + i, part, folio ? i : 0, 1);
@@ -643,10 +728,13 @@ export class PlainSpace {
     while (this.#goesOn(start - 1)) start--;
     const blockEnd = Math.ceil(start / BLOCK) * BLOCK + BLOCK;
     const holdsBlock = this.#runEnd(start, blockEnd) === blockEnd;
-    if (area.what !== 'anon' || area.advice === 'nohuge' || !holdsBlock) return -Errno.EINVAL;
+    const { what } = area;
+    const inFile = typeof what === 'object' && 'kind' in what && what.kind === 'shmem';
+    const fits = what === 'anon' || (inFile && (area.pgoff - from) % BLOCK === 0);
+    if (!fits || area.advice === 'nohuge' || !holdsBlock) return -Errno.EINVAL;
     let error = 0;
     for (let at = Math.ceil(from / BLOCK) * BLOCK; at + BLOCK <= to; at += BLOCK) {
-      error = this.#collapseBlock(at) || error;
+      error = (inFile ? this.#collapseInFile(at, what) : this.#collapseBlock(at)) || error;
       if (error === -Errno.ENOMEM) break;
     }
     return error;
@@ -656,15 +744,36 @@ export class PlainSpace {
     const block = Array.from({ length: BLOCK }, (_, i) => first + i);
     const pages = block.map((at) => this.pages.get(at));
     if (pages[0]?.leaf.level === 1) return 0;
-    if (pages.every((page) => page === undefined)) return -Errno.EINVAL;
-    if (pages.some((page) => (page?.leaf.folio?.pins ?? 0) > 0)) return -Errno.EAGAIN;
+    const own = pages.filter((page) => page && page.leaf.folio !== null);
+    if (own.some((page) => (page?.leaf.folio?.pins ?? 0) > 0)) return -Errno.EAGAIN;
+    const readOnly = own.every((page) => !page?.leaf.writable);
+    if (own.length === 0 || (readOnly && this.machine.collapseNeedsWritable)) return -Errno.EINVAL;
     const contents = pages.map((page) => page?.leaf.folio?.contents[page.index] ?? 0);
     const thp = this.machine.alloc(9, true, false, contents);
     if (thp === null) return -Errno.ENOMEM;
     this.#drop(block);
     this.tables.delete(first);
-    this.#map(first, new PlainLeaf(thp, 1, true), 0, BLOCK);
+    const { write } = this.areas.get(first)!;
+    this.#map(first, new PlainLeaf(thp, 1, true, write), 0, BLOCK);
     return 0;
+  }
+
+  /** The block of the file becomes one folio for all; it is mapped where no page was copied. */
+  #collapseInFile(first: number, file: PlainFile): number {
+    const block = Array.from({ length: BLOCK }, (_, i) => first + i);
+    if (this.pages.get(first)?.leaf.level === 1) return 0;
+    const error = this.machine.collapse(file, this.areas.get(first)!.pgoff);
+    if (error !== 0) return error;
+    if (block.some((at) => this.pages.get(at)?.leaf.folio?.anon)) return -Errno.EINVAL;
+    this.#drop(block);
+    this.tables.delete(first);
+    this.#mapCached(first, file.cache.get(this.areas.get(first)!.pgoff)!.folio, 0);
+    return 0;
+  }
+
+  /** Unmaps a leaf of this address space. */
+  unmap(vpn: number): void {
+    this.#drop([vpn]);
   }
 
   /** Gives the child the pages of an area; false without memory for a copy. */
@@ -687,15 +796,25 @@ export class PlainSpace {
         continue;
       }
       if (leaf.exclusive && pinned(page)) {
-        if (child.#copyTo(at, level * 9, { folio, index }, isHuge(area)) !== null) return false;
+        const access = area.write ? 'write' : 'read';
+        const original = { folio, index };
+        const failure = child.#copyTo(at, level * 9, original, isHuge(area), access);
+        if (failure !== null) return false;
       } else {
         leaf.exclusive = false;
+        leaf.writable = false;
         child.#map(at, new PlainLeaf(folio, level, false), index, npage);
       }
       at += npage - 1;
     }
     return true;
   }
+}
+
+/** A page that is met by a write or an unshare fault stays, as the process's own. */
+function keep(leaf: PlainLeaf, access: string): void {
+  leaf.exclusive = true;
+  leaf.writable ||= access === 'write';
 }
 
 function isBar(what: PlainArea['what']): what is PlainBar {

@@ -62,3 +62,43 @@ describe('pages whose kind the recorder did not see', () => {
     expect(putRight(recorded)).toEqual(expected);
   });
 });
+
+describe('pages that the recorder read as small ones of a large folio', () => {
+  it.each<[string, LayoutExtent[], LayoutExtent[]]>([
+    [
+      'are those of the folio whose frames are around them',
+      [
+        [0, 1024, 128, 0, 'fx'],
+        [128, 1152, 384, 9, 'tfx'],
+      ],
+      [
+        [0, 1024, 128, 9, 'tfx'],
+        [128, 1152, 384, 9, 'tfx'],
+      ],
+    ],
+    [
+      'stay small where their frames are those before the folio',
+      [
+        [0, 1020, 4, 0, 'fx'],
+        [4, 1024, 512, 9, 'tfx'],
+      ],
+      [
+        [0, 1020, 4, 0, 'fx'],
+        [4, 1024, 512, 9, 'tfx'],
+      ],
+    ],
+    [
+      'stay small where a folio next to them is as small',
+      [
+        [0, 1024, 4, 2, 'ax'],
+        [4, 1028, 4, 2, 'a'],
+      ],
+      [
+        [0, 1024, 4, 2, 'ax'],
+        [4, 1028, 4, 2, 'a'],
+      ],
+    ],
+  ])('%s', (_, recorded, expected) => {
+    expect(putRight(recorded)).toEqual(expected);
+  });
+});
