@@ -17,17 +17,24 @@ describe('what a user wrote wrong', () => {
     ['bench --size -1', `--size: expected ${SIZES}, got '-1'`],
     ['bench --size=', `--size: expected ${SIZES}, got ''`],
     ['bench --size 0', '--size: expected more than 0, got 0'],
-    ['bench --size 64M', '--size: expected a multiple of 1G, the page size of hugetlb-1g, got 64M'],
+    [
+      'bench --size 64M --backing thp,hugetlb-1g',
+      '--size: expected a multiple of 1G, the page size of hugetlb-1g, such as 1G, got 64M',
+    ],
+    [
+      'bench --size 6000',
+      '--size: expected a multiple of 4K, the page size of 4k, such as 4K or 8K, got 6000',
+    ],
     [
       'bench --size 3M --backing thp',
-      '--size: expected a multiple of 2M, the page size of thp, got 3M',
+      '--size: expected a multiple of 2M, the page size of thp, such as 2M or 4M, got 3M',
     ],
     [
       'bench --size 6000 --backing 4k',
-      '--size: expected a multiple of 4K, the page size of 4k, got 6000',
+      '--size: expected a multiple of 4K, the page size of 4k, such as 4K or 8K, got 6000',
     ],
     ['bench --size 65T --backing thp', '--size: expected at most 64T of thp, got 65T of thp'],
-    ['bench --size', '--size: expected size of the mapping, such as 512M, 16G or 1T, got nothing'],
+    ['bench --size', '--size: expected size of the mapping, such as 512M or 16G, got nothing'],
     ['bench --backing shmem', `--backing: expected ${BACKINGS}, got 'shmem'`],
     ['bench --backing thp,,4k', `--backing: expected ${BACKINGS}, got ''`],
     ['bench --backing THP', `--backing: expected ${BACKINGS}, got 'THP'`],

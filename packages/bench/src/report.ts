@@ -9,6 +9,7 @@ import { countColumns, timeColumns, type ReportLine } from './report-columns.ts'
 import {
   fastestNotes,
   headingNotes,
+  leftOutNotes,
   marksOf,
   memoryNotes,
   publishedNotes,
@@ -59,6 +60,7 @@ export function reportText(report: BenchReport, style: Style = textStyle()): str
   });
   const notes = [
     ...memoryNotes(lines),
+    ...leftOutNotes(report.leftOut, report.rows[0].bytes),
     ...headingNotes([...SHOWN.map, ...SHOWN.unmap], style),
     ...timeNotes(lines, versus),
     ...fastestNotes(lines, versus, ({ kernel }) => kernel),
