@@ -9,6 +9,7 @@ const SIZES = 'a size like 4096, 512K, 16M, 16G, 1T or 8P (4 KiB pages)';
 const BACKINGS = 'one of thp, 4k, hugetlb-2m, hugetlb-1g';
 const KERNELS = `${kernelVersions.map(({ series }) => series).join(', ')} or a point release of these`;
 const REPEATS = 'a whole number from 1 to 10000';
+const COMMANDS = 'run, explain, verify, bench, check, compare, list, new-algorithm';
 const FLAGS = '--size, --backing, --kernel, --layout, --repeat, --format, --json, --help';
 
 describe('what a user wrote wrong', () => {
@@ -48,14 +49,20 @@ describe('what a user wrote wrong', () => {
     ['bench --repeat -3', `--repeat: expected ${REPEATS}, got '-3'`],
     ['bench --repeat 2.5', `--repeat: expected ${REPEATS}, got '2.5'`],
     ['bench --repeat 10001', `--repeat: expected ${REPEATS}, got '10001'`],
-    ['bench --sise 16G', `--sise: expected one of ${FLAGS}, got an unknown option`],
+    [
+      'bench --sise 16G',
+      `--sise: expected one of ${FLAGS}, got an unknown option; did you mean --size?`,
+    ],
     ['bench --json=yes', `--json=yes: expected one of ${FLAGS}, got an unknown option`],
     ['bench 16G', `bench: expected only ${FLAGS}, got '16G'`],
     ['--sise', '--sise: expected one of --version, --help, got an unknown option'],
     [
-      'benhc',
-      "command: expected one of run, explain, verify, bench, check, compare, list, new-algorithm, got 'benhc'",
+      '--hlep',
+      '--hlep: expected one of --version, --help, got an unknown option; did you mean --help?',
     ],
+    ['benhc', `command: expected one of ${COMMANDS}, help, got 'benhc'; did you mean bench?`],
+    ['xyzzy', `command: expected one of ${COMMANDS}, help, got 'xyzzy'`],
+    ['help benhc', `help: expected one of ${COMMANDS}, got 'benhc'`],
   ])('pinfold %s', async (line, message) => {
     const outcome = await pinfold(...line.split(' '));
     expect(outcome).toEqual({ code: 2, stdout: '', stderr: `pinfold: ${message}\n` });
@@ -88,6 +95,7 @@ describe('pinfold', () => {
   it.concurrent.each<[string, string[]]>([
     ['without arguments', []],
     ['with --help', ['--help']],
+    ['with help', ['help']],
   ])('shows its commands %s', async (_, args) => {
     const { code, stdout, stderr } = await pinfold(...args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -95,6 +103,19 @@ describe('pinfold', () => {
     for (const name of ['run', 'explain', 'verify', 'bench', 'compare', 'list']) {
       expect(stdout).toMatch(new RegExp(`^ {2}${name} `, 'm'));
     }
+  });
+
+  it.concurrent('shows the help of a command in both ways', async () => {
+    const outcome = await pinfold('help', 'compare');
+    expect(outcome).toMatchObject({ code: 0, stderr: '' });
+    expect(outcome).toEqual(await pinfold('compare', '--help'));
+  });
+
+  it.concurrent('says where to start', async () => {
+    const { stdout } = await pinfold();
+    const [, start = ''] = stdout.split('\nStart here:\n');
+    const [name] = [...start.matchAll(/^ {2}pinfold (.+?) {2,}/gm)].map(([, line]) => line);
+    expect(name).toBe('bench --size 1G');
   });
 
   it.concurrent('shows its version', async () => {
