@@ -80,6 +80,8 @@ describe('reportText', () => {
       '/ 6.16      the time divided by that of 6.16 (model: in the same repetition, median); the model pays for no atomics',
       '[1]         published: 6.16-rc4, and 6.16-rc4 with the series; Li Zhe (ByteDance), 2025-06-30',
       '',
+      'Operations of 6.18 compared with 6.16, each counted as one: thp as many to map, as many to unmap.',
+      '',
     ]);
   });
 

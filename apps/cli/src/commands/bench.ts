@@ -89,4 +89,13 @@ function bench(flags: BenchFlags): void {
   const spec: BenchSpec = { bytes, backings, kernels, layout, repeat, leftOut };
   checkSize(spec, process.availableMemory(), '--size');
   measureAndPrint(flags, (host) => benchMemDmaMap(spec, host), reportText);
+  if (!flags.json && flags.format === 'text') process.stdout.write(GO_ON);
 }
+
+/** Below the report for a terminal: what to do next. */
+const GO_ON = `
+Go on with:
+  pinfold compare --size 1G                   the same patch by patch
+  pinfold bench --size 1G --layout scattered  4 KiB pages of which no two are adjacent
+  pinfold list operations                     what a scenario for 'pinfold run' may contain
+`;
