@@ -6,12 +6,20 @@ import { addBench } from './commands/bench.ts';
 import { addCheck } from './commands/check.ts';
 import { addCompare } from './commands/compare.ts';
 import { addExplain } from './commands/explain.ts';
+import { addHelp } from './commands/help.ts';
 import { addList } from './commands/list.ts';
 import { addNewAlgorithm } from './commands/new-algorithm.ts';
 import { addRun } from './commands/run.ts';
 import { addVerify } from './commands/verify.ts';
 import { reportError } from './report-error.ts';
 import { throwUsageErrors } from './usage-error.ts';
+
+/** Below the list of commands: where to begin. */
+const START_HERE = `
+Start here:
+  pinfold bench --size 1G        map and unmap 1 GiB on 6.16 and 6.18, and count
+  pinfold compare --size 64M     the same patch by patch
+  pinfold list operations        what a scenario for 'pinfold run' may contain`;
 
 /** The command with all its subcommands. */
 function pinfold(): Command {
@@ -21,7 +29,8 @@ function pinfold(): Command {
   const program = new Command('pinfold')
     .description(manifest.description)
     .version(manifest.version)
-    .helpCommand(false);
+    .helpCommand(false)
+    .addHelpText('after', START_HERE);
   throwUsageErrors(program);
   addRun(program);
   addExplain(program);
@@ -31,6 +40,7 @@ function pinfold(): Command {
   addCompare(program);
   addList(program);
   addNewAlgorithm(program);
+  addHelp(program);
   return program;
 }
 

@@ -34,7 +34,7 @@ export interface FormatFlags {
  * @returns the option; default that of the published test
  */
 export function sizeOption(): Option {
-  const option = flag('--size <size>', 'size of the mapping, such as 512M, 16G or 1T', parseSize);
+  const option = flag('--size <size>', 'size of the mapping, such as 512M or 16G', parseSize);
   return option.default(16 * 2 ** 30, '16G');
 }
 

@@ -9,19 +9,17 @@ import type { Command, CommanderError } from 'commander';
  * @param command the command
  */
 export function throwUsageErrors(command: Command): void {
-  command
-    .showSuggestionAfterError(false)
-    .configureOutput({ outputError: () => undefined })
-    .exitOverride((error) => {
-      throw error.exitCode === 0 ? error : asInputError(error, command);
-    });
+  command.configureOutput({ outputError: () => undefined }).exitOverride((error) => {
+    throw error.exitCode === 0 ? error : asInputError(error, command);
+  });
 }
 
 function asInputError(error: CommanderError, command: Command): InputError {
   const quoted = /'([^]*)'/.exec(error.message)?.[1] ?? '';
+  const hint = hintOf(error);
   switch (error.code) {
     case 'commander.unknownOption':
-      return new InputError(quoted, `one of ${flagsOf(command)}`, 'an unknown option');
+      return new InputError(quoted, `one of ${flagsOf(command)}`, `an unknown option${hint}`);
     case 'commander.optionMissingArgument': {
       const option = command.options.find(({ flags }) => flags === quoted);
       return new InputError(option?.long ?? quoted, option?.description ?? 'a value', 'nothing');
@@ -37,11 +35,17 @@ function asInputError(error: CommanderError, command: Command): InputError {
     }
     case 'commander.unknownCommand': {
       const names = command.commands.map((sub) => sub.name());
-      return new InputError('command', `one of ${names.join(', ')}`, `'${quoted}'`);
+      return new InputError('command', `one of ${names.join(', ')}`, `'${quoted}'${hint}`);
     }
     default:
       return new InputError('command line', 'what --help shows', error.message);
   }
+}
+
+/** Commander's suggestion for a command or a flag that it does not know; empty if it has none. */
+function hintOf({ message }: CommanderError): string {
+  const [, similar] = /\(Did you mean (?:one of )?([^?]+)\?\)/.exec(message) ?? [];
+  return similar === undefined ? '' : `; did you mean ${similar.split(', ').join(' or ')}?`;
 }
 
 /** The flags of a command, --help included. */

@@ -9,6 +9,7 @@ const SIZES = 'a size like 4096, 512K, 16M, 16G, 1T or 8P (4 KiB pages)';
 const BACKINGS = 'one of thp, 4k, hugetlb-2m, hugetlb-1g';
 const KERNELS = `${kernelVersions.map(({ series }) => series).join(', ')} or a point release of these`;
 const REPEATS = 'a whole number from 1 to 10000';
+const COMMANDS = 'run, explain, verify, bench, check, compare, list, new-algorithm';
 const FLAGS = '--size, --backing, --kernel, --layout, --repeat, --format, --json, --help';
 
 describe('what a user wrote wrong', () => {
@@ -17,17 +18,24 @@ describe('what a user wrote wrong', () => {
     ['bench --size -1', `--size: expected ${SIZES}, got '-1'`],
     ['bench --size=', `--size: expected ${SIZES}, got ''`],
     ['bench --size 0', '--size: expected more than 0, got 0'],
-    ['bench --size 64M', '--size: expected a multiple of 1G, the page size of hugetlb-1g, got 64M'],
+    [
+      'bench --size 64M --backing thp,hugetlb-1g',
+      '--size: expected a multiple of 1G, the page size of hugetlb-1g, such as 1G, got 64M',
+    ],
+    [
+      'bench --size 6000',
+      '--size: expected a multiple of 4K, the page size of 4k, such as 4K or 8K, got 6000',
+    ],
     [
       'bench --size 3M --backing thp',
-      '--size: expected a multiple of 2M, the page size of thp, got 3M',
+      '--size: expected a multiple of 2M, the page size of thp, such as 2M or 4M, got 3M',
     ],
     [
       'bench --size 6000 --backing 4k',
-      '--size: expected a multiple of 4K, the page size of 4k, got 6000',
+      '--size: expected a multiple of 4K, the page size of 4k, such as 4K or 8K, got 6000',
     ],
     ['bench --size 65T --backing thp', '--size: expected at most 64T of thp, got 65T of thp'],
-    ['bench --size', '--size: expected size of the mapping, such as 512M, 16G or 1T, got nothing'],
+    ['bench --size', '--size: expected size of the mapping, such as 512M or 16G, got nothing'],
     ['bench --backing shmem', `--backing: expected ${BACKINGS}, got 'shmem'`],
     ['bench --backing thp,,4k', `--backing: expected ${BACKINGS}, got ''`],
     ['bench --backing THP', `--backing: expected ${BACKINGS}, got 'THP'`],
@@ -41,14 +49,20 @@ describe('what a user wrote wrong', () => {
     ['bench --repeat -3', `--repeat: expected ${REPEATS}, got '-3'`],
     ['bench --repeat 2.5', `--repeat: expected ${REPEATS}, got '2.5'`],
     ['bench --repeat 10001', `--repeat: expected ${REPEATS}, got '10001'`],
-    ['bench --sise 16G', `--sise: expected one of ${FLAGS}, got an unknown option`],
+    [
+      'bench --sise 16G',
+      `--sise: expected one of ${FLAGS}, got an unknown option; did you mean --size?`,
+    ],
     ['bench --json=yes', `--json=yes: expected one of ${FLAGS}, got an unknown option`],
     ['bench 16G', `bench: expected only ${FLAGS}, got '16G'`],
     ['--sise', '--sise: expected one of --version, --help, got an unknown option'],
     [
-      'benhc',
-      "command: expected one of run, explain, verify, bench, check, compare, list, new-algorithm, got 'benhc'",
+      '--hlep',
+      '--hlep: expected one of --version, --help, got an unknown option; did you mean --help?',
     ],
+    ['benhc', `command: expected one of ${COMMANDS}, help, got 'benhc'; did you mean bench?`],
+    ['xyzzy', `command: expected one of ${COMMANDS}, help, got 'xyzzy'`],
+    ['help benhc', `help: expected one of ${COMMANDS}, got 'benhc'`],
   ])('pinfold %s', async (line, message) => {
     const outcome = await pinfold(...line.split(' '));
     expect(outcome).toEqual({ code: 2, stdout: '', stderr: `pinfold: ${message}\n` });
@@ -81,6 +95,7 @@ describe('pinfold', () => {
   it.concurrent.each<[string, string[]]>([
     ['without arguments', []],
     ['with --help', ['--help']],
+    ['with help', ['help']],
   ])('shows its commands %s', async (_, args) => {
     const { code, stdout, stderr } = await pinfold(...args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -88,6 +103,19 @@ describe('pinfold', () => {
     for (const name of ['run', 'explain', 'verify', 'bench', 'compare', 'list']) {
       expect(stdout).toMatch(new RegExp(`^ {2}${name} `, 'm'));
     }
+  });
+
+  it.concurrent('shows the help of a command in both ways', async () => {
+    const outcome = await pinfold('help', 'compare');
+    expect(outcome).toMatchObject({ code: 0, stderr: '' });
+    expect(outcome).toEqual(await pinfold('compare', '--help'));
+  });
+
+  it.concurrent('says where to start', async () => {
+    const { stdout } = await pinfold();
+    const [, start = ''] = stdout.split('\nStart here:\n');
+    const [name] = [...start.matchAll(/^ {2}pinfold (.+?) {2,}/gm)].map(([, line]) => line);
+    expect(name).toBe('bench --size 1G');
   });
 
   it.concurrent('shows its version', async () => {

@@ -156,6 +156,17 @@ describe('pinfold compare', () => {
     expect(await pinfold(...flags)).toEqual(first);
   });
 
+  it.concurrent('takes any size, without the backings that it does not suit', async () => {
+    const flags = ['--size', '64M', '--repeat', '1', '--no-time', '--algorithm', 'series-1-4'];
+    const { code, stdout, stderr } = await pinfold('compare', ...flags);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('hugetlb-1g  left out: 64M is no multiple of its page size, 1G\n');
+    const json = await pinfold('compare', ...flags, '--json');
+    const { rows, leftOut } = JSON.parse(json.stdout) as CompareReport;
+    expect(leftOut).toEqual(['hugetlb-1g']);
+    expect([...new Set(rows.map(({ backing }) => backing))]).toEqual(['4k', 'thp', 'hugetlb-2m']);
+  });
+
   it.concurrent('prints Markdown of 80 columns', async () => {
     const { stdout } = await pinfold(
       ...['compare', '--size', '8M', '--repeat', '1', '--backing', 'thp', '--format', 'markdown'],
@@ -175,7 +186,10 @@ describe('pinfold compare', () => {
     ['--base quick', `--base: expected one of ${ALGORITHMS}, got 'quick'`],
     ['--kernel 5.4', `--kernel: expected ${KERNELS} or a point release of these, got '5.4'`],
     ['--format pdf', `--format: expected one of text, markdown, got 'pdf'`],
-    ['--size 64M', `--size: expected a multiple of 1G, the page size of hugetlb-1g, got 64M`],
+    [
+      '--size 1536M --layout S4,H1',
+      `--size: expected a multiple of 1G, the page size of hugetlb-1g, such as 1G or 2G, got 1536M`,
+    ],
   ])('refuses %s on one line', async (flags, message) => {
     const outcome = await pinfold('compare', ...flags.split(' '));
     expect(outcome).toEqual({ code: 2, stdout: '', stderr: `pinfold: ${message}\n` });

@@ -1,4 +1,5 @@
 import { backings, layouts } from '@pinfold/bench';
+import { scenarioOps } from '@pinfold/scenario';
 import { kernelVersions, pinAlgorithms } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
 import { pinfold } from './pinfold.ts';
@@ -8,13 +9,18 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   kernels: kernelVersions.map(({ series }) => series),
   backings: backings.map(({ name }) => name),
   layouts: Object.keys(layouts),
+  operations: scenarioOps.map(({ name }) => name),
 };
+
+/** Operations come from the scenario language; all else comes from somewhere else. */
+const hasSources = (what: string): boolean => what !== 'operations';
 
 /** An entry, as JSON has it. */
 interface Entry {
   readonly name: string;
   readonly summary: string;
-  readonly source: string;
+  readonly source?: string;
+  readonly usage?: string;
 }
 
 describe.each(Object.keys(NAMES))('pinfold list %s', (what) => {
@@ -27,7 +33,7 @@ describe.each(Object.keys(NAMES))('pinfold list %s', (what) => {
       expect(entries.map(({ name }) => name)).toEqual(NAMES[what]);
       for (const { summary, source } of entries) {
         expect(summary).toMatch(/\S/);
-        expect(source).toMatch(/\S/);
+        if (hasSources(what)) expect(source).toMatch(/\S/);
       }
     },
   );
@@ -36,11 +42,22 @@ describe.each(Object.keys(NAMES))('pinfold list %s', (what) => {
     const { code, stdout } = await pinfold('list', what);
     expect(code).toBe(0);
     expect(stdout.match(/^\S+/gm)).toEqual(NAMES[what]);
-    expect(stdout.match(/^ +from: /gm)).toHaveLength(NAMES[what].length);
+    const sources = stdout.match(/^ +from: /gm) ?? [];
+    expect(sources).toHaveLength(hasSources(what) ? NAMES[what].length : 0);
+    // Pages of the repository, their sections and their tags mean nothing to who reads this.
+    expect(stdout).not.toMatch(/\w\.md\b|§|\bV\d\d|\breference\b/);
   });
 });
 
 describe('pinfold list', () => {
+  it.concurrent('says how every operation is written, and which are not modelled', async () => {
+    const { stdout } = await pinfold('list', 'operations');
+    const text = stdout.replace(/\s+/g, ' ');
+    for (const { usage, summary, modelled } of scenarioOps)
+      expect(text).toContain(`${usage} ${summary}${modelled ? '' : ' (not modelled)'}`);
+    expect(text).toContain('memlock bytes= sets RLIMIT_MEMLOCK');
+  });
+
   it.concurrent('says what is known to be wrong with an algorithm', async () => {
     const { stdout } = await pinfold('list', 'algorithms');
     const defects = pinAlgorithms.flatMap((algorithm) => algorithm.defects);
@@ -48,8 +65,11 @@ describe('pinfold list', () => {
   });
 
   it.concurrent.each([
-    ['', 'list: expected one of algorithms, kernels, backings, layouts, got nothing'],
-    [' algos', "list: expected one of algorithms, kernels, backings, layouts, got 'algos'"],
+    ['', 'list: expected one of algorithms, kernels, backings, layouts, operations, got nothing'],
+    [
+      ' algos',
+      "list: expected one of algorithms, kernels, backings, layouts, operations, got 'algos'",
+    ],
     [' layouts 4k', "list: expected only what, --json, --help, got '4k'"],
   ])('refuses "list%s" on one line', async (args, message) => {
     const outcome = await pinfold(...`list${args}`.split(' '));

@@ -64,7 +64,7 @@ for (const page of pages) {
     ...['sidebar:', `  order: ${order + 1}`],
     ...['tableOfContents:', '  maxHeadingLevel: 3', '---'],
   ];
-  const text = `${manifest.description}.\n\n${withLinks(readFileSync(join(raw, page), 'utf8'), name)}`;
+  const text = `${manifest.description}.\n\n${withReference(withLinks(readFileSync(join(raw, page), 'utf8'), name))}`;
   writeFileSync(join(target, `${name}.md`), `${front.join('\n')}\n\n${text}`);
 }
 
@@ -91,6 +91,14 @@ function slugsOf(markdown: string): Map<string, string> {
     }
   }
   return slugs;
+}
+
+/** `reference type1.md §2` in a docstring leads to the page on the kernel that the site has. */
+function withReference(markdown: string): string {
+  return markdown.replace(
+    /\breference (type1|mm|iommu|strategies)\\?\.md/g,
+    (_, page: string) => `[${page} reference](/reference/kernel/${page}/)`,
+  );
 }
 
 /** Links between pages, `base.md#name`, and inside one, `#name`, lead to where the site has it. */

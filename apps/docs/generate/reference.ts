@@ -1,5 +1,5 @@
 // The pages under Reference that follow from other files of the repository: the command line from
-// its own help, the language from the list of its ops, and what docs/ has.
+// its own help, the language from its package's README and the list of its ops, and what docs/ has.
 import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { scenarioOps } from '@pinfold/scenario';
@@ -26,7 +26,8 @@ const help = (args: readonly string[]): string =>
 /** The commands that the help lists. */
 function commands(): string[] {
   const [, list = ''] = pinfold(['--help'], root).split('\nCommands:\n');
-  return [...list.matchAll(/^ {2}([\w-]+) /gm)].map(([, name = '']) => name);
+  const [names = ''] = list.split('\n\n');
+  return [...names.matchAll(/^ {2}([\w-]+) /gm)].map(([, name = '']) => name);
 }
 
 function cliPage(): Page {
@@ -44,13 +45,34 @@ function languagePage(): Page {
     const what = modelled ? summary : `${summary} (not modelled)`;
     return `| <code>${usage.replaceAll('|', '\\|')}</code> | ${what} |`;
   });
-  const intro = readFileSync(join(import.meta.dirname, 'language.md'), 'utf8');
+  const [intro, , devices] = sectionOf('packages/scenario/README.md', 'The language');
   return {
     title: 'Scenario language',
-    description: 'One step per line: every op, with its arguments.',
+    description: 'One step per line: every operation, with its arguments.',
     order: 2,
-    text: `${intro}\n## Ops\n\n| written | does |\n| --- | --- |\n${rows.join('\n')}`,
+    text: [
+      intro,
+      '## Operations\n\nArguments in brackets may be left out. `pinfold list operations` prints the same.',
+      `| written | does |\n| --- | --- |\n${rows.join('\n')}`,
+      `## Emulated devices\n${devices}`,
+    ].join('\n\n'),
   };
+}
+
+/**
+ * A section of a README, apart by its subheadings.
+ *
+ * @param file relative to the repository
+ * @param heading of the second level
+ * @returns what stands before the first subheading, and under each of them without its heading
+ */
+function sectionOf(file: string, heading: string): string[] {
+  const [, section] = readFileSync(join(root, file), 'utf8').split(`\n## ${heading}\n`);
+  const parts = section?.split(/\n## /)[0]?.split(/\n### .*\n/) ?? [];
+  if (parts.length === 3) return parts;
+  throw new Error(
+    `${file}: '${heading}' has ${parts.length} parts: what the site shows is not there`,
+  );
 }
 
 /** A Markdown file of the repository; its heading becomes the title. */

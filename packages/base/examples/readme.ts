@@ -22,6 +22,6 @@ counters.add(Slot.pageFills, npage);
 console.log(`pageFills: ${counters.since(before).pageFills}`);
 
 // What the kernel refuses has the ioctl, the errno, the function that checked, and what it saw.
-const saw = { lockedVm: 1536, chunk: 512, more: 1, limitPages: 2048 };
+const saw = { lockedVmPages: 1536, chunkPages: 512, morePages: 1, limitPages: 2048 };
 const error = new KernelError('VFIO_IOMMU_MAP_DMA', Errno.ENOMEM, 'vfio_pin_pages_remote', saw);
 console.log(error.message);

@@ -67,17 +67,43 @@ export function backing(name: string, place = 'backing'): Backing {
 }
 
 /**
+ * The backings with which a size can be mapped, for someone who has not asked for any.
+ *
+ * @param bytes the size
+ * @param isAskedFor whether a backing was asked for in another way, such as by its layout: then it
+ *   stays, whatever the size
+ * @returns those of which the size is a whole number of pages; if it is of none, the one with the
+ *   smallest page
+ */
+export function backingsFor(
+  bytes: number,
+  isAskedFor: (backing: Backing) => boolean = () => false,
+): Backing[] {
+  const suited = backings.filter((one) => isAskedFor(one) || isWholePages(bytes, one));
+  if (suited.length > 0) return suited;
+  return [backings.reduce((least, one) => (one.order < least.order ? one : least))];
+}
+
+function isWholePages(bytes: number, { order }: Backing): boolean {
+  return bytes > 0 && bytes % (PAGE_SIZE * 2 ** order) === 0;
+}
+
+/**
  * Checks that a size can be mapped with a backing.
  *
  * @param bytes the size
  * @param backing the backing
  * @param place the flag or the place in a file, for the message
- * @throws {InputError} when it is 0, or no whole number of the backing's pages
+ * @throws {InputError} when it is 0, or no whole number of the backing's pages; it names the nearest
+ *   sizes that are
  */
 export function checkWholePages(bytes: number, backing: Backing, place: string): void {
   const page = PAGE_SIZE * 2 ** backing.order;
   if (bytes === 0) throw new InputError(place, 'more than 0', '0');
-  if (bytes % page === 0) return;
-  const expected = `a multiple of ${formatSize(page)}, the page size of ${backing.name}`;
+  if (isWholePages(bytes, backing)) return;
+  const below = bytes - (bytes % page);
+  const nearest = [below, below + page].filter((size) => size > 0).map(formatSize);
+  const of = `${formatSize(page)}, the page size of ${backing.name}`;
+  const expected = `a multiple of ${of}, such as ${nearest.join(' or ')}`;
   throw new InputError(place, expected, formatSize(bytes));
 }

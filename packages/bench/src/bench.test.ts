@@ -164,7 +164,7 @@ describe('benchMemDmaMap', () => {
 describe('checkSize', () => {
   it('checks every backing', () => {
     expect(() => checkSize({ ...base, backings }, Infinity, '--size')).toThrow(
-      '--size: expected a multiple of 1G, the page size of hugetlb-1g, got 64M',
+      '--size: expected a multiple of 1G, the page size of hugetlb-1g, such as 1G, got 64M',
     );
   });
 

@@ -28,6 +28,8 @@ export interface BenchSpec {
   readonly layout: LayoutName;
   /** Repetitions of map and unmap, at least 1. */
   readonly repeat: number;
+  /** Backings that are left out because the size is no whole number of their pages; default none. */
+  readonly leftOut?: readonly Backing[];
 }
 
 /** One operation of one kernel on one backing. */
@@ -42,6 +44,8 @@ export interface BenchRow extends MeasuredRow {
 export interface BenchReport {
   /** Its rows: by backing, operation and kernel. */
   readonly rows: readonly BenchRow[];
+  /** Names of the backings that were left out: the size is no whole number of their pages. */
+  readonly leftOut: readonly string[];
 }
 
 /**
@@ -82,7 +86,7 @@ export function benchMemDmaMap(spec: BenchSpec, host: BenchHost): BenchReport {
     const ofBacking = measured.filter(({ options }) => options.backing === backing);
     return ops.flatMap((op) => ofBacking.map((one) => benchRow(one, spec.layout, op)));
   });
-  return { rows };
+  return { rows, leftOut: (spec.leftOut ?? []).map(({ name }) => name) };
 }
 
 /** A case, and which kernel or algorithm it is of. */

@@ -60,7 +60,7 @@ function reportOf(
       ...{ name, summary: `what ${name} is`, source: 'a mail' },
       defects: i === 0 ? [] : defects,
     })),
-    smallFolios: smallFolioChanges(rows, names[0]),
+    ...{ smallFolios: smallFolioChanges(rows, names[0]), leftOut: [] },
   };
 }
 
@@ -110,8 +110,8 @@ describe('compareText', () => {
     );
     expect(section).toMatch(/^thp, H2 +comparing +\+50\.0% +-50\.0% +\+25\.0% +\+25\.0%$/m);
     expect(section).toContain(
-      'Small folios lose in S4 on map: +50.0% operations. ' +
-        'More per page: page compares +1.00; less: next to nothing. So with comparing.',
+      'Small folios lose in S4 on map: comparing makes 50.0% more operations than batched. ' +
+        'Per page: page compares +1.00.',
     );
   });
 
@@ -119,7 +119,13 @@ describe('compareText', () => {
     const alike = reportOf({ batched: BASE, one: COMPARING, two: COMPARING }, S4_H2);
     const text = compareText(alike, textStyle(160));
     expect(text.match(/Small folios lose/g)).toHaveLength(1);
-    expect(text).toContain('So with one, two.');
+    expect(text).toContain('on map: one, two make 50.0% more operations than batched.');
+  });
+
+  it('says which backings the size leaves out', () => {
+    const text = compareText({ ...both, bytes: 2 ** 29, leftOut: ['hugetlb-1g'] });
+    expect(text).toMatch(/^hugetlb-1g +left out: 512M is no multiple of its page size, 1G$/m);
+    expect(compareText(both)).not.toContain('left out');
   });
 
   it('has no word on small folios where there are none', () => {

@@ -13,6 +13,7 @@ import { countColumns, timeColumns, type ReportLine } from './report-columns.ts'
 import {
   fastestNotes,
   headingNotes,
+  leftOutNotes,
   marksOf,
   memoryNotes,
   publishedNotes,
@@ -145,6 +146,7 @@ function notes(
   return [
     ...named,
     ...memoryNotes(lines),
+    ...leftOutNotes(report.leftOut, report.bytes),
     ...headingNotes(differentIn(lines), style),
     { label: 'kernel', text: `the rules of ${kernel}, but for the pin algorithm` },
     ...(times ? timesNotes(lines, base) : []),

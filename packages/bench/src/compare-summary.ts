@@ -92,15 +92,23 @@ function smallFolioParagraphs({ smallFolios, base }: CompareReport): string[] {
     const tags = [...new Set(smallFolios.map(({ layoutTag }) => layoutTag))].join(' and ');
     return [`Small folios do not lose: in ${tags}, none makes more operations than ${base}.`];
   }
-  const algorithms = new Map<string, string[]>();
-  for (const { algorithm, layoutTag, op, change, more, fewer } of losing) {
-    const where = `in ${layoutTag} on ${op}: ${formatChange(change.operations)} operations`;
-    const what = `${where}. More per page: ${perPage(more)}; less: ${perPage(fewer)}`;
-    algorithms.set(what, [...(algorithms.get(what) ?? []), algorithm]);
+  const alike = new Map<string, SmallFolioChange[]>();
+  for (const one of losing) {
+    const { layoutTag, op, change, more, fewer } = one;
+    const key = [layoutTag, op, formatChange(change.operations), perPage([...more, ...fewer])];
+    alike.set(key.join(), [...(alike.get(key.join()) ?? []), one]);
   }
-  return [...algorithms].map(
-    ([what, names]) => `Small folios lose ${what}. So with ${names.join(', ')}.`,
-  );
+  return [...alike.values()].map((ones) => lossText(ones, base));
+}
+
+/** How much algorithms with the same loss lose, and on which operations. */
+function lossText(ones: readonly SmallFolioChange[], base: string): string {
+  const [{ layoutTag, op, change, more, fewer }] = ones;
+  const names = ones.map(({ algorithm }) => algorithm).join(', ');
+  const growth = formatChange(change.operations).replace('+', '');
+  const loss = `${names} ${ones.length === 1 ? 'makes' : 'make'} ${growth} more operations than ${base}`;
+  const parts = perPage([...more, ...fewer]);
+  return `Small folios lose in ${layoutTag} on ${op}: ${loss}.${parts && ` Per page: ${parts}.`}`;
 }
 
 /** Operations with their number per page; what is below a hundredth of one is not worth a word. */
@@ -108,5 +116,5 @@ function perPage(changes: SmallFolioChange['more']): string {
   const words = changes
     .filter((change) => Math.abs(change.perPage) >= 0.005)
     .map(({ name, perPage: n }) => `${operationWords(name)} ${n > 0 ? '+' : ''}${n.toFixed(2)}`);
-  return words.join(', ') || 'next to nothing';
+  return words.join(', ');
 }

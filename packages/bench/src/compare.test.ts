@@ -152,7 +152,7 @@ describe('checkCompare', () => {
   it('checks every backing', () => {
     expect(() =>
       checkCompare({ ...base, memories: [memory('hugetlb-1g', 'H1')] }, Infinity, '--size'),
-    ).toThrow('--size: expected a multiple of 1G, the page size of hugetlb-1g, got 4M');
+    ).toThrow('--size: expected a multiple of 1G, the page size of hugetlb-1g, such as 1G, got 4M');
   });
 
   it('adds up the machines of one memory, which exist side by side, but not the memories', () => {

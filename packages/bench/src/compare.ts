@@ -5,7 +5,7 @@
  */
 import { formatSize } from '@pinfold/base';
 import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
-import { checkWholePages } from './backings.ts';
+import { checkWholePages, type Backing } from './backings.ts';
 import { changeOf, smallFolioChanges, type CompareRow, type SmallFolioChange } from './changes.ts';
 import { seriesWith } from './contender.ts';
 import { checkFits, checkLargest, footprint } from './footprint.ts';
@@ -40,6 +40,8 @@ export interface CompareSpec {
   readonly kernel: string;
   /** Repetitions of map and unmap, at least 1. */
   readonly repeat: number;
+  /** Backings that are left out because the size is no whole number of their pages; default none. */
+  readonly leftOut?: readonly Backing[];
 }
 
 /** An algorithm of a comparison. */
@@ -70,6 +72,8 @@ export interface CompareReport {
   readonly rows: readonly CompareRow[];
   /** For 4 KiB folios: what each algorithm does more, and less, than the base. */
   readonly smallFolios: readonly SmallFolioChange[];
+  /** Names of the backings that were left out: the size is no whole number of their pages. */
+  readonly leftOut: readonly string[];
 }
 
 /**
@@ -120,6 +124,7 @@ export function compareAlgorithms(spec: CompareSpec, host: BenchHost): CompareRe
       ...{ name, summary, source, defects },
     })),
     ...{ operations, rows, smallFolios: smallFolioChanges(rows, spec.base.name) },
+    leftOut: (spec.leftOut ?? []).map(({ name }) => name),
   };
 }
 

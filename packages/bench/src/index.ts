@@ -2,7 +2,7 @@
  * Workloads, measurement and reports on the VFIO type1 model. Browser-safe: the clock and the
  * memory limit are handed in, reports are strings.
  */
-export { backing, backings, checkWholePages, type Backing } from './backings.ts';
+export { backing, backings, backingsFor, checkWholePages, type Backing } from './backings.ts';
 export {
   layout,
   layoutName,

@@ -13,8 +13,8 @@ function choice(names: string | null, tags: string | null): MemoryChoice {
   };
 }
 
-function namesOf(names: string | null, tags: string | null): string[] {
-  return memoriesOf(choice(names, tags), PLACES).map(
+function namesOf(names: string | null, tags: string | null, bytes?: number): string[] {
+  return memoriesOf({ ...choice(names, tags), bytes }, PLACES).map(
     (memory) => `${memory.backing.name} ${memory.layout.tag}`,
   );
 }
@@ -32,6 +32,16 @@ describe('memoriesOf', () => {
     ['hugetlb-2m', 'H2,H2-adjacent', ['hugetlb-2m H2', 'hugetlb-2m H2-adjacent']],
   ])('pairs %s with %s, small folios first', (names, tags, expected) => {
     expect(namesOf(names, tags)).toEqual(expected);
+  });
+
+  it.each<[string | null, string | null, number, string[]]>([
+    [null, null, 2 ** 29, ['4k S4', '4k T4', 'thp H2', 'hugetlb-2m H2']],
+    [null, null, 2 ** 16, ['4k S4', '4k T4']],
+    // What was asked for stays, by its name or by its layout.
+    ['4k,hugetlb-1g', null, 2 ** 29, ['4k S4', '4k T4', 'hugetlb-1g H1']],
+    [null, 'S4,H1', 2 ** 29, ['4k S4', 'hugetlb-1g H1']],
+  ])('of %s with %s, those that suit %d bytes', (names, tags, bytes, expected) => {
+    expect(namesOf(names, tags, bytes)).toEqual(expected);
   });
 
   it('gives every backing some layout, and every layout some backing', () => {

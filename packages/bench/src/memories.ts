@@ -1,6 +1,6 @@
 /** Memories: a backing and the layout in which its frames lie. */
 import { InputError } from '@pinfold/base';
-import { backings, type Backing } from './backings.ts';
+import { backings, backingsFor, type Backing } from './backings.ts';
 import { layouts, type Layout, type LayoutTag } from './layouts.ts';
 import type { MeasuredRow } from './rows.ts';
 
@@ -17,10 +17,12 @@ export const DEFAULT_LAYOUTS: readonly LayoutTag[] = ['S4', 'T4', 'H2', 'H1'];
 
 /** What is asked for; what is left out is everything that suits the rest. */
 export interface MemoryChoice {
-  /** The backings; default all. */
+  /** The backings; default all with which `bytes` can be mapped. */
   readonly backings?: readonly Backing[] | undefined;
   /** The layouts; default {@link DEFAULT_LAYOUTS}. */
   readonly layouts?: readonly Layout[] | undefined;
+  /** Size of the mapping; default any. What was asked for stays, whatever the size. */
+  readonly bytes?: number | undefined;
 }
 
 /** The flags or the places in a file that state the choice, for messages. */
@@ -43,7 +45,7 @@ export function memoriesOf(
   choice: MemoryChoice,
   places: MemoryPlaces = { backings: 'backings', layouts: 'layouts' },
 ): Memory[] {
-  const chosenBackings = choice.backings ?? backings;
+  const chosenBackings = choice.backings ?? backingsOf(choice);
   const chosenLayouts = choice.layouts ?? DEFAULT_LAYOUTS.map((tag) => layouts[tag]);
   for (const backing of choice.backings ?? []) {
     if (chosenLayouts.some(({ order }) => order === backing.order)) continue;
@@ -63,6 +65,12 @@ export function memoriesOf(
       .map((layout) => ({ backing, layout })),
   );
   return [...pairs.filter(isSmall), ...pairs.filter((memory) => !isSmall(memory))];
+}
+
+/** The backings that suit the size, and those of the layouts that were asked for. */
+function backingsOf({ layouts: asked = [], bytes }: MemoryChoice): readonly Backing[] {
+  if (bytes === undefined) return backings;
+  return backingsFor(bytes, (one) => asked.some(({ order }) => order === one.order));
 }
 
 /**

@@ -1,4 +1,5 @@
 /** The notes below a report's tables: what backings, layouts, times and sources are. */
+import { formatSize, PAGE_SIZE } from '@pinfold/base';
 import { backing } from './backings.ts';
 import { layouts } from './layouts.ts';
 import { headings, operationWords, type OperationName } from './operations.ts';
@@ -39,6 +40,23 @@ export function memoryNotes(lines: readonly ReportLine[]): Note[] {
     text: `${backing(name).summary}; ${layouts[layoutTag].summary} (${layoutTag})`,
   }));
   return [...new Map(memories.map((note) => [note.text, note])).values()];
+}
+
+/**
+ * Which backings a report is without, and why.
+ *
+ * @param names their names
+ * @param bytes size of the mapping, no whole number of their pages
+ * @returns a note per backing
+ */
+export function leftOutNotes(names: readonly string[], bytes: number): Note[] {
+  return names.map((label) => {
+    const page = formatSize(PAGE_SIZE * 2 ** backing(label).order);
+    return {
+      label,
+      text: `left out: ${formatSize(bytes)} is no multiple of its page size, ${page}`,
+    };
+  });
 }
 
 /**

@@ -3,12 +3,14 @@
  * each operation, with exact operation counts, model time and published time side by side.
  */
 import { formatSize, PAGE_SIZE } from '@pinfold/base';
+import { benchSummary } from './bench-summary.ts';
 import type { BenchReport, BenchRow } from './bench.ts';
 import { ops, type Op } from './measure.ts';
 import { countColumns, timeColumns, type ReportLine } from './report-columns.ts';
 import {
   fastestNotes,
   headingNotes,
+  leftOutNotes,
   marksOf,
   memoryNotes,
   publishedNotes,
@@ -59,12 +61,14 @@ export function reportText(report: BenchReport, style: Style = textStyle()): str
   });
   const notes = [
     ...memoryNotes(lines),
+    ...leftOutNotes(report.leftOut, report.rows[0].bytes),
     ...headingNotes([...SHOWN.map, ...SHOWN.unmap], style),
     ...timeNotes(lines, versus),
     ...fastestNotes(lines, versus, ({ kernel }) => kernel),
     ...publishedNotes(lines),
   ];
-  return [...tables, style.notes(notes)].join('\n');
+  const summary = benchSummary(report).map((text) => style.paragraph(text));
+  return [...tables, style.notes(notes), ...summary].join('\n');
 }
 
 /** The ioctl of an operation. */

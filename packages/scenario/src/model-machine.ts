@@ -2,7 +2,7 @@
  * The model as a machine: one process with a VFIO container, on a kernel release and a machine's
  * facts.
  *
- * Left out, each with a clear error: iommufd, devices without an IOMMU.
+ * Left out, with a clear error: iommufd.
  */
 import {
   errnoName,

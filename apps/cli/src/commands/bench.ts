@@ -1,6 +1,7 @@
 /** `pinfold bench`: the unit test vfio-pci-mem-dma-map on the model. */
 import {
-  backings,
+  backings as allBackings,
+  backingsFor,
   benchMemDmaMap,
   checkSize,
   contender,
@@ -30,7 +31,7 @@ const PUBLISHED_REPEAT = 10;
 /** The command's flags, read. */
 interface BenchFlags extends FormatFlags {
   readonly size: number;
-  readonly backing: readonly Backing[];
+  readonly backing?: readonly Backing[];
   readonly kernel: readonly string[];
   readonly layout: LayoutName;
   readonly repeat: number;
@@ -51,7 +52,7 @@ export function addBench(program: Command): void {
         'the time of the model, and published times of real kernels.',
     )
     .addOption(sizeOption())
-    .addOption(backingsOption().default(backings, 'all'))
+    .addOption(backingsOption(' (default: all that suit --size)'))
     .addOption(kernelList())
     .addOption(layout())
     .addOption(repeatOption(PUBLISHED_REPEAT));
@@ -82,8 +83,19 @@ function layout(): Option {
 }
 
 function bench(flags: BenchFlags): void {
-  const { size: bytes, backing: backings, kernel: kernels, layout, repeat } = flags;
-  const spec: BenchSpec = { bytes, backings, kernels, layout, repeat };
+  const { size: bytes, kernel: kernels, layout, repeat } = flags;
+  const backings = flags.backing ?? backingsFor(bytes);
+  const leftOut = flags.backing ? [] : allBackings.filter((one) => !backings.includes(one));
+  const spec: BenchSpec = { bytes, backings, kernels, layout, repeat, leftOut };
   checkSize(spec, process.availableMemory(), '--size');
   measureAndPrint(flags, (host) => benchMemDmaMap(spec, host), reportText);
+  if (!flags.json && flags.format === 'text') process.stdout.write(GO_ON);
 }
+
+/** Below the report for a terminal: what to do next. */
+const GO_ON = `
+Go on with:
+  pinfold compare --size 1G                   the same patch by patch
+  pinfold bench --size 1G --layout scattered  4 KiB pages of which no two are adjacent
+  pinfold list operations                     what a scenario for 'pinfold run' may contain
+`;

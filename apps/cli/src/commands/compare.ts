@@ -72,7 +72,7 @@ export function addCompare(program: Command): void {
     )
     .addOption(algorithmsOption())
     .addOption(baseOption())
-    .addOption(backingsOption(' (default: all that suit --layout)'))
+    .addOption(backingsOption(' (default: all that suit --layout and --size)'))
     .addOption(layoutsOption())
     .addOption(sizeOption())
     .addOption(kernelOption())
@@ -141,14 +141,25 @@ function failureOf(error: unknown, { name, options }: BenchCase, { file }: Compa
   return new AlgorithmFinding(`${file}: ${backing.name}, ${name}: ${what}`);
 }
 
+/** The memories that suit the flags, and the backings that only the size leaves out. */
+function chosenMemories({
+  backing,
+  layout,
+  size: bytes,
+}: CompareFlags): Required<Pick<CompareSpec, 'memories' | 'leftOut'>> {
+  const choice = { backings: backing, layouts: layout };
+  const places = { backings: '--backing', layouts: '--layout' };
+  const memories = memoriesOf({ ...choice, bytes }, places);
+  const ofAnySize = memoriesOf(choice, places).map((memory) => memory.backing);
+  const left = ofAnySize.filter((one) => !memories.some((memory) => memory.backing === one));
+  return { memories, leftOut: [...new Set(left)] };
+}
+
 async function compare(flags: CompareFlags): Promise<void> {
   const { base, size: bytes, kernel, repeat } = flags;
   const algorithms = await algorithmsOf(flags);
-  const memories = memoriesOf(
-    { backings: flags.backing, layouts: flags.layout },
-    { backings: '--backing', layouts: '--layout' },
-  );
-  const spec: CompareSpec = { algorithms, base, memories, bytes, kernel, repeat };
+  const { memories, leftOut } = chosenMemories(flags);
+  const spec: CompareSpec = { algorithms, base, memories, bytes, kernel, repeat, leftOut };
   checkCompare(spec, process.availableMemory(), '--size');
   measureAndPrint(
     flags,

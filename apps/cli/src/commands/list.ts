@@ -1,5 +1,6 @@
 /** `pinfold list`: what there is to choose from, read from the registries. */
 import { backings, layouts, textStyle } from '@pinfold/bench';
+import { scenarioOps } from '@pinfold/scenario';
 import { kernelVersions, pinAlgorithms, type KernelVersion } from '@pinfold/vfio-type1';
 import { Argument, type Command } from 'commander';
 import { oneOf } from '../flags.ts';
@@ -11,8 +12,12 @@ interface Entry {
   readonly name: string;
   /** One line on what it is. */
   readonly summary: string;
+  /** Of an operation: how it is written. */
+  readonly usage?: string;
+  /** Of an operation: whether the model has it. */
+  readonly modelled?: boolean;
   /** Where it comes from. */
-  readonly source: string;
+  readonly source?: string;
   /** What is known to be wrong with it. */
   readonly defects?: readonly string[];
 }
@@ -32,6 +37,7 @@ const lists = {
       const names = suited.map(({ name }) => name).join(' or ');
       return { name: tag, summary: `${names}: ${summary}`, source };
     }),
+  operations: (): Entry[] => [...scenarioOps],
 } satisfies Readonly<Record<string, () => Entry[]>>;
 
 type ListName = keyof typeof lists;
@@ -46,9 +52,10 @@ const names = Object.keys(lists) as ListName[];
 export function addList(program: Command): void {
   const command = program
     .command('list')
-    .summary('say what there is: pin algorithms, kernels, backings, layouts')
+    .summary('say what there is: pin algorithms, kernels, backings, layouts, operations')
     .description(
-      'Lists what the other commands let you choose from: what each is, and where it comes from.',
+      'Lists what the other commands let you choose from, with what each is and where it comes ' +
+        'from, and the operations of the scenario language, with their arguments.',
     )
     .addArgument(
       new Argument('<what>', `one of ${names.join(', ')}`).argParser((text) =>
@@ -72,9 +79,24 @@ function sourceOf({ type1, mm, iommu }: KernelVersion): string {
 }
 
 function entriesText(entries: readonly Entry[]): string {
-  const notes = entries.map(({ name, summary, source, defects = [] }) => {
-    const wrong = defects.map((defect) => `\nknown to be wrong: ${defect}`).join('');
-    return { label: name, text: `${summary}\nfrom: ${source}${wrong}` };
-  });
+  const notes = entries.map((entry) => ({ label: entry.name, text: entryLines(entry).join('\n') }));
   return textStyle(outputWidth()).notes(notes);
+}
+
+/** What is said of an entry, beside its name. */
+function entryLines({
+  name,
+  summary,
+  usage = '',
+  modelled,
+  source,
+  defects = [],
+}: Entry): string[] {
+  const args = usage.slice(name.length).trim();
+  return [
+    ...(args === '' ? [] : [args]),
+    `${summary}${modelled === false ? ' (not modelled)' : ''}`,
+    ...(source === undefined ? [] : [`from: ${source}`]),
+    ...defects.map((defect) => `known to be wrong: ${defect}`),
+  ];
 }

@@ -160,7 +160,7 @@ class BreakIt extends HTMLElement {
         })}
         ${selectField({
           id: 'break-it-kernel',
-          label: 'Rules of',
+          label: 'Kernel',
           value: kernel,
           choices: kernelVersions.map(({ series }) => [series, `Linux ${series}`]),
           onChoose: (series) => this.#choose({ kernel: series }),
@@ -234,7 +234,7 @@ class BreakIt extends HTMLElement {
 
   #findingOf({ rule, what, scenario, reach, index }: ShownFinding): TemplateResult {
     return html`<section class="details" aria-label="Finding">
-      <h2>Violated: ${rule}</h2>
+      <h2>This rule does not hold: ${rule}</h2>
       <p class="what">${what}</p>
       ${
         reach && reach.wrong > 0
@@ -247,7 +247,10 @@ class BreakIt extends HTMLElement {
           : nothing
       }
       <h3>The smallest sequence that shows it</h3>
-      <p>Found as number ${index.toLocaleString('en')}, then made small.</p>
+      <p>
+        The checker found it in random sequence ${index.toLocaleString('en')}, and removed from that
+        all that it does not need.
+      </p>
       <pre tabindex="0" role="region" aria-label="Counterexample">${scenario}</pre>
       <p><a href=${`/interactive/playground/#${this.#replay}`}>Open it in the playground</a></p>
     </section>`;

@@ -91,7 +91,7 @@ function tableOf({ pages }: Reach): TemplateResult {
           <th scope="col">mapped there</th>
           <th scope="col">its frame</th>
           <th scope="col">the device reaches</th>
-          <th scope="col">which is</th>
+          <th scope="col">that is</th>
         </tr>
       </thead>
       <tbody>
@@ -106,7 +106,7 @@ function tableOf({ pages }: Reach): TemplateResult {
                 ${
                   isWrong(page)
                     ? html`<strong>${page.owner ?? 'not the process’s'}</strong>`
-                    : 'right'
+                    : 'the page mapped there'
                 }
               </td>
             </tr>`,

@@ -99,3 +99,13 @@ export function address(pn: number): string {
 export function pages(n: number): string {
   return plural(n, 'page');
 }
+
+/**
+ * A number of pages, of which something is said.
+ *
+ * @param n how many
+ * @returns for example `1 page is`, `512 pages are`
+ */
+export function pagesAre(n: number): string {
+  return plural(n, 'page is', 'pages are');
+}

@@ -97,11 +97,11 @@ export class SettingsForm {
         set(() => ({ algorithm: chosen('algorithm') })),
       ),
       versus: menu(
-        'Beside it',
+        'Compare with',
         set(() => ({ versus: chosen('versus') || null })),
       ),
       pace: menu(
-        'Both stop',
+        'The second stops',
         set(() => ({ pace: chosen('pace') as Pace })),
       ),
     };
@@ -154,7 +154,11 @@ export class SettingsForm {
       settings.kernel,
     );
     fillMenu('algorithm', withOwn, state.algorithm);
-    fillMenu('versus', [{ value: '', label: 'nothing' }, ...withOwn], state.versus ?? '');
+    fillMenu(
+      'versus',
+      [{ value: '', label: 'no second algorithm' }, ...withOwn],
+      state.versus ?? '',
+    );
     fillMenu(
       'pace',
       [
@@ -184,7 +188,8 @@ export class Transport {
   readonly #slider: HTMLInputElement;
   readonly #place = h('output', { className: 'st-place' });
   readonly #break: HTMLSelectElement;
-  readonly #runs: readonly HTMLButtonElement[];
+  /** The buttons that need a breakpoint, and what they say once there is one. */
+  readonly #runs: readonly { readonly button: HTMLButtonElement; readonly title: string }[];
   readonly #back: readonly HTMLButtonElement[];
   readonly #on: HTMLButtonElement;
 
@@ -200,9 +205,13 @@ export class Transport {
     this.#on.className = 'st-primary';
     this.#play = button('Play', 'play or pause (space)', () => commands.toggle());
     this.#runs = [
-      button('Previous call', 'to the call of it before (Page Up)', () => commands.run(false)),
-      button('Next call', 'to the next call of it (Page Down)', () => commands.run(true)),
-    ];
+      button('Previous call', 'to the previous call of that function (Page Up)', () =>
+        commands.run(false),
+      ),
+      button('Next call', 'to the next call of that function (Page Down)', () =>
+        commands.run(true),
+      ),
+    ].map((run) => ({ button: run, title: run.title }));
     const speed = menu('Speed', (value) => commands.speed(value));
     fill(
       speed.select,
@@ -216,7 +225,7 @@ export class Transport {
     this.options = h(
       'div',
       { className: 'st-options' },
-      ...[speed.field, breakpoint.field, ...this.#runs],
+      ...[speed.field, breakpoint.field, ...this.#runs.map((run) => run.button)],
     );
     const buttons = h('div', { className: 'st-buttons' }, ...this.#back, this.#on, this.#play);
     const slider = h('div', { className: 'st-slider' }, this.#slider, this.#place);
@@ -238,7 +247,10 @@ export class Transport {
       return calls > 0 || fn === breakpoint ? [{ value: fn, label: `${fn}: ${count(calls)}` }] : [];
     });
     fill(this.#break, [{ value: '', label: 'no breakpoint' }, ...called], breakpoint);
-    for (const run of this.#runs) run.disabled = breakpoint === '';
+    for (const { button, title } of this.#runs) {
+      button.disabled = breakpoint === '';
+      button.title = breakpoint === '' ? 'choose a breakpoint first' : title;
+    }
   }
 
   /**

@@ -1,8 +1,8 @@
 /** Steps in words: the kernel's call as a trace writes it, and a sentence on what it did. */
 import { formatSize, PAGE_SIZE, Slot, type TracedFunction } from '@pinfold/base';
-import { address, callText, count, hex, pages, plural } from './call-text.ts';
+import { address, callText, count, hex, pages, pagesAre, plural } from './call-text.ts';
 import { pfnOf, type MemoryShape } from './memory-shape.ts';
-import { Col, Kind, type Step } from './steps.ts';
+import { batchOf, Col, Kind, type Step } from './steps.ts';
 
 /** What a step is said with. */
 export interface Told {
@@ -52,7 +52,7 @@ function ioctlSentence({ step, shape }: Told): string {
   const isMap = step.at(Col.phase) === 0;
   const returns = step.at(Col.kind) === Kind.exit;
   if (isMap && returns)
-    return `All ${pages(shape.npage)} are pinned, charged and mapped: the device can use them. What follows takes it all back.`;
+    return `All ${pagesAre(shape.npage)} pinned, charged and mapped: the device can use them. What follows takes it all back.`;
   if (isMap)
     return `The process wants its ${pages(shape.npage)} to appear to the device. vfio_pin_map_dma goes through them: pin a physically contiguous chunk, map it, and again.`;
   if (returns) return 'Nothing is mapped, pinned or charged any more.';
@@ -103,10 +103,10 @@ type Sentences = Partial<Record<TracedFunction, (told: Told) => string>>;
 const CALLS: Sentences = {
   vfio_pin_pages_remote: ({ step }) => {
     const at = step.at(Col.chunkStart);
-    const left = step.at(Col.batchSize);
+    const left = batchOf(step.row).entries;
     const start = at === 0 ? 'The first chunk' : `A new chunk, from page ${count(at)} on`;
     return left > 0
-      ? `${start}. The batch still holds ${count(left)} pinned entries: no GUP call is needed for them.`
+      ? `${start}. The batch still holds ${plural(left, 'pinned entry', 'pinned entries')}: no GUP call is needed for ${left === 1 ? 'it' : 'them'}.`
       : `${start}. The batch is empty.`;
   },
   vaddr_get_pfns: ({ step }) => {
@@ -119,13 +119,13 @@ const CALLS: Sentences = {
     const leaves = plural(gained(told, Slot.gupSteps), 'page-table leaf', 'page-table leaves');
     const grabs = plural(gained(told, Slot.folioGrabs), 'call');
     const atomics = plural(gained(told, Slot.grabAtomics), 'atomic operation');
-    return `GUP reads ${leaves} and pins by ${grabs} of try_grab_folio, ${atomics}. Pointers to ${pages(told.step.at(Col.ret))} lie in the batch’s array.`;
+    return `GUP reads ${leaves} and pins by ${grabs} of try_grab_folio, ${atomics}. ${plural(batchOf(told.step.row).entries, 'pointer lies', 'pointers lie')} in the batch’s array.`;
   },
   is_invalid_reserved_pfn: ({ step }) =>
     `Frame ${hex(step.at(Col.a))} begins a chunk. Is it device memory, without a struct page of its own? ${step.at(Col.ret) === 0 ? 'No: its pages will be charged.' : 'Yes: nothing is charged.'}`,
   vfio_lock_acct: ({ step }) =>
     step.at(Col.a) >= 0
-      ? `The chunk is complete. Its ${pages(step.at(Col.a))} are charged to the process.`
+      ? `The chunk is complete. Its ${pagesAre(step.at(Col.a))} charged to the process.`
       : `The charge of all ${pages(-step.at(Col.a))} is taken back at once.`,
   mm_lock_acct: () => 'The mmap lock is taken for writing.',
   __account_locked_vm: ({ step }) =>
@@ -163,14 +163,14 @@ const CALLS: Sentences = {
     `${plural(told.step.at(Col.n), 'call')}, one per page: each page is put on its own.`,
   unpin_user_page_range_dirty_lock: ({ step }) =>
     `One call for ${pages(step.at(Col.a))}: folio by folio.`,
-  unpin_user_pages: ({ step }) => `${pages(step.at(Col.a))} are put.`,
+  unpin_user_pages: ({ step }) => `${pagesAre(step.at(Col.a))} put.`,
   unpin_user_page: () => 'One page is put.',
 };
 
 const RETURNS: Sentences = {
   vaddr_get_pfns: ({ step }) =>
-    `The batch holds ${count(step.at(Col.batchSize))} pinned entries that belong to no chunk yet.`,
-  pin_user_pages_remote: ({ step }) => `${pages(step.at(Col.ret))} are pinned; the lock is free.`,
+    `The batch holds ${plural(batchOf(step.row).entries, 'pinned entry that belongs', 'pinned entries that belong')} to no chunk yet.`,
+  pin_user_pages_remote: ({ step }) => `${pagesAre(step.at(Col.ret))} pinned; the lock is free.`,
   vfio_pin_pages_remote: ({ step }) =>
     `A chunk of ${pages(step.at(Col.ret))} is pinned and charged, but the device does not see it yet.`,
   vfio_lock_acct: ({ step }) => `Charged: ${pages(step.at(Col.lockedVm))} in all.`,
@@ -178,9 +178,9 @@ const RETURNS: Sentences = {
   iommu_map_nosync: (told) => `All pages of the chunk are in the I/O page table.${tables(told)}`,
   iommu_map: ({ step }) => `The device reaches ${pages(step.at(Col.mapped))} now.`,
   iommu_unmap_fast: ({ step }) =>
-    `${pages(step.at(Col.ret))} are unmapped; ${plural(step.at(Col.regions), 'region waits', 'regions wait')} for the flush.`,
+    `${pagesAre(step.at(Col.ret))} unmapped; ${plural(step.at(Col.regions), 'region waits', 'regions wait')} for the flush.`,
   vfio_unpin_pages_remote: (told) =>
-    `${pages(told.step.at(Col.ret))} are unpinned, with ${plural(gained(told, Slot.putCalls), 'folio put')} and ${plural(gained(told, Slot.putAtomics), 'atomic operation')}; ${count(told.step.at(Col.pins))} pins are left.`,
+    `${pagesAre(told.step.at(Col.ret))} unpinned, with ${plural(gained(told, Slot.putCalls), 'folio put')} and ${plural(gained(told, Slot.putAtomics), 'atomic operation')}; ${plural(told.step.at(Col.pins), 'pin is', 'pins are')} left.`,
   vfio_sync_unpin: ({ step }) => `All waiting regions are unpinned: ${pages(step.at(Col.ret))}.`,
   intel_iommu_tlb_sync: () => 'The IOTLB is clean: now the pages may be unpinned.',
   vfio_unmap_unpin: () => 'Nothing of the mapping is left in the IOMMU.',

@@ -54,6 +54,8 @@ export class Recorder implements Tracer {
   #chunkStart = 0;
   #chunkPinned = 0;
   #pfnCompares = 0;
+  /** Pointers that GUP has stored, until vaddr_get_pfns sets the size of the batch. */
+  #stored = 0;
   /** Without a chunk: pages that one walk has pinned, from `chunkStart` on. */
   #walked = 0;
 
@@ -187,9 +189,11 @@ export class Recorder implements Tracer {
     this.#note();
   }
 
-  /** What a call that returns has changed in the IOMMU. */
+  /** What a call that returns has changed in the batch and in the IOMMU. */
   #account(fn: TracedFunction, ret: number): void {
-    if (fn === 'iommu_map' && ret === 0) this.#mapped += this.#mapping;
+    if (fn === '__gup_longterm_locked') this.#stored = Math.max(0, ret);
+    else if (fn === 'vaddr_get_pfns') this.#stored = 0;
+    else if (fn === 'iommu_map' && ret === 0) this.#mapped += this.#mapping;
     else if (fn === 'vfio_pin_pages_remote' && this.#chunk === null) {
       this.#chunkStart = this.#mapped;
       this.#walked = Math.max(0, ret);
@@ -247,6 +251,7 @@ export class Recorder implements Tracer {
     row[Col.runStart] = this.#runStart;
     row[Col.runPages] = this.#runPages;
     row[Col.regions] = this.#regions;
+    row[Col.stored] = this.#stored;
     if (this.#observer.wantsCounters(this.#index)) row.set(counters.values, STATE_COLUMNS);
   }
 

@@ -12,7 +12,7 @@ import {
   type Palette,
 } from './cells.ts';
 import { leafOrderAt, type MemoryShape } from './memory-shape.ts';
-import { Col, Kind, type Step } from './steps.ts';
+import { batchOf, Col, Kind, type Step } from './steps.ts';
 import {
   firstTile,
   frameTiles,
@@ -93,8 +93,8 @@ export function drawBatch(canvas: HTMLCanvasElement, scene: Scene): void {
   };
   const frame = begin(canvas, scene, grid, 16 * cell);
   const row = scene.step.row;
-  const offset = row[Col.batchOffset];
-  const filled = offset + row[Col.batchSize];
+  const { offset, entries } = batchOf(row);
+  const filled = offset + entries;
   const next = row[Col.chunkStart] + row[Col.chunkPinned];
   const isUnmap = row[Col.phase] === 1;
   drawCells(frame, 0, 0, 512, (entry) => {
@@ -104,7 +104,7 @@ export function drawBatch(canvas: HTMLCanvasElement, scene: Scene): void {
   });
   drawGlue(frame, 0, 0, 512, 1);
   drawOutline(frame, 0, 0, false);
-  if (!isUnmap && row[Col.batchSize] > 0) drawRing(frame, 0, 0, offset, frame.palette.text);
+  if (!isUnmap && entries > 0) drawRing(frame, 0, 0, offset, frame.palette.text);
 }
 
 function begin(canvas: HTMLCanvasElement, scene: Scene, grid: Grid, height: number): Frame {

@@ -7,7 +7,7 @@ import { count, hex, plural } from './call-text.ts';
 import type { Overview } from './recording.ts';
 import type { Palette } from './cells.ts';
 import { drawBatch, drawIommu, drawMemory, type Scene } from './scene.ts';
-import { Col, type Step } from './steps.ts';
+import { batchOf, Col, type Step } from './steps.ts';
 
 /** Fewest pixels that a drawing needs. */
 const MIN_WIDTH = 240;
@@ -130,12 +130,13 @@ export class SideView {
       return text;
     });
     const reached = step.at(Col.mapped) - step.at(Col.unmapped);
+    const { offset, entries } = batchOf(step.row);
     const words = bands.join(', ');
     this.#memory.ariaLabel = `Pages in order: ${words}`;
     this.#batch.ariaLabel =
       step.at(Col.phase) === 1
         ? `Regions that wait: ${count(step.at(Col.regions))} of 512`
-        : `Batch: ${count(step.at(Col.batchSize))} entries wait, from entry ${count(step.at(Col.batchOffset))} on`;
+        : `Batch: ${plural(entries, 'pointer')} to pinned pages, from entry ${count(offset)} on`;
     this.#iommu.ariaLabel = `The IOMMU maps ${count(reached)} of ${count(shape.npage)} pages`;
   }
 }
@@ -149,7 +150,7 @@ interface Fact {
 function mapFacts(step: Step, { shape }: Overview): Fact[] {
   const base = step.at(Col.pfnBase);
   const pinned = step.at(Col.chunkPinned);
-  const size = step.at(Col.batchSize);
+  const { entries } = batchOf(step.row);
   const next = step.at(Col.chunkStart) + pinned;
   const chunk =
     pinned > 0
@@ -159,9 +160,9 @@ function mapFacts(step: Step, { shape }: Overview): Fact[] {
         : 'none yet';
   const facts: Fact[] = [
     { name: 'chunk (the run being accepted)', value: chunk },
-    { name: 'waiting in the batch', value: `${count(size)} of 512` },
+    { name: 'waiting in the batch', value: `${count(entries)} of 512` },
   ];
-  if (size === 0 || next >= shape.npage) return facts;
+  if (entries === 0 || next >= shape.npage) return facts;
   const pfn = pfnOf(shape.folioPfns, shape.folioOrder, next);
   facts.push({ name: 'next entry', value: `frame ${hex(pfn)}` });
   if (base === 0) return facts;

@@ -52,7 +52,7 @@ export const Col = {
   chunkPinned: 15,
   /** The chunk's first page frame; 0: not known yet. */
   pfnBase: 16,
-  /** batch->offset and batch->size. */
+  /** batch->offset and batch->size; {@link batchOf} says which pointers lie in the array. */
   batchOffset: 17,
   batchSize: 18,
   /** Pages that iommu_map has mapped since the beginning. */
@@ -64,6 +64,8 @@ export const Col = {
   runPages: 22,
   /** Regions that are unmapped and wait for the IOTLB sync. */
   regions: 23,
+  /** Pointers that GUP has stored in the batch's array while batch->size is still 0. */
+  stored: 24,
 } as const;
 
 /** Numbers of an event and of the machine after it. */
@@ -107,6 +109,27 @@ export class Step {
     const index = this.row[Col.fn];
     return index === IOCTL ? null : FUNCTIONS[index];
   }
+}
+
+/** The part of the batch's array that holds pointers to pinned pages of no chunk. */
+export interface BatchEntries {
+  /** Index of the first of them. */
+  readonly offset: number;
+  /** Their number. */
+  readonly entries: number;
+}
+
+/**
+ * What lies in the batch at a step. GUP stores the pointers; vaddr_get_pfns makes entries of them by
+ * setting batch->size when GUP has returned. The drawing and the sentence both have it from here.
+ *
+ * @param row the step's row
+ * @returns the pointers that GUP has just stored, or those that no chunk has taken yet
+ */
+export function batchOf(row: Float64Array): BatchEntries {
+  const stored = row[Col.stored];
+  if (stored > 0) return { offset: 0, entries: stored };
+  return { offset: row[Col.batchOffset], entries: row[Col.batchSize] };
 }
 
 /** Steps of a window: of all steps from a multiple of this number on. */

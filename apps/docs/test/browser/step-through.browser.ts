@@ -237,7 +237,7 @@ describe('two algorithms', () => {
     const at = recordingOf(query, 'batched').find(FUNCTIONS.indexOf('iommu_map'), 0, true);
     await ready(page, at);
     expect(await shownNumbers(page, 1)).toEqual(await shownNumbers(page, 0));
-    await page.getByLabel('Both stop').selectOption('step');
+    await page.getByLabel('The second stops').selectOption('step');
     await ready(page, 0);
     await page.getByRole('slider', { name: 'Step' }).fill('33');
     await ready(page, 33);
@@ -252,8 +252,8 @@ describe('the address', () => {
     const page = await openAt('');
     await page.getByLabel('Memory', { exact: true }).selectOption('4k');
     await page.getByLabel('Pin algorithm').selectOption('page-at-a-time');
-    await page.getByLabel('Beside it').selectOption('kernel');
-    await page.getByLabel('Both stop').selectOption('step');
+    await page.getByLabel('Compare with').selectOption('kernel');
+    await page.getByLabel('The second stops').selectOption('step');
     await page.getByLabel('Breakpoint').selectOption('put_pfn');
     await ready(page, 0);
     await button(page, 'Next call').click();
@@ -265,7 +265,7 @@ describe('the address', () => {
     expect(await again.locator('.st-told').innerText()).toBe(told);
     expect(await shownCounters(again)).toEqual(counters);
     await expect(again.getByLabel('Breakpoint').inputValue()).resolves.toBe('put_pfn');
-    await expect(again.getByLabel('Both stop').inputValue()).resolves.toBe('step');
+    await expect(again.getByLabel('The second stops').inputValue()).resolves.toBe('step');
     await again.goBack();
   });
 
@@ -315,7 +315,22 @@ test('the drawing says in words what it shows', async () => {
   const words = await page.getByRole('img').evaluateAll((all) => all.map((e) => e.ariaLabel));
   expect(words).toEqual([
     'Pages in order: pages 0 to 511 chunk, pages 512 to 1,023 pinned',
-    'Batch: 512 entries wait, from entry 0 on',
+    'Batch: 512 pointers to pinned pages, from entry 0 on',
     'The IOMMU maps 0 of 1,024 pages',
   ]);
+});
+
+test('the sentence and the drawing of the batch are those of the same step', async () => {
+  const page = await openAt('step=3');
+  const batch = page.getByRole('img').nth(1);
+  const waiting = page.locator('.st-facts dd').nth(1);
+  await expect(batch.getAttribute('aria-label')).resolves.toMatch(/^Batch: 0 pointers /);
+  const sentences = [/512 pointers lie in the batch/, /512 pages are pinned/, /512 pinned entries/];
+  for (const [i, sentence] of sentences.entries()) {
+    await button(page, 'Step →').click();
+    await ready(page, 4 + i);
+    await expect(page.locator('.st-text').innerText()).resolves.toMatch(sentence);
+    await expect(batch.getAttribute('aria-label')).resolves.toMatch(/^Batch: 512 pointers /);
+    await expect(waiting.innerText()).resolves.toBe('512 of 512');
+  }
 });

@@ -66,7 +66,7 @@ export class LeafRun {
 export interface IoPageTable {
   /** Orders of the supported leaf sizes, ascending (pgsize_bitmap). */
   readonly pageOrders: readonly number[];
-  /** Input address space in pages: 2^(address width - 12). */
+  /** Length of the input address space in pages: no page from here on can be mapped. */
   readonly aperturePages: number;
   /** Page-table pages in use, the root included. */
   readonly tablePages: number;

@@ -75,7 +75,7 @@ function pinMapExtents(iommu: VfioIommu, dma: VfioDma, npage: number, limit: num
 export const extent: PinAlgorithm = definePinAlgorithm({
   name: 'extent',
   summary: 'page-table leaves become extents, pinned, mapped and remembered; no page array',
-  source: 'pinfold, after the idealised walk of the reference; in no kernel, never posted',
+  source: 'pinfold; in no kernel, never posted',
 
   pinMap: (iommu, dma, npage, limit) =>
     iommu.params.disableHugepages

@@ -37,6 +37,6 @@ export const v6_12: KernelVersion = {
     externalRangeChecked: false,
     fgspTest: true,
     nestingType: true,
-    source: 'reference type1.md (V612); recordings of 6.12.90',
+    source: 'drivers/vfio/vfio_iommu_type1.c, 6.12; recordings of 6.12.90',
   },
 };

@@ -36,6 +36,6 @@ export const v6_16: KernelVersion = {
     externalRangeChecked: false,
     fgspTest: false,
     nestingType: false,
-    source: 'reference type1.md (V616); recordings of 6.16.12',
+    source: 'drivers/vfio/vfio_iommu_type1.c, 6.16; recordings of 6.16.12',
   },
 };

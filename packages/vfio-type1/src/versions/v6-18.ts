@@ -35,6 +35,6 @@ export const v6_18: KernelVersion = {
     externalRangeChecked: true,
     fgspTest: false,
     nestingType: false,
-    source: 'reference type1.md (V618; argument checks V73); recordings of 6.18.15',
+    source: 'drivers/vfio/vfio_iommu_type1.c, 6.18; recordings of 6.18.15',
   },
 };

@@ -26,6 +26,6 @@ export const v7_2: KernelVersion = {
     externalRangeChecked: true,
     fgspTest: false,
     nestingType: false,
-    source: 'reference type1.md (V73); recordings of 7.2.12',
+    source: 'drivers/vfio/vfio_iommu_type1.c, 7.3; recordings of 7.2.12',
   },
 };

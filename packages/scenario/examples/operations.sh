@@ -1,0 +1,1 @@
+pinfold list operations
