@@ -1,8 +1,13 @@
+import { fileURLToPath } from 'node:url';
 import { defaultClientConditions, defaultServerConditions } from 'vite';
 import { defineConfig } from 'vitest/config';
 
 // Siblings resolve to their sources, so that no test passes on a stale build.
 const source = '@pinfold/source';
+/** Compiled code of the processes that tests start: the command alone is 400 files. */
+const compileCache = fileURLToPath(
+  new URL('node_modules/.cache/pinfold/compiled', import.meta.url),
+);
 
 export default defineConfig({
   resolve: { conditions: [source, ...defaultClientConditions] },
@@ -23,6 +28,11 @@ export default defineConfig({
             'tooling/test/**/*.test.ts',
           ],
           setupFiles: ['tooling/fail-on-console.ts'],
+          // Files share the modules of their worker: nothing of ours keeps state in a module, and
+          // what a test replaces is put back after it.
+          isolate: false,
+          restoreMocks: true,
+          env: { NODE_COMPILE_CACHE: compileCache },
           // Nothing is timed: this only ends a test that hangs, on a slow machine too.
           testTimeout: 600_000,
           hookTimeout: 600_000,
@@ -35,8 +45,8 @@ export default defineConfig({
           name: 'browser',
           include: ['apps/docs/test/browser/**/*.browser.ts'],
           globalSetup: ['apps/docs/test/browser/serve-site.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
     ],

@@ -4,13 +4,20 @@ import { checkAlgorithm } from '../src/index.ts';
 import { externalRunsRight, MISSED_BEFORE } from './mutants/missed-before.ts';
 import { MUTANTS, mutantOf } from './mutants/series-1-4.ts';
 
-/** Sequences in which each is found; the first class that can show it comes long before. */
+/** Sequences in which each is found. */
 const RUNS = 1500;
+/** Most are found in the first hundred; the same sequences come first in a longer check. */
+const ATTEMPTS = [100, 300, RUNS];
 
 describe('a mutant of series-1-4', () => {
   it.each(MUTANTS)('%s', async (mutant) => {
-    const { findings } = await checkAlgorithm({ algorithm: mutantOf(mutant), runs: RUNS });
-    expect(findings).not.toEqual([]);
+    let found = 0;
+    for (const runs of ATTEMPTS) {
+      const { findings } = await checkAlgorithm({ algorithm: mutantOf(mutant), runs });
+      found = findings.length;
+      if (found > 0) break;
+    }
+    expect(found).toBeGreaterThan(0);
   });
 });
 

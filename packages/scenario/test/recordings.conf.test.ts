@@ -19,6 +19,8 @@ import { manifest, read, RECORDINGS } from './files.ts';
 
 /** Step-levels of a family that may be skipped: more, and it is not verified. */
 const MAX_SKIPPED = 0.05;
+/** Processes at a time: more than there are cores only hold each other up. */
+const PROCESSES = 2;
 /** A recording on which any two releases differ. */
 const CONTROL = 'main/b33-shuffled-1.json.gz';
 
@@ -39,9 +41,11 @@ async function verifyKernel(kernel: string): Promise<Summary> {
 }
 
 beforeAll(async () => {
-  await Promise.all(
-    kernels.map(async (kernel) => summaries.set(kernel, await verifyKernel(kernel))),
-  );
+  const queue = kernels.values();
+  const worker = async (): Promise<void> => {
+    for (const kernel of queue) summaries.set(kernel, await verifyKernel(kernel));
+  };
+  await Promise.all(Array.from({ length: PROCESSES }, worker));
 });
 
 /** What of a kernel agrees, in the shape of the list. */

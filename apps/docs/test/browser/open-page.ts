@@ -46,7 +46,8 @@ export function siteBrowser(): SiteBrowser {
         ...options,
       });
       const page = await context.newPage();
-      page.setDefaultTimeout(20_000);
+      // Nothing is timed: this only ends a wait for what never comes, on a busy machine too.
+      page.setDefaultTimeout(100_000);
       watch(page, faults);
       prepare(page);
       await page.goto(`${inject('siteUrl')}${path}`);
