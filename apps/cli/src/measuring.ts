@@ -11,6 +11,7 @@ import {
 } from '@pinfold/bench';
 import { Option } from 'commander';
 import { count, flag, list, oneOf } from './flags.ts';
+import { print } from './output.ts';
 import { StatusLine } from './status-line.ts';
 
 const MAX_REPEAT = 10_000;
@@ -94,7 +95,7 @@ export function measureAndPrint<Report extends object>(
 ): void {
   const report = withProgress(run);
   const style = flags.format === 'markdown' ? markdownStyle : textStyle(process.stdout.columns);
-  process.stdout.write(flags.json ? reportJson(report) : text(report, style));
+  print(flags.json ? reportJson(report) : text(report, style));
 }
 
 function withProgress<Report>(run: (host: BenchHost) => Report): Report {

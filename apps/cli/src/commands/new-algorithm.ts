@@ -1,9 +1,10 @@
 /** `pinfold new-algorithm`: a file to begin with. */
-import { writeFileSync } from 'node:fs';
 import { InputError } from '@pinfold/base';
 import { ownAlgorithmTemplate } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
+import { print } from '../output.ts';
 import { throwUsageErrors } from '../usage-error.ts';
+import { writeNewFile } from '../write-file.ts';
 
 /** What stands for standard output, in place of a file. */
 const STDOUT = '-';
@@ -38,15 +39,15 @@ function write(name: string, { output = `${name}.ts` }: { readonly output?: stri
     throw new InputError('name', 'letters, digits and -, a letter first', `'${name}'`);
   const text = ownAlgorithmTemplate(name);
   if (output === STDOUT) {
-    process.stdout.write(text);
+    print(text);
     return;
   }
   try {
-    writeFileSync(output, text, { flag: 'wx' });
+    writeNewFile(output, text);
   } catch (error) {
     const exists = (error as NodeJS.ErrnoException).code === 'EEXIST';
     const got = exists ? 'one that exists' : error instanceof Error ? error.message : String(error);
     throw new InputError(output, 'a new file that can be written', got);
   }
-  process.stdout.write(`${output}\n`);
+  print(`${output}\n`);
 }

@@ -32,6 +32,7 @@ import { explanationText } from '../explanation-text.ts';
 import { callsText, recordedCalls, writePerfetto } from '../run-calls.ts';
 import { runTable } from '../run-table.ts';
 import { forFlag } from '../flags.ts';
+import { print } from '../output.ts';
 import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { formatCount } from '../table.ts';
 import { throwUsageErrors } from '../usage-error.ts';
@@ -95,7 +96,7 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
   const heading = headingOf(scenario, flags, algorithm);
   const traced = await runAudited(scenario, flags, algorithm, audited);
   if (!traced) {
-    process.stdout.write(
+    print(
       flags.json
         ? jsonText(scenario, script, null, [], flags, algorithm, audited)
         : `${heading}\n${auditText(audited)}`,
@@ -103,15 +104,16 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
     return;
   }
   const { done, calls } = traced;
-  if (flags.perfetto !== undefined) {
-    writePerfetto(flags.perfetto, heading, done.steps, calls);
-  }
   const shown = flags.trace ? calls : [];
-  process.stdout.write(
+  print(
     flags.json
       ? jsonText(scenario, script, done, shown, flags, algorithm, audited)
       : text(heading, done, flags) + callsText(done.steps, shown) + auditText(audited),
   );
+  // What was found is there, whatever becomes of the file.
+  if (flags.perfetto !== undefined) {
+    writePerfetto(flags.perfetto, heading, done.steps, calls);
+  }
 }
 
 /** Runs a scenario with an `audit` line beside its reference, on machines of their own. */
