@@ -6,7 +6,7 @@ import { extname } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { InputError } from '@pinfold/base';
-import { algorithmFrom, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { algorithmFrom, stackOf, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { containOwnCode } from './own-code.ts';
 import { reportError } from './report-error.ts';
 import { startWatchdog } from './watchdog.ts';
@@ -168,10 +168,6 @@ function placeOfText(text: string, what: string): string {
   if (at < 0) return '';
   const before = text.slice(0, at).split('\n');
   return `:${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
-}
-
-function stackOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? '') : '';
 }
 
 function messageOf(error: unknown): string {

@@ -11,6 +11,7 @@ import { addList } from './commands/list.ts';
 import { addNewAlgorithm } from './commands/new-algorithm.ts';
 import { addRun } from './commands/run.ts';
 import { addVerify } from './commands/verify.ts';
+import { endWithOwnCode } from './own-code.ts';
 import { reportError } from './report-error.ts';
 import { throwUsageErrors } from './usage-error.ts';
 
@@ -61,3 +62,4 @@ try {
 } catch (error) {
   process.exitCode = reportError(error);
 }
+endWithOwnCode();

@@ -3,6 +3,9 @@
  * that a title, a step or a name of the user's may hold.
  */
 
+/** stdout before any code of a user's file can replace it: what that writes goes elsewhere. */
+const write = process.stdout.write.bind(process.stdout);
+
 /** Width of text where nobody says how wide the terminal is: in a file, through a pipe. */
 const UNKNOWN_WIDTH = 120;
 /** Narrower than this, nothing is made narrower. */
@@ -50,7 +53,7 @@ export function standingOut(line: string): string {
  */
 export function print(text: string): void {
   const [on, off] = hasColours() ? RED : ['', ''];
-  process.stdout.write(printable(text).replaceAll(MARKED[0], on).replaceAll(MARKED[1], off));
+  write(printable(text).replaceAll(MARKED[0], on).replaceAll(MARKED[1], off));
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What code of a user's file must not do: end the command, write into its output, fail unseen. */
 import { Console } from 'node:console';
-import { AlgorithmFault } from '@pinfold/vfio-type1';
+import { AlgorithmFault, stackOf } from '@pinfold/vfio-type1';
 
 /** A file whose code runs. */
 export interface OwnCode {
@@ -10,9 +10,17 @@ export interface OwnCode {
   readonly url: string;
 }
 
+/** Milliseconds that timers and threads of a user's file have left once the result is there. */
+const GRACE = 1000;
+
+/** As they are before any code of a user's file can replace them. */
+const { captureStackTrace } = Error;
+const reallyExit = process.exit.bind(process);
+let contained = false;
+
 /**
  * Prepares this thread for code of a user's file. What it prints goes to stderr, as stdout is the
- * result; `process.exit` throws; and what it throws outside of its steps, such as in a timer or in a
+ * result, be it by the console or by process.stdout; `process.exit` throws; and what it throws outside of its steps, such as in a timer or in a
  * promise that nobody waits for, becomes a fault of the file.
  *
  * @param file the file
@@ -20,11 +28,13 @@ export interface OwnCode {
  */
 export function containOwnCode(file: OwnCode, onLate: (error: unknown) => void): void {
   const { stderr } = process;
+  contained = true;
   globalThis.console = new Console(stderr, stderr);
+  process.stdout.write = stderr.write.bind(stderr);
   process.exit = function exit(): never {
     const error = new Error('process.exit is called, which would end pinfold');
     // The place is that of the call.
-    Error.captureStackTrace(error, exit);
+    captureStackTrace(error, exit);
     throw error;
   };
   process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
@@ -32,8 +42,16 @@ export function containOwnCode(file: OwnCode, onLate: (error: unknown) => void):
   });
 }
 
+/**
+ * Ends this process soon, if code of a user's file runs in it: an interval or a thread that it has
+ * left would keep it alive for ever. What it throws until then still becomes a fault of the file.
+ */
+export function endWithOwnCode(): void {
+  if (contained) setTimeout(() => reallyExit(), GRACE).unref();
+}
+
 function lateFault({ name, url }: OwnCode, error: NodeJS.ErrnoException): unknown {
-  const [, inFile] = (error.stack ?? '').split(`${url}:`);
+  const [, inFile] = stackOf(error).split(`${url}:`);
   // Node says so of a promise that is rejected with something else than an error.
   if (inFile === undefined && error.code !== 'ERR_UNHANDLED_REJECTION') return error;
   const at = /^\d+:\d+/.exec(inFile ?? '')?.[0];

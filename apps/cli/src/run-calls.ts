@@ -1,5 +1,4 @@
 /** The calls that the steps of `pinfold run` made: as text, as recordings list them, for Perfetto. */
-import { writeFileSync } from 'node:fs';
 import { InputError } from '@pinfold/base';
 import {
   ALL_PROBES,
@@ -15,6 +14,7 @@ import {
   type TracedStep,
 } from '@pinfold/scenario';
 import { formatCount } from './table.ts';
+import { replaceFile } from './write-file.ts';
 
 /**
  * The calls as a function graph per step.
@@ -75,7 +75,7 @@ export function writePerfetto(
     return { ...made, text: done?.step.text ?? END_OF_PROCESS, state };
   });
   try {
-    writeFileSync(file, `${JSON.stringify(traceEventFile(name, traced))}\n`);
+    replaceFile(file, `${JSON.stringify(traceEventFile(name, traced))}\n`);
   } catch (error) {
     const got = error instanceof Error ? error.message : String(error);
     throw new InputError('--perfetto', 'a file that can be written', got);

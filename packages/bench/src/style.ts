@@ -24,9 +24,10 @@ export interface Style {
    * A paragraph.
    *
    * @param text the paragraph
+   * @param indent what every line begins with; default nothing
    * @returns its lines, wrapped between words
    */
-  paragraph(text: string): string;
+  paragraph(text: string, indent?: string): string;
   /**
    * Rows, in one table if it is narrow enough; otherwise every part of the columns is a table of its
    * own, and a part that is still too wide is several.
@@ -67,7 +68,7 @@ export function textStyle(columns = 120): Style {
   return {
     shortHeadings: false,
     heading: (text) => `${text}\n`,
-    paragraph: (text) => wrap(text, width, ''),
+    paragraph: (text, indent = '') => wrap(`${indent}${text}`, width, indent),
     tables: (keys, parts, rows) => fittingTables(tableText, width, keys, parts, rows),
     notes: (notes) => notesTable(notes, width),
   };
@@ -77,7 +78,7 @@ export function textStyle(columns = 120): Style {
 export const markdownStyle: Style = {
   shortHeadings: true,
   heading: (text) => `### ${text}\n`,
-  paragraph: (text) => wrap(text, MAIL_WIDTH, ''),
+  paragraph: (text, indent = '') => wrap(`${indent}${text}`, MAIL_WIDTH, indent),
   tables: (keys, parts, rows) => fittingTables(tableMarkdown, MAIL_WIDTH, keys, parts, rows),
   notes: (notes) =>
     notes.map(({ label, text }) => wrap(`- **${label}**: ${text}`, MAIL_WIDTH, '  ')).join(''),

@@ -1,6 +1,6 @@
 /** The report of `pinfold check`, as text and as JSON. */
 import { INVARIANTS, knownFrom, type CheckFinding, type CheckReport } from '@pinfold/scenario';
-import { violationText } from '../audit-text.ts';
+import { textStyle, type Style } from '@pinfold/bench';
 import { formatCount } from '../table.ts';
 
 /** Format of the JSON. */
@@ -12,28 +12,44 @@ const FORMAT = 'pinfold-check/1';
  * @param report what was found
  * @param replay the command that replays a file
  * @param files the scenario files, of the findings and then of what is known
+ * @param interrupted whether the check was ended before its sequences were
+ * @param columns width of the terminal; default as for other reports
  * @returns the text
  */
-export function checkText(report: CheckReport, replay: string, files: readonly string[]): string {
+export function checkText(
+  report: CheckReport,
+  replay: string,
+  files: readonly string[],
+  interrupted: boolean,
+  columns?: number,
+): string {
   const { algorithm, against, kernel, seed, sequences, layouts, classes } = report;
+  const style = textStyle(columns);
   const tried =
     `${formatCount(sequences)} sequences, ${formatCount(layouts)} layouts, ` +
-    `${classes} boundary classes, seed ${seed}`;
-  const head = `${algorithm} on Linux ${kernel}, compared with ${against}\n${tried}\n`;
+    `${classes} boundary classes, seed ${seed}${interrupted ? '; interrupted' : ''}`;
+  const head = [`${algorithm} on Linux ${kernel}, compared with ${against}`, tried];
   const all = [...report.findings, ...report.known];
-  const texts = all.map((finding, i) => findingText(finding, replay, files.at(i)));
+  const texts = all.map((finding, i) => findingText(finding, replay, files.at(i), style));
   const none = report.findings.length === 0 ? '\nnothing violated\n' : '';
-  return `${head}${none}${texts.join('')}`;
+  return `${head.map((line) => style.paragraph(line)).join('')}${none}${texts.join('')}`;
 }
 
-function findingText(finding: CheckFinding, replay: string, file: string | undefined): string {
-  const { known, what } = finding;
-  const title =
+function findingText(
+  finding: CheckFinding,
+  replay: string,
+  file: string | undefined,
+  style: Style,
+): string {
+  const { known, what, invariant } = finding;
+  const [title, ...lines] =
     known === null
-      ? `violated: ${violationText(finding)}`
-      : `known: ${knownFrom(known)}\n  ${known}\n  ${what}`;
+      ? [`violated: ${INVARIANTS[invariant]}`, what]
+      : [`known: ${knownFrom(known)}`, known, what];
+  // A command stays on one line, so that it can be copied.
   const where = file === undefined ? '' : `  ${replay} ${quoted(file)}\n`;
-  return `\n${title}\n${where}`;
+  const told = lines.map((line) => style.paragraph(line, '  ')).join('');
+  return `\n${style.paragraph(title)}${told}${where}`;
 }
 
 /**
@@ -41,13 +57,19 @@ function findingText(finding: CheckFinding, replay: string, file: string | undef
  *
  * @param report what was found
  * @param files the scenario files, of the findings and then of what is known
+ * @param interrupted whether the check was ended before its sequences were
  * @returns JSON
  */
-export function checkJson(report: CheckReport, files: readonly string[]): string {
+export function checkJson(
+  report: CheckReport,
+  files: readonly string[],
+  interrupted: boolean,
+): string {
   const { findings, known, ...rest } = report;
   const json = {
     format: FORMAT,
     ...rest,
+    ...(interrupted && { interrupted }),
     findings: findings.map((finding, i) => findingJson(finding, files.at(i))),
     known: known.map((finding, i) => findingJson(finding, files.at(findings.length + i))),
   };

@@ -28,37 +28,55 @@ export interface CheckThreads {
   readonly file?: string;
   /** Seconds that its code may run without a call of the kernel. */
   readonly patience: number;
+  /** Ends the check after the batches that are running; what was found by then is reported. */
+  readonly signal: AbortSignal;
   /** Told of every batch. */
   readonly onProgress: (done: number) => void;
 }
 
+/** What a check on threads has come to. */
+export interface ThreadsOutcome {
+  /** What was found. */
+  readonly report: CheckReport;
+  /** The mistake in an algorithm of one's own that has ended it; null without one. */
+  readonly failure: AlgorithmFault | null;
+}
+
 /**
- * Checks an algorithm.
+ * Checks an algorithm. A mistake in a file ends the check in the order of the sequences: what those
+ * before it have shown is reported all the same.
  *
  * @param options what is checked, with all defaults filled in
  * @param threads how it is spread
  * @returns the report
- * @throws {AlgorithmFault} for a mistake in an algorithm of one's own
+ * @throws {InputError} when the file cannot be loaded
  */
 export async function checkOnThreads(
   options: Required<CheckOptions>,
   threads: CheckThreads,
-): Promise<CheckReport> {
+): Promise<ThreadsOutcome> {
   const { runs } = options;
   const pool = new CheckPool(options, threads);
   const tally = new CheckTally(runs);
   const ready = new Map<number, CheckAnswer>();
   let next = 0;
+  let failure: AlgorithmFault | null = null;
+  const goesOn = (): boolean => tally.goesOn && failure === null && !threads.signal.aborted;
   const merge = (): void => {
     for (;;) {
       const answer = ready.get(tally.done);
-      if (!answer || !tally.goesOn) return;
-      tally.add(batchOf(answer));
+      if (!answer || !tally.goesOn || failure) return;
+      try {
+        tally.add(batchOf(answer));
+      } catch (error) {
+        if (!(error instanceof AlgorithmFault)) throw error;
+        failure = error;
+      }
       threads.onProgress(tally.done);
     }
   };
   const serve = async (thread: CheckThread): Promise<void> => {
-    while (next < runs && tally.goesOn) {
+    while (next < runs && goesOn()) {
       const from = next;
       next += CHECK_BATCH;
       ready.set(from, await thread.ask({ from, count: Math.min(CHECK_BATCH, runs - from) }));
@@ -67,7 +85,7 @@ export async function checkOnThreads(
   };
   try {
     await pool.each(serve);
-    if (tally.goesOn) {
+    if (goesOn()) {
       const what = 'the check has ended before its sequences did: built-in functions were changed';
       throw new AlgorithmFault(threads.file ?? options.algorithm.name, what);
     }
@@ -75,7 +93,7 @@ export async function checkOnThreads(
       tally.found.map((raw) => ({ raw })),
       findingOf,
     );
-    return reportOf(options, tally, findings);
+    return { report: reportOf(options, tally, findings), failure };
   } finally {
     await pool.end();
   }

@@ -1,15 +1,9 @@
 /** `pinfold check`: looks for a sequence on which a pin algorithm goes wrong. */
-import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname, join, sep } from 'node:path';
+import { join, sep } from 'node:path';
 import { InputError } from '@pinfold/base';
-import {
-  checkedOf,
-  DEFAULT_CHECK_RUNS,
-  type CheckFinding,
-  type CheckOptions,
-  type CheckReport,
-} from '@pinfold/scenario';
+import { checkedOf, DEFAULT_CHECK_RUNS, type CheckOptions } from '@pinfold/scenario';
 import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
 import {
@@ -22,15 +16,20 @@ import { EXIT_VIOLATION } from '../audit-text.ts';
 import { checkJson, checkText, fileNameOf, quoted } from '../check/check-text.ts';
 import { checkOnThreads } from '../check/check-threads.ts';
 import { count, flag, forFlag } from '../flags.ts';
+import { print, terminalColumns } from '../output.ts';
+import { reportError } from '../report-error.ts';
 import { StatusLine } from '../status-line.ts';
 import { formatCount } from '../table.ts';
-import { print } from '../output.ts';
 import { throwUsageErrors } from '../usage-error.ts';
+import { makeFolders, replaceFile } from '../write-file.ts';
 
 const MAX_RUNS = 100_000_000;
 const MAX_WORKERS = 64;
 const MAX_SEED = 0xffff_ffff;
 const REFERENCE = 'batched';
+/** Exit codes of a check that was interrupted: 128 and the number of the signal. */
+const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+type Signal = keyof typeof SIGNALS;
 
 /** The command's flags, read. */
 interface CheckFlags extends AlgorithmFlags {
@@ -57,7 +56,8 @@ export function addCheck(program: Command): void {
       'Runs random sequences of operations on memory with boundary cases, looks after every step ' +
         'whether all invariants hold, and compares with a reference. For each invariant that is ' +
         'violated it writes the smallest sequence that shows it to a scenario file, which ' +
-        'pinfold run replays; the exit code is 1 then.',
+        'pinfold run replays; the exit code is 1 then. Ctrl-C ends it with what was found so far, ' +
+        'and exit code 130.',
     )
     .addOption(algorithmOption());
   for (const option of fileOptions()) command.addOption(option);
@@ -108,19 +108,48 @@ export function addCheck(program: Command): void {
 
 async function check(flags: CheckFlags): Promise<void> {
   const options = await optionsOf(flags);
-  makeFolder(flags.out);
+  forOut(() => {
+    makeFolder(flags.out);
+  });
   const { file, patience, workers, runs } = flags;
   const status = new StatusLine(process.stderr);
   const onProgress = (done: number): void => {
     status.show(`${formatCount(done)} of ${formatCount(runs)} sequences`);
   };
-  const threads = { workers, patience, onProgress, ...(file !== undefined && { file }) };
-  const report = await checkOnThreads(options, threads);
+  const { signal, endedBy } = untilInterrupted();
+  const spread = { workers, patience, onProgress, signal, ...(file !== undefined && { file }) };
+  const { report, failure } = await checkOnThreads(options, spread);
   status.clear();
+  const by = endedBy();
+  // A mistake in the file is all there is to say where nothing was found before it.
+  if (failure && report.findings.length === 0) throw failure;
   const shown = [...report.findings, ...(flags.strict ? report.known : [])];
-  const files = shown.map((finding, i) => writeScenario(flags.out, report, finding, i));
-  print(flags.json ? checkJson(report, files) : checkText(report, replayOf(flags), files));
+  const files = shown.map((finding, i) => join(flags.out, fileNameOf(report, finding, i)));
+  print(
+    flags.json
+      ? checkJson(report, files, by !== null)
+      : checkText(report, replayOf(flags), files, by !== null, terminalColumns()),
+  );
   if (shown.length > 0) process.exitCode = EXIT_VIOLATION;
+  if (by !== null) process.exitCode = SIGNALS[by];
+  // The findings are out: none is lost because its file cannot be written.
+  shown.forEach(({ scenario }, i) => {
+    writeScenario(files[i], scenario, flags.json === true);
+  });
+  if (failure) throw failure;
+}
+
+/** Ends a check at the first signal, with what was found by then; at the second one, at once. */
+function untilInterrupted(): { signal: AbortSignal; endedBy: () => Signal | null } {
+  const stop = new AbortController();
+  let by: Signal | null = null;
+  for (const name of Object.keys(SIGNALS) as Signal[]) {
+    process.once(name, () => {
+      by = name;
+      stop.abort();
+    });
+  }
+  return { signal: stop.signal, endedBy: () => by };
 }
 
 async function optionsOf(flags: CheckFlags): Promise<Required<CheckOptions>> {
@@ -145,33 +174,22 @@ function replayOf({ algorithm, file, kernel }: CheckFlags): string {
   ].join(' ');
 }
 
-function writeScenario(
-  dir: string,
-  report: CheckReport,
-  finding: CheckFinding,
-  index: number,
-): string {
-  const file = join(dir, fileNameOf(report, finding, index));
-  forOut(() => {
-    writeFileSync(file, finding.scenario);
-  });
-  return file;
+/** Writes the file of a finding; what cannot be written is printed, unless the JSON has it. */
+function writeScenario(file: string, scenario: string, isPrinted: boolean): void {
+  try {
+    replaceFile(file, scenario);
+  } catch (error) {
+    const got = error instanceof Error ? error.message : String(error);
+    reportError(new InputError(file, 'a file that can be written', got));
+    if (!isPrinted) print(`\n${file}, which could not be written:\n${scenario}`);
+  }
 }
 
-/** Before the check: what a long one finds must not be lost for want of a place. */
+/** Before the check: what a long one finds is to have its place. */
 function makeFolder(dir: string): void {
-  forOut(() => {
-    makeFolders(dir);
-    // A file has no entry of this name.
-    accessSync(`${dir}${sep}.`, constants.W_OK);
-  });
-}
-
-/** One after the other: where none can be made, Node's own way does not come back. */
-function makeFolders(dir: string): void {
-  if (existsSync(dir)) return;
-  makeFolders(dirname(dir));
-  mkdirSync(dir);
+  makeFolders(dir);
+  // A file has no entry of this name.
+  accessSync(`${dir}${sep}.`, constants.W_OK);
 }
 
 function forOut(write: () => void): void {

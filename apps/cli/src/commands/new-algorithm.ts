@@ -1,10 +1,10 @@
 /** `pinfold new-algorithm`: a file to begin with. */
-import { writeFileSync } from 'node:fs';
 import { InputError } from '@pinfold/base';
 import { ownAlgorithmTemplate } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
 import { print } from '../output.ts';
 import { throwUsageErrors } from '../usage-error.ts';
+import { writeNewFile } from '../write-file.ts';
 
 /** What stands for standard output, in place of a file. */
 const STDOUT = '-';
@@ -43,7 +43,7 @@ function write(name: string, { output = `${name}.ts` }: { readonly output?: stri
     return;
   }
   try {
-    writeFileSync(output, text, { flag: 'wx' });
+    writeNewFile(output, text);
   } catch (error) {
     const exists = (error as NodeJS.ErrnoException).code === 'EEXIST';
     const got = exists ? 'one that exists' : error instanceof Error ? error.message : String(error);

@@ -107,15 +107,16 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
   const { done, calls } = traced;
   // Nothing was done that could be shown.
   if (done.stopped && done.steps.length === 0 && !flags.json) throw done.stopped;
-  if (flags.perfetto !== undefined) {
-    writePerfetto(flags.perfetto, heading, done.steps, calls);
-  }
   const shown = flags.trace ? calls : [];
   print(
     flags.json
       ? jsonText(scenario, script, done, shown, flags, algorithm, audited)
       : text(heading, done, flags) + callsText(done.steps, shown) + auditText(audited),
   );
+  // What was found is printed, whatever becomes of the file.
+  if (flags.perfetto !== undefined) {
+    writePerfetto(flags.perfetto, heading, done.steps, calls);
+  }
   if (done.stopped) throw done.stopped;
 }
 

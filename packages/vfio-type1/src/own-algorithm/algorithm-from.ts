@@ -28,7 +28,7 @@ import { Guard, type StepName } from './guard.ts';
 import { KernelCalls } from './kernel-calls.ts';
 import type { OwnAlgorithm, OwnChunk, OwnRun } from './own-algorithm.ts';
 import { parseOwnAlgorithm } from './parse-own-algorithm.ts';
-import { isOfKernel, placeInStack, placeOfField, type AlgorithmFile } from './places.ts';
+import { isOfKernel, placeInStack, placeOfField, stackOf, type AlgorithmFile } from './places.ts';
 import { BatchView, DmaView, RequestView } from './views.ts';
 
 /** What {@link algorithmFrom} can be told besides. */
@@ -249,7 +249,7 @@ class OwnSteps {
   #thrown(step: StepName, error: unknown): unknown {
     if (error instanceof KernelBug || error instanceof ModelBug) return error;
     if (error instanceof KernelError || error instanceof AlgorithmFault) return error;
-    const stack = error instanceof Error ? error.stack : undefined;
+    const stack = stackOf(error);
     const place = placeInStack(this.#file, stack);
     if (error instanceof Misuse) return new AlgorithmFault(place, error.message);
     if (!(error instanceof RangeError) && isOfKernel(this.#file, stack)) return error;

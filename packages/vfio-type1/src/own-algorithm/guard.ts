@@ -119,6 +119,33 @@ export class Guard {
   }
 
   /**
+   * Checks that an argument is an object.
+   *
+   * @param value the argument
+   * @param what the call and the argument, for the message
+   * @throws {Misuse} when it is none
+   */
+  any(value: unknown, what: string): asserts value is object {
+    if (typeof value === 'object' && value !== null) return;
+    throw new Misuse(`${what}: expected an object, got ${shown(value)}`);
+  }
+
+  /**
+   * Writes a result into an object of the algorithm's.
+   *
+   * @param object the object
+   * @param what the call and the argument, for the message
+   * @param key the field
+   * @param value the result
+   * @throws {Misuse} when it is none, or does not take the field
+   */
+  assign(object: unknown, what: string, key: string, value: unknown): void {
+    this.any(object, what);
+    if (Reflect.set(object, key, value)) return;
+    throw new Misuse(`${what}: expected an object that can be written to, got one that is frozen`);
+  }
+
+  /**
    * Checks that an argument is an object of one kind.
    *
    * @param found what the argument turned out to be

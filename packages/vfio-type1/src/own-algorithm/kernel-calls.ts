@@ -127,13 +127,15 @@ export class KernelCalls implements AlgorithmKernel {
     this.#guard.call();
     this.#guard.frame(pfn, 'startChunk, pfn');
     const { memory, counters } = this.#iommu;
-    chunk.pfnBase = pfn;
-    chunk.rsvd = isInvalidReservedPfn(memory.memmap, pfn);
-    countReservedTest(counters, pfn, chunk.rsvd);
+    const rsvd = isInvalidReservedPfn(memory.memmap, pfn);
+    this.#guard.assign(chunk, 'startChunk, chunk', 'pfnBase', pfn);
+    this.#guard.assign(chunk, 'startChunk, chunk', 'rsvd', rsvd);
+    countReservedTest(counters, pfn, rsvd);
   }
 
   continuesChunk(chunk: OwnChunk, pfn: Pfn): boolean {
     this.#guard.call();
+    this.#guard.any(chunk, 'continuesChunk, chunk');
     this.#iommu.counters.add(Slot.pfnCompares, 1);
     return pfn === chunk.pfnBase + chunk.pinned;
   }
@@ -264,8 +266,8 @@ export class KernelCalls implements AlgorithmKernel {
     } finally {
       this.#guard.inKernel = false;
     }
-    run.pfn = this.#run.pfn;
-    run.npage = this.#run.npage;
+    this.#guard.assign(run, 'iovaToPhysRun, run', 'pfn', this.#run.pfn);
+    this.#guard.assign(run, 'iovaToPhysRun, run', 'npage', this.#run.npage);
   }
 
   dmaToPin(request: OwnPinRequest, i: number): OwnDma | number {
@@ -281,15 +283,8 @@ export class KernelCalls implements AlgorithmKernel {
   pinNewPage(view: OwnDma, request: OwnPinRequest, i: number): number {
     const dma = this.#dma(view, 'pinNewPage');
     const batch = new VfioBatch(this.#iommu.memory.memmap.pageArray(1));
-    const { doAccounting } = request;
-    return pinNewPage(
-      this.#iommu,
-      dma,
-      this.#request(request, i, 'pinNewPage'),
-      i,
-      doAccounting,
-      batch,
-    );
+    const asked = this.#request(request, i, 'pinNewPage');
+    return pinNewPage(this.#iommu, dma, asked, i, request.doAccounting, batch);
   }
 
   addToPfnList(view: OwnDma, requestView: OwnPinRequest, i: number, page: Page): void {

@@ -15,6 +15,28 @@ export interface AlgorithmFile {
 }
 
 /**
+ * The stack of an error, whatever somebody's code has made of how stacks are written.
+ *
+ * @param error anything that was thrown
+ * @returns the stack as V8 writes it; empty if it has none, or cannot be read
+ * @source reference type1.md §5 and §6
+ */
+export function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  const own = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace');
+  try {
+    // Without it V8 writes the stack itself, when it is asked for.
+    Reflect.deleteProperty(Error, 'prepareStackTrace');
+    const stack: unknown = error.stack;
+    return typeof stack === 'string' ? stack : '';
+  } catch {
+    return '';
+  } finally {
+    if (own) Reflect.defineProperty(Error, 'prepareStackTrace', own);
+  }
+}
+
+/**
  * The innermost place of a stack that lies in the file.
  *
  * @param file the file
