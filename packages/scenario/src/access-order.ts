@@ -27,14 +27,7 @@ export interface AccessOrder {
  * @returns their number and their addresses
  * @throws {InputError} for a random order of too many
  */
-export function accessOrder({
-  va,
-  size,
-  stride,
-  pages,
-  order,
-  seed,
-}: TouchOperation): AccessOrder {
+export function accessOrder({ va, size, stride, pages, order, seed }: TouchOperation): AccessOrder {
   const first = Number(va);
   const step = pages ? PAGE_SIZE : Number(stride);
   const count = pages ? pages.length : Number((size + stride - 1n) / stride);

@@ -59,7 +59,10 @@ export interface MachineFacts {
   readonly memlock: number;
 }
 
-const SHMEM_WORDS = ['always', 'within_size', 'advise', 'never', 'deny', 'force'] as const;
+/** Words of transparent_hugepage/enabled, in the order in which the file shows them. */
+export const THP_WORDS = ['always', 'madvise', 'never'] as const;
+/** Words of transparent_hugepage/shmem_enabled, in the order in which the file shows them. */
+export const SHMEM_WORDS = ['always', 'within_size', 'advise', 'never', 'deny', 'force'] as const;
 
 const MIB = 2 ** 8;
 const GIB = 2 ** 18;

@@ -187,6 +187,8 @@ export interface Observation {
   readonly rets?: readonly (number | string)[];
   /** Bytes that were read. */
   readonly data?: ByteData;
+  /** What the file of a sysfs step contains after it. */
+  readonly after?: string;
   /** References that every open emulated device holds, as it sees it. */
   readonly held?: Readonly<Record<string, number>>;
   /** The dma_unmap calls of the step, at most 256. */

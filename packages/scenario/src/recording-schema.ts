@@ -60,6 +60,7 @@ const step = z.looseObject({
   ...{ iova: hex.exactOptional(), va: hex.exactOptional(), size: hex.exactOptional() },
   ...{ flags: count.exactOptional(), argsz: count.exactOptional() },
   ...{ size_out: hex.exactOptional(), avail: count.exactOptional(), ns: count.exactOptional() },
+  after: z.string().exactOptional(),
   ...{ iommu_type: count.exactOptional(), bar_phys: hex.exactOptional() },
   layout: z.record(z.string(), z.array(extent)).exactOptional(),
   iommu: table.exactOptional(),

@@ -39,6 +39,8 @@ function compare({ recording, recorded, model, hasLayout }: ComparedStep): Diffe
     ...(recordsMessages(recording) ? compareMessages(kernel, shown) : []),
     ...diff('mm.VmLck', kernel.mm.VmLck, shown.mm.VmLck),
     ...comparePins(kernel, shown, hasLayout || !repins(recording)),
+    // Earlier recordings do not show it.
+    ...(kernel.after === undefined ? [] : diff('after', kernel.after, shown.after)),
     ...diff('info', withoutArgsz(kernel.info), withoutArgsz(shown.info)),
     ...(hasLayout ? compareLayouts(recorded.layout, model.layout) : []),
   ].slice(0, MAX_DIFFERENCES);

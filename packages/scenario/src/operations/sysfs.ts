@@ -24,8 +24,7 @@ export const sysfs: GuestOp<SysfsOperation> = {
   op: 'sysfs',
   entry: op({ path: needed(text), val: needed(text) }, (values) => ({ op: 'sysfs', ...values })),
   layoutStays: true,
-  perform({ memory, params }, { path, val }) {
-    writeSysfs(path, val, memory, params);
-    return { code: 0 };
+  perform(guest, { path, val }) {
+    return writeSysfs(path, val, guest);
   },
 };
