@@ -28,6 +28,7 @@ export { ModelMachine } from './model-machine.ts';
 export { checkKernel, parseRecording, recordedScenario } from './parse-recording.ts';
 export { readRecording } from './read-recording.ts';
 export { RECORDING_FORMAT } from './recording.ts';
+export { ModelFault } from './model-fault.ts';
 export { runScenario, StepRunner } from './runner.ts';
 export { scenarioOps, type ScenarioOp } from './scenario-ops.ts';
 export { StateTracker, walkPass } from './step-state.ts';

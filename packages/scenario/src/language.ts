@@ -14,6 +14,8 @@ import type { Regions } from './expression.ts';
 export interface Step {
   /** Number of its line, from 1. */
   readonly line: number;
+  /** File and line, for messages: `limit.scn:4`. */
+  readonly place: string;
   /** The line without its comment and the spaces around it. */
   readonly text: string;
   /** The op. */
@@ -142,7 +144,7 @@ function parseStep(
   if (!found) throw new InputError(place, `one of ${[...ops.keys()].join(', ')}`, `'${op}'`);
   const { written, regions, evaluate } = found.read(words, place);
   const text = [op, ...words].join(' ');
-  return { line, text, op, modelled: found.modelled, arguments: written, regions, evaluate };
+  return { line, place, text, op, modelled: found.modelled, arguments: written, regions, evaluate };
 }
 
 function checkRegions(

@@ -3,6 +3,7 @@ import { KernelBug } from '@pinfold/base';
 import type { Region, Regions } from './expression.ts';
 import type { Scenario, Step } from './language.ts';
 import type { Machine } from './machine.ts';
+import { inStep } from './model-fault.ts';
 import type { Observation } from './observation.ts';
 import type { Operation } from './operation.ts';
 
@@ -68,6 +69,7 @@ export class StepRunner {
    * @returns what it asked for and showed; `isLast`: nothing can be done after it
    * @throws {InputError} when an argument cannot be evaluated, or the machine cannot do it
    * @throws {KernelBug} when the kernel dies and the machine shows nothing of it
+   * @throws {ModelFault} when the model goes wrong
    */
   async runToDeath(step: Step, index: number): Promise<{ done: DoneStep; isLast: boolean }> {
     const operation = step.evaluate(this.#regions);
@@ -76,7 +78,7 @@ export class StepRunner {
       return { done: this.#shown(step, index, operation, observation), isLast: false };
     } catch (error) {
       const observation = this.#machine.died;
-      if (!(error instanceof KernelBug) || !observation) throw error;
+      if (!(error instanceof KernelBug) || !observation) throw inStep(error, step);
       return { done: { index, step, operation, observation }, isLast: true };
     }
   }

@@ -32,6 +32,7 @@ import { explanationText } from '../explanation-text.ts';
 import { callsText, recordedCalls, writePerfetto } from '../run-calls.ts';
 import { runTable } from '../run-table.ts';
 import { forFlag } from '../flags.ts';
+import { checkOutput } from '../read-file.ts';
 import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { formatCount } from '../table.ts';
 import { throwUsageErrors } from '../usage-error.ts';
@@ -87,6 +88,9 @@ export function addRun(program: Command): void {
 
 async function run(file: string, written: RunFlags, command: Command): Promise<void> {
   const { name, script } = readScenario(file);
+  if (written.perfetto !== undefined) {
+    checkOutput('--perfetto', written.perfetto, [file, written.file]);
+  }
   const scenario = parseScenario(script, name);
   const flags = { ...written, kernel: kernelFor(scenario, command) };
   const algorithm = await chosenAlgorithm(flags);

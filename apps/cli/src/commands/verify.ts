@@ -3,7 +3,7 @@ import { InputError } from '@pinfold/base';
 import { levels, summarize, type Summary } from '@pinfold/scenario';
 import { Option, type Command } from 'commander';
 import { list } from '../flags.ts';
-import { EXIT_FAILURE, EXIT_USAGE, reportError } from '../report-error.ts';
+import { EXIT_BROKEN, EXIT_FAILURE, EXIT_USAGE, reportError } from '../report-error.ts';
 import { StatusLine } from '../status-line.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 import { diffText } from '../verify/diff.ts';
@@ -81,12 +81,14 @@ async function verify(paths: readonly string[], flags: VerifyFlags): Promise<voi
   const verified = await run(files, flags);
   checkFamilies(verified, flags);
   for (const fault of verified.faults) reportError(fault);
+  for (const { file, message } of verified.crashes) reportError(new Error(`${file}: ${message}`));
   if (verified.results.length > 0) {
     const summary = summarize(verified.results);
     process.stdout.write(flags.json ? jsonText(verified, summary) : text(verified, summary, flags));
     if (fails(summary, flags)) process.exitCode = EXIT_FAILURE;
   }
   if (verified.faults.length > 0) process.exitCode = EXIT_USAGE;
+  if (verified.crashes.length > 0) process.exitCode = EXIT_BROKEN;
 }
 
 /** Verifies the files, with the progress on stderr. */
@@ -103,10 +105,13 @@ async function run(files: readonly string[], flags: VerifyFlags): Promise<Verifi
 }
 
 /** A family that no recording has would pass unseen. */
-function checkFamilies({ results, faults, otherFamilies }: Verified, flags: VerifyFlags): void {
+function checkFamilies(
+  { results, faults, crashes, otherFamilies }: Verified,
+  flags: VerifyFlags,
+): void {
   const found = new Set([...results.map(({ family }) => family), ...otherFamilies]);
   const missing = (flags.family ?? []).find((name) => !found.has(name));
-  if (missing === undefined || faults.length > 0) return;
+  if (missing === undefined || faults.length + crashes.length > 0) return;
   throw new InputError('--family', `one of ${[...found].sort().join(', ')}`, `'${missing}'`);
 }
 
@@ -119,11 +124,14 @@ function tooManySkipped({ passed, failed, skipped }: Summary['total']): boolean 
   return skipped > MAX_SKIPPED * (passed + failed + skipped);
 }
 
-function jsonText({ results, faults }: Verified, summary: Summary): string {
+function jsonText({ results, faults, crashes }: Verified, summary: Summary): string {
   const notPassed = results
     .flatMap((result) => result.results)
     .filter(({ verdict }) => verdict !== 'passed');
-  const broken = faults.map(({ message }) => message);
+  const broken = [
+    ...faults.map(({ message }) => message),
+    ...crashes.map(({ file, message }) => `${file}: ${message}`),
+  ];
   return `${JSON.stringify({ ...summary, notPassed, broken }, null, 2)}\n`;
 }
 

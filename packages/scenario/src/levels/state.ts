@@ -46,10 +46,17 @@ function compare({ recording, recorded, model, hasLayout }: ComparedStep): Diffe
   ].slice(0, MAX_DIFFERENCES);
 }
 
-/** The page array; without frames, only which entries are NULL. */
+/** The page array; without frames, only how many entries after each other are NULL, and are not. */
 function pfnsOf({ pfns }: Observation, frames: boolean): unknown {
   if (!pfns || frames) return pfns;
-  return pfns.flatMap(([, pfn, count]) => new Array<boolean>(count).fill(pfn !== null));
+  const runs: { present: boolean; count: number }[] = [];
+  for (const [, pfn, count] of pfns) {
+    const present = pfn !== null;
+    const last = runs.at(-1);
+    if (last?.present === present) last.count += count;
+    else runs.push({ present, count });
+  }
+  return runs;
 }
 
 /** Whether the kernel's pin algorithm pins some pages twice, depending on the layout. */
