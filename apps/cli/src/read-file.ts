@@ -75,12 +75,9 @@ export function checkOutput(
   const there = statSync(path, { throwIfNoEntry: false });
   for (const input of inputs) {
     const read = input === undefined ? undefined : statSync(input, { throwIfNoEntry: false });
-    if (!there || !read || there.dev !== read.dev || there.ino !== read.ino) continue;
-    throw new InputError(
-      flag,
-      'a file of its own',
-      `'${path}', which is read`,
-    );
+    const same = read !== undefined && there?.dev === read.dev && there.ino === read.ino;
+    if (!same) continue;
+    throw new InputError(flag, 'a file of its own', `'${path}', which is read`);
   }
 }
 

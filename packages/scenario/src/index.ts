@@ -17,7 +17,7 @@ export { isRecorded } from './check/known-quirks.ts';
 export { auditScenario, type SequenceOutcome } from './check/run-sequence.ts';
 export { INVARIANTS, type CheckViolation, type Invariant } from './check/violation.ts';
 export { END_OF_PROCESS, verifyRecording } from './conformance.ts';
-export { familyOf } from './family.ts';
+export { familyOf, familySummary } from './family.ts';
 export { InvariantAudit } from './invariants/invariant-audit.ts';
 export { parseScenario } from './language.ts';
 export { levels } from './levels/index.ts';

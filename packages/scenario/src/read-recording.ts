@@ -31,22 +31,27 @@ declare const TextDecoder: new (
  *
  * @param file its name; one that ends in `.gz` is decompressed
  * @param read reads its bytes
+ * @param limit bytes that it may have, unpacked; default 512 MiB
  * @returns the recording
  * @throws {InputError} when it cannot be read, is not compressed as its name says, or is no recording
  */
-export async function readRecording(file: string, read: ByteReader): Promise<Recording> {
+export async function readRecording(
+  file: string,
+  read: ByteReader,
+  limit: number = MAX_LENGTH,
+): Promise<Recording> {
   const bytes = await attempt(() => read(file), file, 'a file that can be read', messageOf);
   if (bytes.length === 0) throw new InputError(file, 'a recording', 'an empty file');
   const content = file.endsWith('.gz')
     ? await attempt(
-        () => gunzip(bytes),
+        () => gunzip(bytes, limit),
         file,
         'a complete gzip file',
         () => 'damaged data',
       )
     : bytes;
   if (content === null) {
-    throw new InputError(file, `at most ${MAX_LENGTH / 2 ** 20} MiB of a recording`, 'more');
+    throw new InputError(file, `a recording of at most ${limit} bytes`, 'more');
   }
   const decode = (): string => new TextDecoder('utf-8', { fatal: true }).decode(content);
   const text = await attempt(decode, file, 'UTF-8', () => 'other bytes');
@@ -71,7 +76,7 @@ function messageOf(error: unknown): string {
 }
 
 /** The content of a gzip file; null if there is more than a recording has. */
-async function gunzip(bytes: Uint8Array): Promise<Uint8Array | null> {
+async function gunzip(bytes: Uint8Array, limit: number): Promise<Uint8Array | null> {
   const { readable, writable } = new DecompressionStream('gzip');
   const writer = writable.getWriter();
   const written = writer.write(bytes).then(() => writer.close());
@@ -85,7 +90,7 @@ async function gunzip(bytes: Uint8Array): Promise<Uint8Array | null> {
     if (done) break;
     if (value) chunks.push(value);
     length += value?.length ?? 0;
-    if (length > MAX_LENGTH) {
+    if (length > limit) {
       await reader.cancel();
       return null;
     }

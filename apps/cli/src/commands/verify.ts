@@ -8,11 +8,15 @@ import { StatusLine } from '../status-line.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 import { diffText } from '../verify/diff.ts';
 import { findRecordings } from '../verify/find-recordings.ts';
+import { hanging } from '../verify/hanging.ts';
 import { failuresText, omissionsText, rowsText } from '../verify/report.ts';
+import { tooManySkipped, verdictOf } from '../verify/verdict.ts';
 import { verifyFiles, type Verified } from '../verify/verify-files.ts';
 
-/** Share of skipped step-levels from which on a run is no verification any more. */
-const MAX_SKIPPED = 0.05;
+/** Width of a report that goes to no terminal. */
+const DEFAULT_WIDTH = 120;
+/** Narrower than this, nothing is made narrower. */
+const MIN_WIDTH = 60;
 
 const levelNames = levels.map(({ name }) => name);
 
@@ -120,10 +124,6 @@ function fails({ total }: Summary, flags: VerifyFlags): boolean {
   return tooManySkipped(total) && !flags.allowSkips;
 }
 
-function tooManySkipped({ passed, failed, skipped }: Summary['total']): boolean {
-  return skipped > MAX_SKIPPED * (passed + failed + skipped);
-}
-
 function jsonText({ results, faults, crashes }: Verified, summary: Summary): string {
   const notPassed = results
     .flatMap((result) => result.results)
@@ -135,23 +135,27 @@ function jsonText({ results, faults, crashes }: Verified, summary: Summary): str
   return `${JSON.stringify({ ...summary, notPassed, broken }, null, 2)}\n`;
 }
 
-function text({ results }: Verified, summary: Summary, flags: VerifyFlags): string {
-  const linesOf = new Map(results.map(({ file, lines }) => [file, lines]));
+function text(verified: Verified, summary: Summary, flags: VerifyFlags): string {
+  const { results, faults, crashes } = verified;
+  const columns: number | undefined = process.stdout.columns;
+  const width = Math.max(columns ?? DEFAULT_WIDTH, MIN_WIDTH);
   const { passed, failed, skipped } = summary.total;
-  const advice =
-    tooManySkipped(summary.total) && !flags.allowSkips
-      ? 'more than 5 % are skipped, which --allow-skips accepts\n'
-      : '';
+  const broken = faults.length + crashes.length;
+  const verdict = verdictOf(summary, results.length, broken, flags.allowSkips ?? false);
   return [
-    rowsText(summary.rows, flags.level),
-    flags.diff
-      ? summary.failures
-          .map((failure) => diffText(failure, linesOf.get(failure.file) ?? []))
-          .join('\n')
-      : failuresText(summary.failures),
-    omissionsText(summary),
-    `${advice}${passed} passed, ${failed} failed, ${skipped} skipped\n`,
+    hanging(verdict, '  ', width),
+    rowsText(summary.rows, { width, levels: flags.level }),
+    flags.diff ? diffsText(results, summary, width) : failuresText(summary.failures, width),
+    omissionsText(summary, width),
+    `${passed} passed, ${failed} failed, ${skipped} skipped\n`,
   ]
     .filter((part) => part !== '')
+    .join('\n');
+}
+
+function diffsText(results: Verified['results'], { failures }: Summary, width: number): string {
+  const linesOf = new Map(results.map(({ file, lines }) => [file, lines]));
+  return failures
+    .map((failure) => diffText(failure, linesOf.get(failure.file) ?? [], width))
     .join('\n');
 }
