@@ -8,11 +8,15 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { InputError } from '@pinfold/base';
 import { algorithmFrom, stackOf, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { containOwnCode } from './own-code.ts';
+import { checkFile } from './read-file.ts';
 import { reportError } from './report-error.ts';
 import { startWatchdog } from './watchdog.ts';
 
 /** Seconds that a file may be silent, unless `--patience` says otherwise. */
 export const DEFAULT_PATIENCE = 10;
+
+/** Bytes of a file at most. */
+const MAX_SOURCE = 2 ** 24;
 
 /** A file while it is loaded. */
 interface SourceFile {
@@ -76,6 +80,7 @@ function readSource(name: string): SourceFile {
     const expected = 'Node.js 22.18 or later, which runs TypeScript; or a .mjs file';
     throw new InputError(name, expected, `Node.js ${process.versions.node}`);
   }
+  checkFile(name, 'an algorithm', MAX_SOURCE);
   try {
     const text = readFileSync(name, 'utf8');
     // Stacks name the file that a link leads to.

@@ -12,7 +12,7 @@ import { addNewAlgorithm } from './commands/new-algorithm.ts';
 import { addRun } from './commands/run.ts';
 import { addVerify } from './commands/verify.ts';
 import { endWithOwnCode } from './own-code.ts';
-import { reportError } from './report-error.ts';
+import { reportError, reportOutputError } from './report-error.ts';
 import { throwUsageErrors } from './usage-error.ts';
 
 /** Below the list of commands: where to begin. */
@@ -52,9 +52,8 @@ async function run(args: readonly string[]): Promise<void> {
   else await program.parseAsync(args, { from: 'user' });
 }
 
-// A reader that has seen enough, such as `head`, is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exitCode = error.code === 'EPIPE' ? 0 : reportError(error);
+  process.exitCode = reportOutputError(error);
 });
 
 try {

@@ -1,30 +1,27 @@
 /** What the commands that run a scenario have in common: the file and the flags. */
-import { readFileSync } from 'node:fs';
-import { InputError } from '@pinfold/base';
 import type { Scenario } from '@pinfold/scenario';
 import { kernelVersion, kernelVersions } from '@pinfold/vfio-type1';
 import { Option, type Command } from 'commander';
 import { count, forFlag } from './flags.ts';
+import { readText } from './read-file.ts';
 
 const MAX_SEED = 0xffff_ffff;
 /** What stands for standard input, in place of a file. */
 const STDIN = '-';
+/** Bytes of a scenario at most. */
+const MAX_SCENARIO = 2 ** 24;
 
 /**
  * Reads a scenario's text.
  *
  * @param file the file, or `-` for standard input
  * @returns its text, and its name for messages
- * @throws {InputError} when it cannot be read
+ * @throws {InputError} when it cannot be read, or is longer than 16 MiB
  */
 export function readScenario(file: string): { name: string; script: string } {
-  const name = file === STDIN ? 'stdin' : file;
-  try {
-    return { name, script: readFileSync(file === STDIN ? 0 : file, 'utf8') };
-  } catch (error) {
-    const got = error instanceof Error ? error.message : String(error);
-    throw new InputError(name, 'a scenario that can be read', got);
-  }
+  const isStdin = file === STDIN;
+  const script = readText(isStdin ? null : file, 'a scenario', MAX_SCENARIO);
+  return { name: isStdin ? 'stdin' : file, script };
 }
 
 /**

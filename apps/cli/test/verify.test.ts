@@ -1,4 +1,5 @@
 /** `pinfold verify` on recordings that agree, that do not, and that are none. */
+import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,6 +47,11 @@ function counts(stdout: string): { passed: number; failed: number; skipped: numb
   return { passed: Number(passed), failed: Number(failed), skipped: Number(skipped) };
 }
 
+/** Columns of the longest line. */
+function widthOf(stdout: string): number {
+  return Math.max(...stdout.split('\n').map(({ length }) => length));
+}
+
 /** What the map of the trace pass pinned. */
 const WRONG_PINS: Edit = ['runs[0].steps[3].pins.acquired', 4095];
 
@@ -73,9 +79,13 @@ describe('recordings that agree', () => {
     const { code, stdout, stderr } = await pinfold('verify', GOOD);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(counts(stdout)).toEqual({ passed: 21, failed: 0, skipped: 0 });
-    expect(stdout).toMatch(/^kernel +family +recordings +passed +failed +skipped +passed/m);
-    expect(stdout).toMatch(/^6\.18\.15 +b +1 +12 +0 +0 +5 +0 +0 +2 +0 +0 +2 +0 +0$/m);
-    expect(stdout).toContain('calls not compared on 6.18.15 (called at attach and detach only)');
+    expect(stdout).toMatch(/^passed: 1 recording, everything as recorded\.\n\n/);
+    expect(stdout).toMatch(/^kernel +family +recordings +passed +passed +passed +passed$/m);
+    expect(stdout).toMatch(/^6\.18\.15 +b +1 +12 +5 +2 +2$/m);
+    expect(stdout).toMatch(/^b +kinds of memory: /m);
+    const omitted = 'calls, trace not compared on 6.18.15 (called at attach and detach only): ';
+    expect(stdout).toContain(omitted);
+    expect(widthOf(stdout)).toBeLessThanOrEqual(120);
   });
 
   it.concurrent('are found in folders, each once', async () => {
@@ -112,8 +122,10 @@ describe('a recording that does not agree', () => {
     const { code, stdout, stderr } = await pinfold('verify', file);
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
     expect(counts(stdout)).toEqual({ passed: 20, failed: 1, skipped: 0 });
+    expect(stdout).toMatch(/^FAILED: of 1 recording, 1 went otherwise on the model\.\n/);
     expect(stdout).toContain(
-      `${file}: 1 failed, first trace step 4, state: map iova=0x40000000 va=A size=16M\n` +
+      `${file}: 1 failed\n` +
+        '    first: trace step 4, state: map iova=0x40000000 va=A size=16M\n' +
         '    pins.acquired: recorded 4095, model 4096\n',
     );
   });
@@ -155,7 +167,7 @@ describe('steps that cannot be compared', () => {
     expect(code).toBe(1);
     expect(counts(stdout)).toEqual({ passed: 19, failed: 0, skipped: 7 });
     expect(stdout).toContain('skipped\n  7  bench is not modelled yet\n');
-    expect(stdout).toContain('more than 5 % are skipped, which --allow-skips accepts\n');
+    expect(stdout).toMatch(/^FAILED: more than 5 % .* skipped, which --allow-skips accepts\.\n/);
   });
 
   it.concurrent('do not with --allow-skips', async () => {
@@ -215,6 +227,53 @@ describe('what is no recording', () => {
     expect(stderr.split('\n')).toHaveLength(2);
     expect(stderr.trimEnd()).toMatch(message);
     expect(stderr.startsWith(`pinfold: ${file}: `)).toBe(true);
+  });
+
+  it.concurrent('is what a bad recording of huge counts is: the others go on', async () => {
+    const extent: Edit = ['runs[0].steps[2].layout.A[0][2]', 2 ** 36];
+    const file = changed('huge/b06.json.gz', extent);
+    const { code, stdout, stderr } = await pinfold('verify', file, GOOD);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /: runs\[0\]\.steps\[2\]\.layout\.A\[0\]\[2\]: expected at most 4194304/,
+    );
+    expect(stdout).toMatch(/^FAILED: 1 recording, .* 1 file could not be run, see stderr\.\n/);
+    expect(counts(stdout).passed).toBe(21);
+  });
+
+  it.concurrent('is a pipe, which nobody writes to', async () => {
+    const pipe = join(written('pipe/notes.txt', ''), '../x.json');
+    execFileSync('mkfifo', [pipe]);
+    cpSync(GOOD, join(folder, 'pipe/b06.json.gz'));
+    const { code, stdout, stderr } = await pinfold('verify', join(folder, 'pipe'));
+    expect({ code, stderr }).toEqual({
+      ...{ code: 2, stderr: `pinfold: ${pipe}: expected a recording in a file, got a pipe\n` },
+    });
+    expect(counts(stdout).passed).toBe(21);
+  });
+
+  it.concurrent('is a device without end', async () => {
+    const { code, stderr } = await pinfold('verify', '/dev/zero');
+    expect({ code, stderr }).toEqual({
+      ...{ code: 2, stderr: 'pinfold: /dev/zero: expected a recording in a file, got a device\n' },
+    });
+  });
+
+  it.concurrent.each([
+    ['{"recordings":[{}]}', ': recordings[0].file: expected a file, got nothing'],
+    ['{"recordings":[null]}', ': recordings[0].file: expected a file, got nothing'],
+    ['{"recordings":{}}', ': recordings: expected a list of recordings, got object'],
+    ['[]', ': recordings: expected a list of recordings, got nothing'],
+    ['null', ': recordings: expected a list of recordings, got nothing'],
+    ['{', ': expected a list of recordings as JSON, got '],
+  ])('is a folder with the manifest %s', async (content, message) => {
+    const name = `manifests/${Buffer.from(content).toString('hex')}/manifest.json`;
+    const manifest = written(name, content);
+    cpSync(GOOD, join(manifest, '../b06.json.gz'));
+    const { code, stderr } = await pinfold('verify', join(manifest, '..'));
+    expect(code).toBe(2);
+    expect(stderr).toContain(`pinfold: ${manifest}${message}`);
+    expect(stderr.split('\n')).toHaveLength(2);
   });
 
   it.concurrent('fails a run whose other recordings agree, which are reported', async () => {

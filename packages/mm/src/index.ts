@@ -30,7 +30,6 @@ export { FrameRun, PrescribedLayout, type FrameSource, type LayoutRun } from './
 export { MAX_VPN, PageTable, PTE } from './page-table.ts';
 export { VM, Vma, VmaTree } from './vma.ts';
 export {
-  isAnonThpOrder,
   SHMEM_ENABLED,
   THP_DEFAULTS,
   THP_ENABLED,

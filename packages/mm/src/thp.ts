@@ -15,16 +15,6 @@ export type ThpEnabled = (typeof THP_ENABLED)[number];
 export const THP_SIZE_ENABLED = ['always', 'inherit', 'madvise', 'never'] as const;
 /** The words of shmem_enabled, in its order. */
 export const SHMEM_ENABLED = ['always', 'within_size', 'advise', 'never', 'deny', 'force'] as const;
-/**
- * Whether anonymous memory can have folios of an order (THP_ORDERS_ALL_ANON): 16 KiB up to a PMD.
- *
- * @param order log2 of the pages
- * @returns true if `hugepages-<size>kB` is there
- * @source include/linux/huge_mm.h THP_ORDERS_ALL_ANON, 6.16; recordings of family more, prm05
- */
-export function isAnonThpOrder(order: number): boolean {
-  return Number.isInteger(order) && order >= 2 && order <= PMD_ORDER;
-}
 
 /** Settings of anonymous THP. */
 export interface ThpSettings {

@@ -24,3 +24,37 @@ export function familyOf(recording: Pick<Recording, 'scenario' | 'aw_bits'>, fil
   if (/^(?:r|rnd|random)\d/.test(recording.scenario)) return 'random';
   return /^[a-z]+/i.exec(recording.scenario)?.[0].toLowerCase() ?? 'other';
 }
+
+/** What the scenarios of each family are about. */
+const SUMMARIES: Readonly<Record<string, string>> = {
+  aw39: 'an IOMMU of 39 bits',
+  b: 'kinds of memory: 4 KiB pages, THP, hugetlb, memfds, files',
+  d: 'dirty logging',
+  defects: 'charges of external pins where the kernel goes wrong',
+  e: 'errors and limits',
+  extpin: 'emulated devices, which pin pages themselves',
+  i: 'GET_INFO and extensions',
+  icount: 'times by counted instructions',
+  late: 'files closed twice, BARs that keep their device, attaches, THP settings',
+  m: 'module parameters',
+  more: 'copy on write, memory that changes under a mapping, ends of sizes, values, limits',
+  'more-hang': 'maps that may never return',
+  p: 'peer to peer: mappings of BARs',
+  random: 'random sequences',
+  random2: 'random sequences, with more kinds of steps',
+  s: 'sizes and alignment',
+  timing: 'times of maps and unmaps',
+  u: 'unmaps',
+  v: 'type1 v1',
+};
+
+/**
+ * What the scenarios of a family are about.
+ *
+ * @param family as {@link familyOf} has it
+ * @returns a few words; undefined for one that the program does not know
+ * @source recordings README, "Directories"; README-more; README-extpin
+ */
+export function familySummary(family: string): string | undefined {
+  return Object.hasOwn(SUMMARIES, family) ? SUMMARIES[family] : undefined;
+}

@@ -1,5 +1,5 @@
 /** The model as the machine of a recorded pass: its facts, its frames. */
-import { pageNumber, pagesOf, type Vpn } from '@pinfold/base';
+import { pageNumber, pagesOf, type Pfn, type Vpn } from '@pinfold/base';
 import { MAX_PAGE_ORDER, type MemoryRange } from '@pinfold/mm';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import type { RecordedMachine, RecordedMachineOptions } from './conformance.ts';
@@ -147,21 +147,32 @@ function isFilePage([, , , , flags]: LayoutExtent): boolean {
 
 /** The memory in whose 4 MiB blocks no recorded frame lies. */
 function unseenMemory(memory: readonly MemoryRange[], pass: RecordedPass): MemoryRange[] {
-  const seen = new Set<number>();
-  for (const { layout } of pass.steps) {
-    for (const [, pfn, n] of Object.values(layout ?? {}).flat()) {
-      for (let at = pfn - (pfn % BLOCK); at < pfn + n; at += BLOCK) seen.add(at);
-    }
-  }
-  const taken = [...seen].sort((a, b) => a - b);
+  const seen = seenBlocks(pass);
   return memory.flatMap(({ pfn, npage }) => {
-    const inside = taken.filter((block) => block >= pfn && block < pfn + npage);
-    const starts = [pfn, ...inside.map((block) => block + BLOCK)];
-    const ends = [...inside, pfn + npage];
+    const end = pfn + npage;
+    const inside = seen.filter((run) => run.start < end && run.end > pfn);
+    const starts = [pfn, ...inside.map((run) => run.end)];
+    const ends = [...inside.map((run) => run.start), end];
     return starts
       .map((start, i) => ({ pfn: start, npage: ends[i] - start }))
       .filter((range) => range.npage > 0);
   });
+}
+
+/** The 4 MiB blocks with recorded frames, as runs in the order of their frames. */
+function seenBlocks({ steps }: RecordedPass): { start: Pfn; end: Pfn }[] {
+  const extents = steps.flatMap(({ layout }) => Object.values(layout ?? {}).flat());
+  const blocks = extents.map(([, pfn, n]) => ({
+    start: pfn - (pfn % BLOCK),
+    end: Math.ceil((pfn + n) / BLOCK) * BLOCK,
+  }));
+  const runs: { start: Pfn; end: Pfn }[] = [];
+  for (const { start, end } of blocks.sort((a, b) => a.start - b.start)) {
+    const last = runs.at(-1);
+    if (last && start <= last.end) last.end = Math.max(last.end, end);
+    else runs.push({ start, end });
+  }
+  return runs;
 }
 
 /** Whether the recording program read smaps_rollup after each step: its fields are there. */

@@ -139,8 +139,8 @@ export interface Observation {
   readonly flags?: number;
   /** Size of the structure in bytes. */
   readonly argsz?: number;
-  /** What a file of sysfs contains after it was written; null if there is none. */
-  readonly after?: string | null;
+  /** What a file of sysfs contains after it was written; absent if there is none. */
+  readonly after?: string;
   /** Size field of the unmap structure afterwards. */
   readonly size_out?: string;
   /** Unused entries of dma_entry_limit; absent without a type1 container. */

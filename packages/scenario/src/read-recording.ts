@@ -3,6 +3,9 @@ import { InputError } from '@pinfold/base';
 import { parseRecording } from './parse-recording.ts';
 import type { Recording } from './recording.ts';
 
+/** Bytes of a recording at most: a small gzip file may hold very many. */
+const MAX_LENGTH = 2 ** 29;
+
 /** Reads the bytes of a file; rejects when it cannot. */
 export type ByteReader = (file: string) => Promise<Uint8Array>;
 
@@ -12,7 +15,10 @@ declare const DecompressionStream: new (format: 'gzip') => {
     getWriter(): { write(chunk: Uint8Array): Promise<void>; close(): Promise<void> };
   };
   readonly readable: {
-    getReader(): { read(): Promise<{ done: boolean; value?: Uint8Array }> };
+    getReader(): {
+      read(): Promise<{ done: boolean; value?: Uint8Array }>;
+      cancel(): Promise<void>;
+    };
   };
 };
 declare const TextDecoder: new (
@@ -25,20 +31,28 @@ declare const TextDecoder: new (
  *
  * @param file its name; one that ends in `.gz` is decompressed
  * @param read reads its bytes
+ * @param limit bytes that it may have, unpacked; default 512 MiB
  * @returns the recording
  * @throws {InputError} when it cannot be read, is not compressed as its name says, or is no recording
  */
-export async function readRecording(file: string, read: ByteReader): Promise<Recording> {
+export async function readRecording(
+  file: string,
+  read: ByteReader,
+  limit: number = MAX_LENGTH,
+): Promise<Recording> {
   const bytes = await attempt(() => read(file), file, 'a file that can be read', messageOf);
   if (bytes.length === 0) throw new InputError(file, 'a recording', 'an empty file');
   const content = file.endsWith('.gz')
     ? await attempt(
-        () => gunzip(bytes),
+        () => gunzip(bytes, limit),
         file,
         'a complete gzip file',
         () => 'damaged data',
       )
     : bytes;
+  if (content === null) {
+    throw new InputError(file, `a recording of at most ${limit} bytes`, 'more');
+  }
   const decode = (): string => new TextDecoder('utf-8', { fatal: true }).decode(content);
   const text = await attempt(decode, file, 'UTF-8', () => 'other bytes');
   return parseRecording(text, file);
@@ -61,7 +75,8 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-async function gunzip(bytes: Uint8Array): Promise<Uint8Array> {
+/** The content of a gzip file; null if there is more than a recording has. */
+async function gunzip(bytes: Uint8Array, limit: number): Promise<Uint8Array | null> {
   const { readable, writable } = new DecompressionStream('gzip');
   const writer = writable.getWriter();
   const written = writer.write(bytes).then(() => writer.close());
@@ -69,10 +84,16 @@ async function gunzip(bytes: Uint8Array): Promise<Uint8Array> {
   written.catch(() => undefined);
   const reader = readable.getReader();
   const chunks: Uint8Array[] = [];
+  let length = 0;
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
     if (value) chunks.push(value);
+    length += value?.length ?? 0;
+    if (length > limit) {
+      await reader.cancel();
+      return null;
+    }
   }
   await written;
   return concatenate(chunks);

@@ -10,7 +10,13 @@ const pins = z.looseObject({ acquired: z.int(), released: z.int() });
 const mm = z.looseObject({ VmLck: z.int() });
 const memlock = count.nullable();
 
-const extent = z.tuple([count, count, count, count, z.string()]);
+/** Pages of one extent at most: 16 GiB, more than the memory of any recorded machine. */
+const MAX_EXTENT = 2 ** 22;
+/** What page frames and pages of a process lie below. */
+const MAX_PAGE = 2 ** 40;
+
+const page = count.max(MAX_PAGE);
+const extent = z.tuple([page, page, count.max(MAX_EXTENT), count.max(18), z.string()]);
 const run = z.tuple([hex, hex, hex, z.enum(['4K', '2M', '1G']), z.enum(['r', 'w', 'rw'])]);
 
 const table = z.looseObject({
@@ -47,7 +53,7 @@ const external = {
   ...{ npage: z.int().exactOptional(), prot: z.int().exactOptional() },
   ...{ times: count.exactOptional(), len: count.exactOptional(), write: count.exactOptional() },
   iovas: z.array(hex).exactOptional(),
-  pfns: z.array(z.tuple([count, count.nullable(), count])).exactOptional(),
+  pfns: z.array(z.tuple([count, page.nullable(), count])).exactOptional(),
   rets: z.array(z.union([z.int(), z.string()])).exactOptional(),
   data: bytes.exactOptional(),
   held: z.record(z.string(), z.int()).exactOptional(),
@@ -59,7 +65,7 @@ const step = z.looseObject({
   ...{ op: z.string(), line: z.string(), ret: z.int(), errno, mm, pins, memlock },
   ...{ iova: hex.exactOptional(), va: hex.exactOptional(), size: hex.exactOptional() },
   ...{ flags: count.exactOptional(), argsz: count.exactOptional() },
-  after: z.string().nullable().exactOptional(),
+  after: z.string().exactOptional(),
   ...{ size_out: hex.exactOptional(), avail: count.exactOptional(), ns: count.exactOptional() },
   ...{ iommu_type: count.exactOptional(), bar_phys: hex.exactOptional() },
   layout: z.record(z.string(), z.array(extent)).exactOptional(),

@@ -3,6 +3,7 @@ import { InputError, KernelBug } from '@pinfold/base';
 import type { Region, Regions } from './expression.ts';
 import type { Scenario, Step } from './language.ts';
 import type { Machine } from './machine.ts';
+import { inStep } from './model-fault.ts';
 import type { Observation } from './observation.ts';
 import { newRegionOf, type Operation } from './operation.ts';
 
@@ -78,13 +79,14 @@ export class StepRunner {
    * @returns what it asked for and showed; `isLast`: nothing can be done after it
    * @throws {InputError} as {@link run}
    * @throws {KernelBug} when the kernel dies and the machine shows nothing of it
+   * @throws {ModelFault} when the model goes wrong
    */
   async runToDeath(step: Step, index: number): Promise<{ done: DoneStep; isLast: boolean }> {
     try {
       return { done: await this.run(step, index), isLast: false };
     } catch (error) {
       const observation = this.#machine.died;
-      if (!(error instanceof KernelBug) || !observation) throw error;
+      if (!(error instanceof KernelBug) || !observation) throw inStep(error, step);
       const operation = step.evaluate(this.#regions);
       return { done: { index, step, operation, observation }, isLast: true };
     }

@@ -1,147 +1,174 @@
 /**
  * The files of sysfs that a scenario may write: module parameters and transparent huge pages. A value
- * that the kernel does not take is an errno and changes nothing.
+ * that the kernel does not take is refused with its errno, and changes nothing.
  *
  * @source Documentation/admin-guide/mm/transhuge.rst, mm/huge_memory.c, mm/shmem.c,
- * drivers/vfio/vfio_iommu_type1.c (module parameters), 6.16; recordings of family more, prm*
+ * drivers/vfio/vfio_iommu_type1.c (module parameters), 6.16; README-more, "Values of parameters"
  */
-import { Errno, InputError, PAGE_SIZE } from '@pinfold/base';
+import { Errno, InputError } from '@pinfold/base';
 import {
-  isAnonThpOrder,
   SHMEM_ENABLED,
   THP_ENABLED,
   THP_SIZE_ENABLED,
   type Memory,
   type ThpSettings,
 } from '@pinfold/mm';
-import { kstrtobool, kstrtouint, type Parsed } from './parse-kernel-value.ts';
+import { failureOf, type Failure } from './failure.ts';
+import { kstrtobool, kstrtoull, kstrtouint, type Parsed } from './kstrto.ts';
 
 const THP = '/sys/kernel/mm/transparent_hugepage/';
 const TYPE1 = '/sys/module/vfio_iommu_type1/parameters/';
-const THP_SIZE = /^\/sys\/kernel\/mm\/transparent_hugepage\/hugepages-(\d+)kB\/enabled$/;
+/** Orders of the sizes in which anonymous memory can have huge pages: 16 KiB to 2 MiB. */
+const ANON_ORDERS = [2, 3, 4, 5, 6, 7, 8, 9] as const;
+
+/** Files beside those of the model that a kernel has: not modelled, but there. */
+const OTHER_FILES: readonly RegExp[] = [
+  /^\/sys\/module\/vfio_iommu_type1\/parameters\/allow_unsafe_interrupts$/,
+  /^\/sys\/kernel\/mm\/transparent_hugepage\/(defrag|hpage_pmd_size|khugepaged\/.+|shrink_underused)$/,
+  /^\/sys\/kernel\/mm\/transparent_hugepage\/hugepages-(8|16|32|64|128|256|512|1024|2048)kB\/(shmem_enabled|stats\/.+)$/,
+];
 
 /** Parameters of vfio_iommu_type1 that can be written. */
 export interface WritableParams {
   /** disable_hugepages. */
   disableHugepages: boolean;
-  /** dma_entry_limit. */
+  /** dma_entry_limit; a container reads it when it gets its IOMMU driver. */
   dmaEntryLimit: number;
 }
 
-/** What sysfs shows and changes. */
-export interface SysfsSettings {
+/** What the files set. */
+export interface SysfsState {
   /** Has the settings of transparent huge pages. */
   readonly memory: Memory;
-  /** Has the module parameters. */
+  /** The module parameters. */
   readonly params: WritableParams;
 }
 
 /** What a write led to. */
 export interface SysfsWritten {
-  /** 0 or a negative errno. */
+  /** 0, or a negative errno. */
   readonly code: number;
-  /** What the file contains afterwards; null if there is none. */
-  readonly after: string | null;
+  /** What the file contains then; absent for a file that does not exist. */
+  readonly after?: string;
+  /** What refused the value. */
+  readonly failure?: Failure;
 }
 
 /** A file. */
 interface SysfsFile {
+  /** Kernel function that takes what is written. */
+  readonly store: string;
+  /** Takes a value; an errno if it does not. */
+  readonly write: (state: SysfsState, text: string) => number;
   /** What it contains. */
-  show(): string;
-  /** Takes a value: 0, or a negative errno. */
-  store(value: string): number;
+  readonly show: (state: SysfsState) => string;
 }
+
+const FILES: ReadonlyMap<string, SysfsFile> = new Map<string, SysfsFile>([
+  [
+    `${TYPE1}dma_entry_limit`,
+    {
+      store: 'param_set_uint',
+      write: ({ params }, text) =>
+        take(kstrtouint(text, 0), (value) => (params.dmaEntryLimit = value)),
+      show: ({ params }) => String(params.dmaEntryLimit),
+    },
+  ],
+  [
+    `${TYPE1}disable_hugepages`,
+    {
+      store: 'param_set_bool',
+      write: ({ params }, text) => take(kstrtobool(text), (on) => (params.disableHugepages = on)),
+      show: ({ params }) => (params.disableHugepages ? 'Y' : 'N'),
+    },
+  ],
+  [
+    `${THP}enabled`,
+    wordFile('enabled_store', THP_ENABLED, {
+      get: ({ enabled }) => enabled,
+      set: (enabled) => ({ enabled }),
+    }),
+  ],
+  [
+    `${THP}shmem_enabled`,
+    wordFile('shmem_enabled_store', SHMEM_ENABLED, {
+      get: ({ shmem }) => shmem,
+      set: (shmem) => ({ shmem }),
+    }),
+  ],
+  [
+    `${THP}use_zero_page`,
+    {
+      store: 'use_zero_page_store',
+      write: ({ memory }, text) => {
+        const read = kstrtoull(text, 10);
+        if ('value' in read && read.value > 1n) return -Errno.EINVAL;
+        return take(read, (value) => (memory.thp = { ...memory.thp, useZeroPage: value === 1n }));
+      },
+      show: ({ memory }) => (memory.thp.useZeroPage ? '1' : '0'),
+    },
+  ],
+  ...ANON_ORDERS.map((order): [string, SysfsFile] => [
+    `${THP}hugepages-${4 << order}kB/enabled`,
+    wordFile('anon_enabled_store', THP_SIZE_ENABLED, {
+      get: ({ orders }) => orders[order] ?? 'never',
+      set: (word, { orders }) => ({ orders: { ...orders, [order]: word } }),
+    }),
+  ]),
+]);
 
 /**
  * Writes a file.
  *
  * @param path the file
- * @param value what is written
- * @param settings what the files show and change
- * @returns 0 or a negative errno, and what the file contains then
+ * @param text what is written
+ * @param state what the files set
+ * @returns 0; -ENOENT for a file that no kernel has, -EINVAL or -ERANGE for a value that the file does not
+ *   take; and what it contains then
  * @throws {InputError} for a file that the model does not have
  */
-export function writeSysfs(path: string, value: string, settings: SysfsSettings): SysfsWritten {
-  const file = fileOf(path, settings);
-  if (file === null) return { code: -Errno.ENOENT, after: null };
-  const code = file.store(value);
-  return { code, after: file.show() };
+export function writeSysfs(path: string, text: string, state: SysfsState): SysfsWritten {
+  const file = FILES.get(path);
+  if (!file) {
+    const missing = path.startsWith(THP) || path.startsWith(TYPE1);
+    if (!missing || OTHER_FILES.some((other) => other.test(path))) throw notModelled(path);
+    return { code: -Errno.ENOENT, failure: failureOf('open', { path, exists: false }) };
+  }
+  const code = file.write(state, text);
+  const failure = code < 0 && { failure: failureOf(file.store, { path, value: text }) };
+  return { code, after: file.show(state), ...failure };
 }
 
-/** The file of a path; null where the kernel has none. */
-function fileOf(path: string, { memory, params }: SysfsSettings): SysfsFile | null {
-  const change = (thp: Partial<ThpSettings>): void => {
-    memory.thp = { ...memory.thp, ...thp };
-  };
-  const { thp } = memory;
-  const [, kilobytes] = THP_SIZE.exec(path) ?? [];
-  if (kilobytes !== undefined) {
-    const order = Math.log2((Number(kilobytes) * 1024) / PAGE_SIZE);
-    if (!isAnonThpOrder(order)) return null;
-    return words(THP_SIZE_ENABLED, thp.orders[order] ?? 'never', (word) => {
-      change({ orders: { ...thp.orders, [order]: word } });
-    });
-  }
-  switch (path) {
-    case `${TYPE1}dma_entry_limit`:
-      return {
-        show: () => String(params.dmaEntryLimit),
-        store: (value) => stored(kstrtouint(value), (limit) => (params.dmaEntryLimit = limit)),
-      };
-    case `${TYPE1}disable_hugepages`:
-      return {
-        show: () => (params.disableHugepages ? 'Y' : 'N'),
-        store: (value) => stored(kstrtobool(value), (set) => (params.disableHugepages = set)),
-      };
-    case `${THP}enabled`:
-      return words(THP_ENABLED, thp.enabled, (enabled) => {
-        change({ enabled });
-      });
-    case `${THP}shmem_enabled`:
-      return words(SHMEM_ENABLED, thp.shmem, (shmem) => {
-        change({ shmem });
-      });
-    case `${THP}use_zero_page`:
-      return {
-        show: () => (memory.thp.useZeroPage ? '1' : '0'),
-        store(value) {
-          if (!/^\+?0*[01]$/.test(value)) return -Errno.EINVAL;
-          change({ useZeroPage: value.endsWith('1') });
-          return 0;
-        },
-      };
-    default:
-      throw new InputError(
-        `sysfs ${path}`,
-        `one of ${TYPE1}{dma_entry_limit,disable_hugepages}, ` +
-          `${THP}{enabled,shmem_enabled,use_zero_page,hugepages-*kB/enabled}`,
-        'a file that is not modelled',
-      );
-  }
-}
-
-/** A file with one of some words, which it shows in brackets among the others. */
-function words<Word extends string>(
-  known: readonly Word[],
-  selected: Word,
-  set: (word: Word) => void,
+/** A file that holds one of several words, and shows them all with the one in brackets. */
+function wordFile<Word extends string>(
+  store: string,
+  words: readonly Word[],
+  setting: {
+    readonly get: (thp: ThpSettings) => Word;
+    readonly set: (word: Word, thp: ThpSettings) => Partial<ThpSettings>;
+  },
 ): SysfsFile {
-  let chosen = selected;
   return {
-    show: () => known.map((word) => (word === chosen ? `[${word}]` : word)).join(' '),
-    store(value) {
-      const found = known.find((word) => word === value);
-      if (found === undefined) return -Errno.EINVAL;
-      chosen = found;
-      set(found);
+    store,
+    write: ({ memory }, text) => {
+      const word = words.find((known) => known === text);
+      if (word === undefined) return -Errno.EINVAL;
+      memory.thp = { ...memory.thp, ...setting.set(word, memory.thp) };
       return 0;
     },
+    show: ({ memory }) =>
+      words.map((word) => (word === setting.get(memory.thp) ? `[${word}]` : word)).join(' '),
   };
 }
 
 /** Takes a value that could be read. */
-function stored<Value>(parsed: Parsed<Value>, set: (value: Value) => void): number {
-  if ('errno' in parsed) return parsed.errno;
-  set(parsed.value);
+function take<Value>(read: Parsed<Value>, set: (value: Value) => void): number {
+  if ('error' in read) return read.error;
+  set(read.value);
   return 0;
+}
+
+function notModelled(path: string): InputError {
+  const known = `${TYPE1}{dma_entry_limit,disable_hugepages}, ${THP}{enabled,shmem_enabled,use_zero_page,hugepages-*kB/enabled}`;
+  return new InputError(`sysfs ${path}`, `one of ${known}`, 'a file that is not modelled');
 }

@@ -231,3 +231,15 @@ describe('a file', () => {
     );
   });
 });
+
+it('is not unpacked beyond a limit: a small gzip file may hold very much', async () => {
+  const bomb = gzipSync(Buffer.alloc(2 ** 22));
+  const read = readRecording('r.json.gz', () => Promise.resolve(bomb), 2 ** 20);
+  await expect(read).rejects.toThrow('r.json.gz: expected a recording of at most 1048576 bytes');
+});
+
+it('has no extent longer than the memory of any machine', () => {
+  const extent: Edit = ['runs[0].steps[2].layout.A[0][2]', 2 ** 36];
+  const message = 'runs[0].steps[2].layout.A[0][2]: expected at most 4194304, got 68719476736';
+  refused(changed(extent), `r.json: ${message}`);
+});

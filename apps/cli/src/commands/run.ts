@@ -33,6 +33,7 @@ import { explanationText } from '../explanation-text.ts';
 import { callsText, recordedCalls, writePerfetto } from '../run-calls.ts';
 import { runTable } from '../run-table.ts';
 import { forFlag } from '../flags.ts';
+import { checkOutput } from '../read-file.ts';
 import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { formatCount, wrapped } from '../table.ts';
 import { print, terminalColumns } from '../output.ts';
@@ -89,6 +90,9 @@ export function addRun(program: Command): void {
 
 async function run(file: string, written: RunFlags, command: Command): Promise<void> {
   const { name, script } = readScenario(file);
+  if (written.perfetto !== undefined) {
+    checkOutput('--perfetto', written.perfetto, [file, written.file]);
+  }
   const scenario = parseScenario(script, name);
   const flags = { ...written, kernel: kernelFor(scenario, command) };
   const algorithm = await chosenAlgorithm(flags);

@@ -3,17 +3,21 @@ import { InputError } from '@pinfold/base';
 import { levels, summarize, type Summary } from '@pinfold/scenario';
 import { Option, type Command } from 'commander';
 import { list } from '../flags.ts';
-import { EXIT_FAILURE, EXIT_USAGE, reportError } from '../report-error.ts';
+import { EXIT_BROKEN, EXIT_FAILURE, EXIT_USAGE, reportError } from '../report-error.ts';
 import { StatusLine } from '../status-line.ts';
 import { print } from '../output.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 import { diffText } from '../verify/diff.ts';
 import { findRecordings } from '../verify/find-recordings.ts';
+import { hanging } from '../verify/hanging.ts';
 import { failuresText, omissionsText, rowsText } from '../verify/report.ts';
+import { tooManySkipped, verdictOf } from '../verify/verdict.ts';
 import { verifyFiles, type Verified } from '../verify/verify-files.ts';
 
-/** Share of skipped step-levels from which on a run is no verification any more. */
-const MAX_SKIPPED = 0.05;
+/** Width of a report that goes to no terminal. */
+const DEFAULT_WIDTH = 120;
+/** Narrower than this, nothing is made narrower. */
+const MIN_WIDTH = 60;
 
 const levelNames = levels.map(({ name }) => name);
 
@@ -82,12 +86,14 @@ async function verify(paths: readonly string[], flags: VerifyFlags): Promise<voi
   const verified = await run(files, flags);
   checkFamilies(verified, flags);
   for (const fault of verified.faults) reportError(fault);
+  for (const { file, message } of verified.crashes) reportError(new Error(`${file}: ${message}`));
   if (verified.results.length > 0) {
     const summary = summarize(verified.results);
     print(flags.json ? jsonText(verified, summary) : text(verified, summary, flags));
     if (fails(summary, flags)) process.exitCode = EXIT_FAILURE;
   }
   if (verified.faults.length > 0) process.exitCode = EXIT_USAGE;
+  if (verified.crashes.length > 0) process.exitCode = EXIT_BROKEN;
 }
 
 /** Verifies the files, with the progress on stderr. */
@@ -104,10 +110,13 @@ async function run(files: readonly string[], flags: VerifyFlags): Promise<Verifi
 }
 
 /** A family that no recording has would pass unseen. */
-function checkFamilies({ results, faults, otherFamilies }: Verified, flags: VerifyFlags): void {
+function checkFamilies(
+  { results, faults, crashes, otherFamilies }: Verified,
+  flags: VerifyFlags,
+): void {
   const found = new Set([...results.map(({ family }) => family), ...otherFamilies]);
   const missing = (flags.family ?? []).find((name) => !found.has(name));
-  if (missing === undefined || faults.length > 0) return;
+  if (missing === undefined || faults.length + crashes.length > 0) return;
   throw new InputError('--family', `one of ${[...found].sort().join(', ')}`, `'${missing}'`);
 }
 
@@ -116,35 +125,38 @@ function fails({ total }: Summary, flags: VerifyFlags): boolean {
   return tooManySkipped(total) && !flags.allowSkips;
 }
 
-function tooManySkipped({ passed, failed, skipped }: Summary['total']): boolean {
-  return skipped > MAX_SKIPPED * (passed + failed + skipped);
-}
-
-function jsonText({ results, faults }: Verified, summary: Summary): string {
+function jsonText({ results, faults, crashes }: Verified, summary: Summary): string {
   const notPassed = results
     .flatMap((result) => result.results)
     .filter(({ verdict }) => verdict !== 'passed');
-  const broken = faults.map(({ message }) => message);
+  const broken = [
+    ...faults.map(({ message }) => message),
+    ...crashes.map(({ file, message }) => `${file}: ${message}`),
+  ];
   return `${JSON.stringify({ ...summary, notPassed, broken }, null, 2)}\n`;
 }
 
-function text({ results }: Verified, summary: Summary, flags: VerifyFlags): string {
-  const linesOf = new Map(results.map(({ file, lines }) => [file, lines]));
+function text(verified: Verified, summary: Summary, flags: VerifyFlags): string {
+  const { results, faults, crashes } = verified;
+  const columns: number | undefined = process.stdout.columns;
+  const width = Math.max(columns ?? DEFAULT_WIDTH, MIN_WIDTH);
   const { passed, failed, skipped } = summary.total;
-  const advice =
-    tooManySkipped(summary.total) && !flags.allowSkips
-      ? 'more than 5 % are skipped, which --allow-skips accepts\n'
-      : '';
+  const broken = faults.length + crashes.length;
+  const verdict = verdictOf(summary, results.length, broken, flags.allowSkips ?? false);
   return [
-    rowsText(summary.rows, flags.level),
-    flags.diff
-      ? summary.failures
-          .map((failure) => diffText(failure, linesOf.get(failure.file) ?? []))
-          .join('\n')
-      : failuresText(summary.failures),
-    omissionsText(summary),
-    `${advice}${passed} passed, ${failed} failed, ${skipped} skipped\n`,
+    hanging(verdict, '  ', width),
+    rowsText(summary.rows, { width, levels: flags.level }),
+    flags.diff ? diffsText(results, summary, width) : failuresText(summary.failures, width),
+    omissionsText(summary, width),
+    `${passed} passed, ${failed} failed, ${skipped} skipped\n`,
   ]
     .filter((part) => part !== '')
+    .join('\n');
+}
+
+function diffsText(results: Verified['results'], { failures }: Summary, width: number): string {
+  const linesOf = new Map(results.map(({ file, lines }) => [file, lines]));
+  return failures
+    .map((failure) => diffText(failure, linesOf.get(failure.file) ?? [], width))
     .join('\n');
 }

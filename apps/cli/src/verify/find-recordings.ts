@@ -2,6 +2,10 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, normalize } from 'node:path';
 import { InputError } from '@pinfold/base';
+import { checkFile, shownPath } from '../read-file.ts';
+
+/** Bytes of a manifest at most. */
+const MAX_MANIFEST = 2 ** 26;
 
 /** Files of a folder that are no recordings. */
 const OTHER_FILES = new Set(['package.json', 'manifest.json']);
@@ -22,7 +26,11 @@ function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch (error) {
-    throw new InputError(path, 'a recording, or a folder of recordings', messageOf(error));
+    throw new InputError(
+      shownPath(path),
+      'a recording, or a folder of recordings',
+      messageOf(error),
+    );
   }
 }
 
@@ -65,14 +73,34 @@ function checkManifest(folder: string): void {
 }
 
 function listed(manifest: string): string[] {
-  try {
-    const { recordings } = JSON.parse(readFileSync(manifest, 'utf8')) as {
-      recordings: { file: string }[];
-    };
-    return recordings.map(({ file }) => file);
-  } catch (error) {
-    throw new InputError(manifest, 'a list of recordings', messageOf(error));
+  checkFile(manifest, 'a list of recordings', MAX_MANIFEST);
+  const list = fieldOf(parseManifest(manifest), 'recordings');
+  if (!Array.isArray(list)) {
+    throw new InputError(`${manifest}: recordings`, 'a list of recordings', kindOf(list));
   }
+  return list.map((recording: unknown, index) => {
+    const file = fieldOf(recording, 'file');
+    if (typeof file === 'string') return file;
+    throw new InputError(`${manifest}: recordings[${index}].file`, 'a file', kindOf(file));
+  });
+}
+
+function parseManifest(manifest: string): unknown {
+  try {
+    return JSON.parse(readFileSync(manifest, 'utf8'));
+  } catch (error) {
+    throw new InputError(manifest, 'a list of recordings as JSON', messageOf(error));
+  }
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null) return undefined;
+  return (value as Readonly<Record<string, unknown>>)[name];
+}
+
+function kindOf(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  return value === null ? 'null' : typeof value;
 }
 
 function messageOf(error: unknown): string {

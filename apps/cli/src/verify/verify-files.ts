@@ -3,7 +3,8 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { InputError } from '@pinfold/base';
 import type { RecordingResult } from '@pinfold/scenario';
-import type { WorkerAnswer, WorkerOptions } from './worker.ts';
+import { faultText } from '../report-error.ts';
+import type { Crash, WorkerAnswer, WorkerOptions } from './worker.ts';
 
 /** More threads than this only compete for memory. */
 const MAX_THREADS = 8;
@@ -14,6 +15,8 @@ export interface Verified {
   readonly results: readonly RecordingResult[];
   /** Files that are no recordings, or whose kernel is not modelled, in the order of the files. */
   readonly faults: readonly InputError[];
+  /** Files that pinfold itself cannot cope with, in the order of the files. */
+  readonly crashes: readonly Crash[];
   /** Families of the files that were left out. */
   readonly otherFamilies: readonly string[];
 }
@@ -35,6 +38,7 @@ export async function verifyFiles(
   return {
     results: answers.flatMap((answer) => ('result' in answer ? answer.result : [])),
     faults: answers.flatMap((answer) => ('fault' in answer ? faultOf(answer.fault) : [])),
+    crashes: answers.flatMap((answer) => ('crash' in answer ? answer.crash : [])),
     otherFamilies: answers.flatMap((answer) => ('otherFamily' in answer ? answer.otherFamily : [])),
   };
 }
@@ -53,16 +57,25 @@ async function askAll(
   const answers: WorkerAnswer[] = [];
   let done = 0;
   const serve = async (): Promise<void> => {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: options });
+    let worker = start();
     try {
       for (const [index, file] of queue) {
-        answers[index] = await ask(worker, file);
+        try {
+          answers[index] = await ask(worker, file);
+        } catch (error) {
+          // Such as a thread that has used up its memory: the others and the next files go on.
+          answers[index] = { crash: { file, message: faultText(error) } };
+          await worker.terminate();
+          worker = start();
+        }
         onProgress(++done);
       }
     } finally {
       await worker.terminate();
     }
   };
+  const start = (): Worker =>
+    new Worker(new URL('./worker.ts', import.meta.url), { workerData: options });
   const threads = Math.min(availableParallelism(), MAX_THREADS, files.length);
   await Promise.all(Array.from({ length: threads }, serve));
   return answers;
@@ -72,6 +85,7 @@ function ask(worker: Worker, file: string): Promise<WorkerAnswer> {
   return new Promise((resolve, reject) => {
     worker.removeAllListeners();
     worker.once('message', resolve).once('error', reject);
+    worker.once('exit', (code) => reject(new Error(`the thread has ended (${code})`)));
     worker.postMessage(file);
   });
 }

@@ -10,6 +10,11 @@ import {
   verifyRecording,
   type RecordingResult,
 } from '@pinfold/scenario';
+import { checkFile } from '../read-file.ts';
+import { faultText } from '../report-error.ts';
+
+/** Bytes of a recording's file at most. */
+const MAX_RECORDING = 2 ** 28;
 
 /** What a thread is started with. */
 export interface WorkerOptions {
@@ -23,27 +28,37 @@ export interface WorkerOptions {
 export type WorkerAnswer =
   | { readonly result: RecordingResult }
   | { readonly otherFamily: string }
-  | { readonly fault: { readonly place: string; readonly expected: string; readonly got: string } };
+  | { readonly fault: { readonly place: string; readonly expected: string; readonly got: string } }
+  | { readonly crash: Crash };
+
+/** A file that pinfold itself cannot cope with. */
+export interface Crash {
+  /** The file. */
+  readonly file: string;
+  /** What went wrong. */
+  readonly message: string;
+}
 
 const options = workerData as WorkerOptions;
 const chosen = levels.filter(({ name }) => options.levels.includes(name));
 
 async function verify(file: string): Promise<WorkerAnswer> {
+  checkFile(file, 'a recording', MAX_RECORDING);
   const recording = await readRecording(file, (path) => readFile(path));
   const family = familyOf(recording, file);
   if (options.families && !options.families.includes(family)) return { otherFamily: family };
   return { result: await verifyRecording(recording, file, modelMachineForPass, chosen) };
 }
 
-/** An InputError does not survive the way between threads: its parts do. */
-function faultOf(error: unknown): WorkerAnswer {
-  if (!(error instanceof InputError)) throw error;
-  const { place, expected, message } = error;
-  return { fault: { place, expected, got: message.split(', got ').slice(1).join(', got ') } };
+/** An error does not survive the way between threads: its parts do. */
+function faultOf(error: unknown, file: string): WorkerAnswer {
+  if (!(error instanceof InputError)) return { crash: { file, message: faultText(error) } };
+  const { place, expected, got } = error;
+  return { fault: { place, expected, got } };
 }
 
 parentPort?.on('message', (file: string) => {
   void verify(file)
-    .catch(faultOf)
+    .catch((error: unknown) => faultOf(error, file))
     .then((answer) => parentPort?.postMessage(answer));
 });

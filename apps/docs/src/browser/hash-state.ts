@@ -31,24 +31,41 @@ export async function packText(text: string): Promise<string> {
   return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
 }
 
+/** Bytes of a text in an address at most: a few kilobytes of one can be made of very many. */
+const MAX_TEXT = 2 ** 20;
+
 /**
  * Undoes `packText`.
  *
  * @param packed what it returned
  * @returns the text
- * @throws {Error} when it is something else
+ * @throws {Error} when it is something else, or a text of more than 1 MiB
  */
 export async function unpackText(packed: string): Promise<string> {
   const binary = atob(packed.replaceAll('-', '+').replaceAll('_', '/'));
   const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
-  const text = await through(new DecompressionStream('deflate-raw'), bytes);
+  const text = await through(new DecompressionStream('deflate-raw'), bytes, MAX_TEXT);
   return new TextDecoder('utf-8', { fatal: true }).decode(text);
 }
 
+/** What a stream makes of bytes, as far as it is not longer than a limit. */
 async function through(
   stream: CompressionStream | DecompressionStream,
   bytes: Uint8Array<ArrayBuffer>,
+  limit = Infinity,
 ): Promise<Uint8Array> {
-  const readable = new Blob([bytes]).stream().pipeThrough(stream);
-  return new Uint8Array(await new Response(readable).arrayBuffer());
+  const reader = new Blob([bytes]).stream().pipeThrough(stream).getReader();
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    length += value.length;
+    if (length > limit) {
+      await reader.cancel();
+      throw new Error(`The text in the address has more than ${limit} bytes.`);
+    }
+    chunks.push(value);
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }

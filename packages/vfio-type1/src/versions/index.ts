@@ -8,6 +8,9 @@ export const kernelVersions: readonly KernelVersion[] = Object.values(all).sort(
   (one, other) => seriesNumber(one) - seriesNumber(other),
 );
 
+/** No series has had so many point releases: the longest, 4.9, ended with 4.9.337. */
+const MAX_POINT = 499;
+
 /** Orders series: 6.9 is older than 6.18. */
 function seriesNumber({ series }: KernelVersion): number {
   const [major = 0, minor = 0] = series.split('.').map(Number);
@@ -19,13 +22,13 @@ function seriesNumber({ series }: KernelVersion): number {
  *
  * @param name for example `6.18` or `6.18.15`
  * @returns the series' rules
- * @throws {InputError} when the series is not modelled
+ * @throws {InputError} when the series is not modelled, or cannot have such a point release
  * @source reference type1.md, history facts
  */
 export function kernelVersion(name: string): KernelVersion {
-  const series = /^(\d+\.\d+)(\.\d+)?$/.exec(name.trim())?.[1];
+  const [, series, point = '0'] = /^(\d+\.\d+)(?:\.(\d+))?$/.exec(name.trim()) ?? [];
   const version = kernelVersions.find((candidate) => candidate.series === series);
-  if (version) return version;
+  if (version && Number(point) <= MAX_POINT) return version;
   const known = kernelVersions.map((candidate) => candidate.series).join(', ');
   throw new InputError('kernel', `${known} or a point release of these`, `'${name}'`);
 }
