@@ -16,15 +16,17 @@ import {
   offsetIn,
   pagesOf,
   PMD_ORDER,
-  Slot,
   type Pfn,
   type Vpn,
 } from '@pinfold/base';
 import { splitHugePmd } from './anon.ts';
 import { doWpPage } from './cow.ts';
 import { FAULT_FLAG, VM_FAULT, type VmOperations } from './fault.ts';
-import { allocCopyOfFolio, allocZeroedFolio, vmaAllocFolio } from './fault-folio.ts';
-import { folioMaybeDmaPinned, folioPutRefs, folioRefAdd } from './folio.ts';
+import { allocCopyOfFolio, allocZeroedFolio } from './fault-folio.ts';
+import { collapseInFile } from './file-collapse.ts';
+import { FileFolios } from './file-folios.ts';
+import { punchFileHole } from './file-unmap.ts';
+import { folioPutRefs, folioRefAdd } from './folio.ts';
 import { hugetlbReservePages, ResvMap } from './hugetlb-reserve.ts';
 import { PG } from './page-state.ts';
 import type { Memory } from './memory.ts';
@@ -46,14 +48,6 @@ const WRITE_ORDER = 4;
 /** Order of the range that a read fault maps (fault_around_bytes, 64 KiB). */
 const AROUND_ORDER = 4;
 
-/** A folio in the cache. */
-interface CachedFolio {
-  /** Page of the file that its first page holds. */
-  readonly pgoff: number;
-  /** Its length in pages. */
-  readonly npage: number;
-}
-
 /** A file or memfd with its page cache (struct address_space). */
 export class MappedFile implements VmOperations {
   /** Kind of file. */
@@ -73,10 +67,8 @@ export class MappedFile implements VmOperations {
   readonly collapse?: (mm: MmStruct, vma: Vma, vpn: Vpn) => number;
   /** Reserved huge pages of hugetlbfs. */
   readonly #resvMap: ResvMap | null;
-  /** First frame of every page of the page size in the cache, by its index. */
-  readonly #cache = new Map<number, Pfn>();
-  /** Folios in the cache: first page of the file, by first frame. */
-  readonly #folios = new Map<Pfn, CachedFolio>();
+  /** Folios in the cache. */
+  readonly #folios: FileFolios;
 
   /**
    * @param kind kind of file
@@ -87,8 +79,12 @@ export class MappedFile implements VmOperations {
     this.kind = kind;
     this.npage = npage;
     this.order = order;
+    this.#folios = new FileFolios(order);
     this.#resvMap = kind === 'hugetlbfs' ? new ResvMap(order) : null;
-    if (kind === 'shmem') this.collapse = (mm, vma, vpn) => this.#collapse(mm, vma, vpn);
+    if (kind === 'shmem') {
+      this.collapse = (mm, vma, vpn) =>
+        collapseInFile(mm, vma, vpn, this.#folios, this.#mapBits(vma, 0));
+    }
   }
 
   /** A file system on a disk writes back what was written to. */
@@ -103,7 +99,7 @@ export class MappedFile implements VmOperations {
 
   /** First frame of every folio that the page cache holds: for invariants. */
   get cachedFolios(): Iterable<Pfn> {
-    return this.#folios.keys();
+    return this.#folios.pfns;
   }
 
   /**
@@ -135,7 +131,7 @@ export class MappedFile implements VmOperations {
     if (flags === 0 && this.order === 0 && this.#mapAround(mm, vma, vpn)) return 0;
     const pgoff = vma.pgoff + (vpn - vma.start);
     if (pgoff >= this.npage) return VM_FAULT.SIGBUS;
-    const known = this.#cached(pgoff);
+    const known = this.#folios.frameAt(pgoff);
     const own = (vma.flags & VM.SHARED) === 0;
     // A private mapping of a hole in hugetlbfs has pages of its own from the first read on.
     if (own && this.kind === 'hugetlbfs' && known === undefined) {
@@ -166,7 +162,7 @@ export class MappedFile implements VmOperations {
     const fileEnd = vma.start + (this.npage - vma.pgoff);
     const end = Math.min(Math.max(windowEnd, folio?.end ?? windowEnd), fileEnd);
     for (let at = first; at < end; at++) {
-      const pfn = this.#cached(vma.pgoff + (at - vma.start));
+      const pfn = this.#folios.frameAt(vma.pgoff + (at - vma.start));
       if (pfn !== undefined && mm.pageTable.pfnAt(at) < 0) this.#map(mm, vma, at, pfn, bits);
     }
     return mm.pageTable.pfnAt(vpn) >= 0;
@@ -179,7 +175,7 @@ export class MappedFile implements VmOperations {
    * @source mm/filemap.c filemap_map_pages, 6.18; recordings hang05 and mem07
    */
   #folioIn({ memory: { memmap } }: MmStruct, vma: Vma, vpn: Vpn): { first: Vpn; end: Vpn } | null {
-    const pfn = this.#cached(vma.pgoff + (vpn - vma.start));
+    const pfn = this.#folios.frameAt(vma.pgoff + (vpn - vma.start));
     if (pfn === undefined) return null;
     const npage = pagesOf(memmap.order[memmap.headEntryOf(pfn)]);
     const first = vpn - (pfn & (npage - 1));
@@ -212,7 +208,7 @@ export class MappedFile implements VmOperations {
   #write(mm: MmStruct, vma: Vma, start: number, end: number): void {
     const large = this.kind === 'disk' && mm.memory.rules.diskLargeFolios;
     for (let at = start; at < end; at += pagesOf(this.order)) {
-      if (this.#cached(at) !== undefined) continue;
+      if (this.#folios.frameAt(at) !== undefined) continue;
       const orders = [this.order];
       for (
         let order = 1;
@@ -239,8 +235,7 @@ export class MappedFile implements VmOperations {
     if (this.kind === 'hugetlbfs') throw new ModelBug('a huge page comes from its pool');
     const npage = pagesOf(order);
     memory.memmap.allocFolio(pfn, order, CACHE_FLAGS[this.kind]);
-    this.#folios.set(pfn, { pgoff, npage });
-    this.#remember(pgoff, pfn, npage);
+    this.#folios.add(pfn, pgoff, npage);
   }
 
   /**
@@ -250,122 +245,14 @@ export class MappedFile implements VmOperations {
    */
   evict(memory: Memory): void {
     this.#resvMap?.release(memory.hugetlbPool(this.order), this.#folios.size);
-    for (const pfn of this.#folios.keys()) folioPutRefs(memory.memmap, pfn, 1);
+    for (const pfn of this.#folios.pfns) folioPutRefs(memory.memmap, pfn, 1);
     this.#folios.clear();
-    this.#cache.clear();
   }
 
-  /**
-   * Takes the folios of a range out of the cache and out of every page table; copies in private mappings
-   * stay. A folio that the range cuts stays too, with zeros there.
-   *
-   * @param memory the machine's memory
-   * @param pgoff first page
-   * @param npage length in pages
-   * @source mm/shmem.c shmem_fallocate, fs/hugetlbfs/inode.c hugetlbfs_punch_hole, 6.16
-   */
   punchHole(memory: Memory, pgoff: number, npage: number): void {
-    const end = pgoff + npage;
-    if (this.kind !== 'hugetlbfs') this.#unmapRange(memory, pgoff, end);
-    for (const [pfn, folio] of [...this.#folios]) {
-      const from = Math.max(pgoff, folio.pgoff);
-      const to = Math.min(end, folio.pgoff + folio.npage);
-      if (from >= to) continue;
-      if (to - from === folio.npage) this.#drop(memory, pfn, folio);
-      else if (this.kind !== 'hugetlbfs') {
-        memory.contents?.drop(pfn + (from - folio.pgoff), to - from);
-      }
+    for (const folio of punchFileHole(memory, this, this.#folios, pgoff, npage)) {
+      this.#resvMap?.forget(folio.pgoff);
     }
-  }
-
-  /** Takes a folio out of the cache. */
-  #drop(memory: Memory, pfn: Pfn, { pgoff, npage }: CachedFolio): void {
-    this.#unmapRange(memory, pgoff, pgoff + npage);
-    this.#folios.delete(pfn);
-    for (let i = 0; i < npage; i += pagesOf(this.order)) this.#cache.delete(pgoff + i);
-    this.#resvMap?.forget(pgoff);
-    folioPutRefs(memory.memmap, pfn, 1);
-  }
-
-  /**
-   * Unmaps pages of the file everywhere; copies in private mappings stay.
-   *
-   * @source mm/memory.c unmap_mapping_range (even_cows = 0), 6.16
-   */
-  #unmapRange(memory: Memory, pgoff: number, end: number): void {
-    for (const mm of memory.addressSpaces) {
-      for (const vma of mm.vmas) {
-        if (vma.ops !== this) continue;
-        const start = Math.max(vma.start, vma.start + pgoff - vma.pgoff);
-        const stop = Math.min(vma.end, vma.start + end - vma.pgoff);
-        if (start < stop) this.#unmapIn(mm, start, stop);
-      }
-    }
-  }
-
-  #unmapIn(mm: MmStruct, start: Vpn, end: Vpn): void {
-    const { memmap } = mm.memory;
-    mm.pageTable.forEachLeaf(start, end, (vpn, pfn, level) => {
-      if (memmap.flags[memmap.headEntryOf(pfn)] & PG.anon) return;
-      mm.pageTable.setEntry(vpn, 0, level, 0);
-      folioPutRefs(memmap, pfn, 1);
-    });
-  }
-
-  /**
-   * Makes one huge page of an aligned block of a memfd, and maps it where the process has no copies of
-   * its pages.
-   *
-   * @param mm address space
-   * @param vma the mapping
-   * @param vpn first virtual page of the block
-   * @returns 0; -EINVAL for a block of holes or one with copies; -EAGAIN when a page is pinned; -ENOMEM without a free huge page
-   * @source mm/khugepaged.c collapse_file, collapse_pte_mapped_thp, 6.16; recordings mem06, hang07
-   */
-  #collapse(mm: MmStruct, vma: Vma, vpn: Vpn): number {
-    const pgoff = vma.pgoff + (vpn - vma.start);
-    const { pageTable, memory } = mm;
-    const { memmap } = memory;
-    if (pageTable.walk(vpn) && pageTable.level === 1) return 0;
-    const error = this.#makeHuge(mm, vpn, pgoff);
-    if (error !== 0) return error;
-    let copies = false;
-    pageTable.forEachLeaf(vpn, vpn + pagesOf(PMD_ORDER), (_vpn, pfn) => {
-      copies ||= (memmap.flags[memmap.headEntryOf(pfn)] & PG.anon) !== 0;
-    });
-    const pfn = this.#cached(pgoff);
-    if (copies || pfn === undefined) return -Errno.EINVAL;
-    this.#unmapIn(mm, vpn, vpn + pagesOf(PMD_ORDER));
-    pageTable.freePteTable(vpn);
-    this.#map(mm, vma, vpn, pfn, this.#mapBits(vma, 0));
-    return 0;
-  }
-
-  /** Puts a huge page with the same contents in the place of the small folios of a block. */
-  #makeHuge(mm: MmStruct, vpn: Vpn, pgoff: number): number {
-    const { memory } = mm;
-    const { memmap } = memory;
-    const npage = pagesOf(PMD_ORDER);
-    const old = new Map<number, Pfn>();
-    for (let at = pgoff; at < pgoff + npage; at++) {
-      const pfn = this.#cached(at);
-      if (pfn === undefined) continue;
-      if (memmap.order[memmap.headEntryOf(pfn)] === PMD_ORDER) return 0;
-      if (folioMaybeDmaPinned(memmap, pfn)) return -Errno.EAGAIN;
-      old.set(at, pfn);
-    }
-    if (old.size === 0) return -Errno.EINVAL;
-    const huge = vmaAllocFolio(mm, vpn, PMD_ORDER, CACHE_FLAGS[this.kind]);
-    if (huge < 0) return -Errno.ENOMEM;
-    memory.counters.add(Slot.pagesCopied, old.size);
-    memory.counters.add(Slot.pagesZeroed, npage - old.size);
-    for (const [at, pfn] of old) {
-      memory.contents?.copy(pfn, huge + (at - pgoff), 1);
-      this.#drop(memory, pfn, { pgoff: at, npage: 1 });
-    }
-    this.#folios.set(huge, { pgoff, npage });
-    this.#remember(pgoff, huge, npage);
-    return 0;
   }
 
   /**
@@ -376,11 +263,7 @@ export class MappedFile implements VmOperations {
    * @source mm/migrate.c folio_migrate_mapping, 6.16
    */
   move(from: Pfn, to: Pfn): void {
-    const folio = this.#folios.get(from);
-    if (!folio) throw new ModelBug(`frame ${from} is not in the page cache of the file`);
-    this.#folios.delete(from);
-    this.#folios.set(to, folio);
-    this.#remember(folio.pgoff, to, folio.npage);
+    this.#folios.move(from, to);
   }
 
   /** Orders that a fault asks for, largest first. */
@@ -396,35 +279,16 @@ export class MappedFile implements VmOperations {
       const offset = offsetIn(pgoff, order);
       const first = pgoff - offset;
       const beyond = order > this.order && first + pagesOf(order) > this.npage;
-      if (beyond || (order > this.order && this.#cachedIn(first, pagesOf(order)))) continue;
+      if (beyond || (order > this.order && this.#folios.hasIn(first, pagesOf(order)))) continue;
       const flags = CACHE_FLAGS[this.kind];
       const reserved = this.#resvMap?.has(first) ?? false;
       const pfn = allocZeroedFolio(mm, vpn - offset, order, flags, reserved);
       if (pfn < 0) continue;
       this.#resvMap?.commit(first);
-      this.#folios.set(pfn, { pgoff: first, npage: pagesOf(order) });
-      this.#remember(first, pfn, pagesOf(order));
+      this.#folios.add(pfn, first, pagesOf(order));
       return pfn + offset;
     }
     return -1;
-  }
-
-  /** The frame of a page in the cache. */
-  #cached(pgoff: number): Pfn | undefined {
-    const offset = offsetIn(pgoff, this.order);
-    const pfn = this.#cache.get(pgoff - offset);
-    return pfn === undefined ? undefined : pfn + offset;
-  }
-
-  /** Puts pages into the cache. */
-  #remember(pgoff: number, pfn: Pfn, npage: number): void {
-    const step = pagesOf(this.order);
-    for (let i = 0; i < npage; i += step) this.#cache.set(pgoff + i, pfn + i);
-  }
-
-  #cachedIn(first: number, npage: number): boolean {
-    for (let i = 0; i < npage; i++) if (this.#cache.has(first + i)) return true;
-    return false;
   }
 
   /** Maps a page of the cache: its PMD or PUD leaf where that fits, its 4 KiB entry else. */
