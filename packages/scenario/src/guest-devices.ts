@@ -246,16 +246,16 @@ export class GuestDevices implements BarLookup {
   }
 
   /**
-   * Writes the PCI command register. Taking memory decoding away unmaps the BARs; accesses and new
+   * Writes the PCI command register of a device, which is opened if it is not. Taking memory decoding away unmaps the BARs; accesses and new
    * maps then fail.
    *
    * @param device the device
    * @param value what is written
    * @param mm address space of the process
-   * @returns 0; -EBADF when the process has not opened the device
+   * @returns 0; -EBADF when the device cannot be opened
    */
   writeCommand(device: GuestDevice, value: number, mm: MmStruct): number {
-    if (!this.#files.devices.has(device)) return -Errno.EBADF;
+    if (!this.#opens(device)) return -Errno.EBADF;
     const enabled = (value & PCI_COMMAND_MEMORY) !== 0;
     for (const bar of device.bars.values()) {
       bar.enabled = enabled;
@@ -267,16 +267,16 @@ export class GuestDevices implements BarLookup {
   }
 
   /**
-   * A BAR of an open device.
+   * A BAR of a device, which is opened if it is not.
    *
    * @param alias alias of the device
    * @param number number of the BAR
-   * @returns the BAR, or a negative errno
+   * @returns the BAR; -EBADF when the device cannot be opened, -EINVAL when it has no such BAR
    * @throws {InputError} when the machine has no such device
    */
   barOf(alias: string, number: number): PciBar | number {
     const device = this.get(alias);
-    if (!this.#files.devices.has(device)) return -Errno.EBADF;
+    if (!this.#opens(device)) return -Errno.EBADF;
     return device.bars.get(number) ?? -Errno.EINVAL;
   }
 
@@ -316,6 +316,16 @@ export class GuestDevices implements BarLookup {
       bars.size > 0 &&
       this.#addressSpaces().some(({ vmas }) => [...vmas].some(({ ops }) => bars.has(ops)))
     );
+  }
+
+  /** Opens the device's file if it is not open, as the program does for a BAR and its registers. */
+  #opens(device: GuestDevice): boolean {
+    try {
+      return this.openFile(device) === 0;
+    } catch (error) {
+      if (error instanceof KernelError) return false;
+      throw error;
+    }
   }
 
   #needGroup(device: GuestDevice): void {

@@ -68,6 +68,17 @@ describe('a BAR that is mapped', () => {
   });
 });
 
+it.each([
+  ['open type=v2 dev=ivsh16', null],
+  ['opencontainer\naddgroup dev=ivsh16', 'EBADF'],
+  ['open type=v2', 'EBADF'],
+])('a BAR and the command register open the device by themselves: %s', async (open, errno) => {
+  const steps = await run(
+    `${open}\nmmap name=B kind=bar dev=ivsh16 bar=2 size=4K\npcicmd dev=ivsh16 val=6`,
+  );
+  expect(steps.slice(-2).map((step) => step.errno)).toEqual([errno, errno]);
+});
+
 describe('a child of fork', () => {
   it('holds container and groups that its parent closes', async () => {
     const script = `open type=v2
