@@ -37,6 +37,7 @@ import {
   type VmOperations,
 } from '@pinfold/mm';
 import { RegionAddresses } from './addresses.ts';
+import { HUGE_ORDERS } from './huge-orders.ts';
 import type { MmapOperation, TouchOperation } from './operation.ts';
 import { PlacedMemory } from './placed-memory.ts';
 import { SysfsBar } from './sysfs-bar.ts';
@@ -78,14 +79,6 @@ export interface BarLookup {
    */
   resourceAt(path: string): PciBar | undefined;
 }
-
-/** Orders of the memory kinds of hugetlb pages. */
-const HUGE_ORDERS: Readonly<Record<string, number>> = {
-  huge2m: 9,
-  huge1g: 18,
-  memfd2m: 9,
-  memfd1g: 18,
-};
 
 /** The memory of one process. */
 export class GuestProcess {

@@ -106,11 +106,12 @@ export function explainRun(
     if (operation.op === 'mmap' && observation.va !== undefined) {
       regions.set(operation.name, BigInt(observation.va));
     }
-    const sentences = observation.failure
-      ? [whyFailed(done, live)]
-      : findings.flatMap(
-          ({ find }) => find({ done, live, before: before ?? state, state, regions }) ?? [],
-        );
+    const sentences =
+      observation.errno !== null
+        ? [whyFailed(done, live, before)]
+        : findings.flatMap(
+            ({ find }) => find({ done, live, before: before ?? state, state, regions }) ?? [],
+          );
     live.after(done);
     before = state;
     if (sentences.length === 0) return [];
@@ -127,10 +128,15 @@ export function explainRun(
 }
 
 /** The sentence of the check that failed; its bare values if nobody wrote one. */
-function whyFailed({ observation: { failure } }: DoneStep, live: LiveMappings): string {
-  if (!failure) return '';
+function whyFailed(done: DoneStep, live: LiveMappings, before: StepState | null): string {
+  const { operation, observation } = done;
+  const { failure, errno } = observation;
+  if (!failure) {
+    return `pinfold cannot say which check of ${operation.op} gave ${errno ?? 'the error'}.`;
+  }
   const check = checkOf(failure);
-  if (check) return check.say(new Detail(failure.detail), live);
+  const lockedPagesBefore = (before?.shown.mm.VmLck ?? 0) / 4;
+  if (check) return check.say(new Detail(failure.detail), live, { operation, lockedPagesBefore });
   const { bug } = failure.detail;
   if (bug === undefined) return `${failureText(failure)}.`;
   return `The kernel would crash here, or corrupt its memory: ${bug}.`;
