@@ -130,7 +130,7 @@ function readExtent(item: string, place: string): FrameExtent {
   if (pfn !== undefined && extent.pfn + extent.npage <= MAX_PFN && extent.npage > 0) {
     if (extent.order <= MAX_ORDER) return extent;
   }
-  throw new InputError(place, 'frames as PFN[xN][:ORDER]', `'${item}'`);
+  throw new InputError(place, 'frames as PFN[xN][:ORDER], N of at most 9999999 pages', `'${item}'`);
 }
 
 /** Any text without spaces, at least one character. */

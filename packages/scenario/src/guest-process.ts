@@ -36,6 +36,7 @@ import {
   type VmOperations,
 } from '@pinfold/mm';
 import { RegionAddresses } from './addresses.ts';
+import { HUGE_ORDERS } from './huge-orders.ts';
 import type { MmapOperation, TouchOperation } from './operation.ts';
 import type { MremapOperation } from './operations/mremap.ts';
 import { PlacedMemory } from './placed-memory.ts';
@@ -84,14 +85,6 @@ export interface BarLookup {
 const U64_END = 2n ** 64n;
 const PAGE_BYTES = BigInt(PAGE_SIZE);
 const TASK_SIZE_BYTES = byteAddress(TASK_SIZE);
-
-/** Orders of the memory kinds of hugetlb pages. */
-const HUGE_ORDERS: Readonly<Record<string, number>> = {
-  huge2m: 9,
-  huge1g: 18,
-  memfd2m: 9,
-  memfd1g: 18,
-};
 
 /** The memory of one process. */
 export class GuestProcess {

@@ -88,7 +88,7 @@ export function guestMemory(bytes: number): MemoryRange[] {
  * @param memory its memory
  * @returns the BARs of each device
  */
-function guestDevices(memory: readonly MemoryRange[]): Record<string, readonly BarFacts[]> {
+export function guestDevices(memory: readonly MemoryRange[]): Record<string, readonly BarFacts[]> {
   const end = Math.max(4 * GIB, ...memory.map(({ pfn, npage }) => pfn + npage));
   const above = Math.ceil(end / GIB) * GIB;
   return {

@@ -6,7 +6,7 @@ import { InputError } from '@pinfold/base';
 import type { MemoryModel, MemoryRange } from '@pinfold/mm';
 import { extents } from './argument-kinds.ts';
 import { hex } from './hex.ts';
-import type { MachineFacts } from './machine-facts.ts';
+import { guestDevices, type MachineFacts } from './machine-facts.ts';
 
 /** What a `machine` line may say. */
 export interface MachineLine {
@@ -84,12 +84,22 @@ export function machineLineText({ memory, model, bar, hugepages }: MachineLine):
  */
 export function factsOfLine(line: MachineLine, facts: MachineFacts): Partial<MachineFacts> {
   const { memory, model, bar, hugepages } = line;
+  // The firmware puts BARs where no memory is.
+  const devices = memory && meets(memory, facts) ? guestDevices(memory) : facts.devices;
   return {
-    ...(memory && { memory }),
+    ...(memory && { memory, devices }),
     ...(model && { memoryModel: model }),
     ...(bar && {
-      devices: { ...facts.devices, [BAR_DEVICE]: [{ bar: BAR_NUMBER, ...bar }] },
+      devices: { ...devices, [BAR_DEVICE]: [{ bar: BAR_NUMBER, ...bar }] },
     }),
     ...(hugepages !== undefined && { hugepages: { '2M': hugepages, '1G': 0 } }),
   };
+}
+
+/** Whether memory lies where a BAR does. */
+function meets(memory: readonly MemoryRange[], { devices }: MachineFacts): boolean {
+  const bars = Object.values(devices).flat();
+  return bars.some((bar) =>
+    memory.some(({ pfn, npage }) => pfn < bar.pfn + bar.npage && bar.pfn < pfn + npage),
+  );
 }

@@ -14,6 +14,7 @@ import {
 } from '@pinfold/base';
 import { intelVtd, type IommuUnit } from '@pinfold/iommu';
 import {
+  BuddyAllocator,
   MmStruct,
   Task,
   walkSmaps,
@@ -30,6 +31,7 @@ import { GuestDevices } from './guest-devices.ts';
 import { GuestProcess } from './guest-process.ts';
 import type { Done, Guest } from './guest.ts';
 import { DEFAULT_FACTS, type MachineFacts } from './machine-facts.ts';
+import { lacksMemory } from './lacks-memory.ts';
 import { machineMemory } from './machine-memory.ts';
 import type { MachineView } from './machine-view.ts';
 import type { Machine } from './machine.ts';
@@ -41,6 +43,7 @@ import { guestOps, type GuestOperation } from './operations/index.ts';
 import { ShownState } from './shown-state.ts';
 import { armFault, type ArmedFault, type StepFault } from './step-faults.ts';
 import { dirtyPages, getInfo, mapDma, shownAtOpen, unmapDma } from './type1-ioctls.ts';
+import { syscallFailure } from './syscall-failure.ts';
 import { VfioCalls } from './vfio-calls.ts';
 
 /** What a {@link ModelMachine} is made of. */
@@ -83,6 +86,8 @@ export class ModelMachine implements Machine {
   readonly #external: ExternalCalls;
   readonly #guest: Guest;
   readonly #shown: ShownState;
+  /** Where its frames come from, if nobody has prescribed that. */
+  readonly #buddy: BuddyAllocator | null;
   #died: Observation | undefined;
   /** What fails in the next step. */
   #fault: StepFault | null = null;
@@ -97,6 +102,7 @@ export class ModelMachine implements Machine {
     this.#options = options;
     this.#facts = facts;
     const memory = (this.#memory = machineMemory(facts, options));
+    this.#buddy = memory.frames instanceof BuddyAllocator ? memory.frames : null;
     // The process is root until it drops its capability.
     const process = new GuestProcess(new Task(new MmStruct(memory), facts.memlock, true));
     this.#process = process;
@@ -154,7 +160,9 @@ export class ModelMachine implements Machine {
       };
     };
     try {
-      const done = { ...this.#attempt(operation), ...this.#shownAtOpen(operation) };
+      const attempted = this.#attempt(operation);
+      this.#checkMemory(operation, attempted.code);
+      const done = { ...this.#explained(operation, attempted), ...this.#shownAtOpen(operation) };
       if (this.#options.readsSmaps) walkSmaps(this.#process.task.mm);
       return Promise.resolve(show(done));
     } catch (error) {
@@ -228,6 +236,24 @@ export class ModelMachine implements Machine {
       armed?.undo();
       this.#faultFired = armed?.fired ?? false;
     }
+  }
+
+  /** What failed, with the check that refused it where the call itself does not say. */
+  #explained(operation: Operation, done: Done): Done {
+    if (done.code >= 0 || done.failure) return done;
+    const failure = syscallFailure(this.#guest, operation, errnoName(done.code));
+    return failure ? { ...done, failure } : done;
+  }
+
+  /**
+   * A step that uses up memory of which nobody has said how much there is: that the machine is too
+   * small is no answer of a kernel.
+   */
+  #checkMemory(operation: Operation, code: number): void {
+    if (this.#options.facts?.memory !== undefined || !this.#buddy) return;
+    const pages = this.#facts.memory.reduce((sum, { npage }) => sum + npage, 0);
+    const wanted = lacksMemory(operation, code, this.#buddy, pages);
+    if (wanted) throw wanted;
   }
 
   #arm(fault: StepFault | null): ArmedFault | null {

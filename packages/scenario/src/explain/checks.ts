@@ -8,9 +8,15 @@ import { byteAddress } from '@pinfold/base';
 import type { Failure } from '../failure.ts';
 import { hex } from '../hex.ts';
 import type { CheckExplanation } from './check-explanation.ts';
-import { Detail } from './detail.ts';
+import type { Detail } from './detail.ts';
 import { externalChecks } from './external-checks.ts';
-import { LiveMappings, nameOf } from './live-mappings.ts';
+import { nameOf, type LiveMappings } from './live-mappings.ts';
+import { memlockChecks } from './memlock-checks.ts';
+import { syscallChecks } from './syscall-checks.ts';
+import { sizeText } from './units.ts';
+
+/** Bytes of the largest bitmap (DIRTY_BITMAP_SIZE_MAX). */
+const BITMAP_BYTES_MAX = 2n ** 28n;
 
 /** An earlier mapping by the page of its first address. */
 function mapping(live: LiveMappings, detail: Detail): string {
@@ -20,17 +26,45 @@ function mapping(live: LiveMappings, detail: Detail): string {
     : `the mapping at iova ${detail.bytes('dmaIovaPn')} of ${detail.bytes('dmaPages')} bytes`;
 }
 
-const PAGE_LIMIT = 'RLIMIT_MEMLOCK';
-const NO_MAPPINGS = new LiveMappings();
-
-function argumentsOf(what: string, known: string): CheckExplanation['say'] {
-  return (d) =>
-    d.number('argsz') < d.number('minsz')
-      ? `argsz is ${d.text('argsz')}, but the fixed part of ${what} has ${d.text('minsz')} bytes.`
-      : `flags ${d.text('flags')} have a bit, or a combination of bits, that is not allowed; known are ${known}.`;
+/** What is wrong with the size of a structure, or with its flags. */
+function argumentsOf(
+  what: string,
+  knownFlags: number,
+  words: string,
+  together: string,
+): CheckExplanation['say'] {
+  return (d) => {
+    const [argsz, flags] = [d.number('argsz'), d.number('flags')];
+    if (d.text('minsz') === '') {
+      return `argsz is ${argsz}: with these flags struct vfio_bitmap follows the fixed part of ${what}, and argsz is too small for it.`;
+    }
+    if (argsz < d.number('minsz')) {
+      return `argsz is ${argsz}, but the fixed part of ${what} has ${d.text('minsz')} bytes.`;
+    }
+    const unknown = flags & ~knownFlags;
+    return unknown !== 0
+      ? `flags ${flags} have an unknown bit, ${unknown >>> 0}; known are ${words}.`
+      : `flags ${flags} are a combination that is not allowed: ${together}.`;
+  };
 }
 
-function misaligned(...names: string[]): CheckExplanation['say'] {
+/** Of a bitmap that does not fit its range. */
+function bitmapSize(d: Detail): string {
+  const [size, pgsize, bitmap] = ['size', 'pgsize', 'bitmap'].map((name) => BigInt(d.text(name)));
+  const page = pgsize & -pgsize;
+  const pages = page === 0n ? 0n : size / page;
+  if (pages === 0n) return `The range of ${hex(size)} bytes has no page of ${hex(pgsize)} bytes.`;
+  const needed = ((pages + 63n) / 64n) * 8n;
+  const most = `${sizeText(BITMAP_BYTES_MAX)}, which is ${sizeText(BITMAP_BYTES_MAX * 8n * page)} per call`;
+  if (needed > BITMAP_BYTES_MAX) {
+    return `A range of ${sizeText(size)} needs a bitmap of ${sizeText(needed)}; the largest is ${most}: ask in pieces.`;
+  }
+  if (bitmap > BITMAP_BYTES_MAX)
+    return `A bitmap of ${sizeText(bitmap)} is too large; the largest is ${most}.`;
+  return `The bitmap has ${hex(bitmap)} bytes; ${hex(size)} bytes are ${hex(pages)} pages, and a bit for each, in words of 64, takes ${hex(needed)}: ${hex(needed - bitmap)} bytes are missing.`;
+}
+
+function misaligned(...names: string[]): (detail: Detail) => string {
   return (d) => {
     const pgsize = BigInt(d.text('pgsize'));
     const wrong = names.filter((name) => BigInt(d.text(name)) % pgsize !== 0n);
@@ -48,21 +82,17 @@ function wraps(...names: string[]): CheckExplanation['say'] {
   };
 }
 
-const overLimit: CheckExplanation['say'] = (d) => {
-  const more = d.number('morePages') || 0;
-  return (
-    `${PAGE_LIMIT} is ${d.text('limitPages')} pages. ${d.text('lockedVmPages')} are charged already ` +
-    `(VmLck), ${d.text('chunkPages')} more are pinned for this chunk${more > 0 ? `, and ${more} would follow` : ''}. ` +
-    'Pages that are mapped twice are charged twice; CAP_IPC_LOCK, at the time of the map, lifts the limit.'
-  );
-};
-
 /** All checks, those of one function from the most to the least particular. */
 export const checks: readonly CheckExplanation[] = [
   {
     at: 'vfio_iommu_type1_map_dma',
     sees: ['argsz', 'minsz'],
-    say: argumentsOf('struct vfio_iommu_type1_dma_map', 'READ 1, WRITE 2, VADDR 4'),
+    say: argumentsOf(
+      'struct vfio_iommu_type1_dma_map',
+      7,
+      'READ 1, WRITE 2, VADDR 4',
+      'VADDR goes with neither READ nor WRITE',
+    ),
   },
   { at: 'vfio_iommu_type1_map_dma', sees: ['iova', 'vaddr', 'size'], say: wraps('iova', 'vaddr') },
   { at: 'vfio_iommu_type1_map_dma', sees: ['size'], say: () => 'The size is 0.' },
@@ -104,12 +134,6 @@ export const checks: readonly CheckExplanation[] = [
     say: (d) => `No mapping lies at iova ${d.text('iova')}, so there is none to give a vaddr.`,
   },
   {
-    at: 'vfio_change_dma_owner',
-    sees: ['lockedVmPages'],
-    say: (d) =>
-      `The mapping's ${d.text('lockedVmPages')} pages do not fit into the ${PAGE_LIMIT} of the process that takes it over: a limit of ${d.text('limitPages')} pages, ${d.text('chargedPages')} of them taken.`,
-  },
-  {
     at: 'vfio_iommu_iova_dma_valid',
     sees: ['usable'],
     say: (d) => {
@@ -122,8 +146,6 @@ export const checks: readonly CheckExplanation[] = [
     sees: ['vpn'],
     say: (d) => `The page at ${d.bytes('vpn')} cannot be pinned: ${d.text('why')}.`,
   },
-  { at: 'vfio_pin_pages_remote', sees: ['limitPages'], say: overLimit },
-  { at: 'vfio_lock_acct', sees: ['limitPages'], say: overLimit },
   {
     at: 'iommu_map',
     sees: ['pfn'],
@@ -133,15 +155,16 @@ export const checks: readonly CheckExplanation[] = [
     at: 'vfio_iommu_type1_unmap_dma',
     sees: ['argsz'],
     say: argumentsOf(
-      'struct vfio_iommu_type1_dma_unmap, with its bitmap where that is asked for,',
-      'GET_DIRTY_BITMAP 1, ALL 2, VADDR 4; the first goes with neither of the others',
+      'struct vfio_iommu_type1_dma_unmap',
+      7,
+      'GET_DIRTY_BITMAP 1, ALL 2, VADDR 4',
+      'GET_DIRTY_BITMAP goes with neither ALL nor VADDR',
     ),
   },
   {
     at: 'verify_bitmap_size',
     sees: ['bitmap'],
-    say: (d) =>
-      `A bitmap of ${d.text('bitmap')} bytes with one bit per ${d.text('pgsize')} bytes cannot hold ${d.text('size')} bytes, or is larger than 256 MiB.`,
+    say: bitmapSize,
   },
   {
     at: 'vfio_dma_do_unmap',
@@ -158,7 +181,10 @@ export const checks: readonly CheckExplanation[] = [
   {
     at: 'vfio_dma_do_unmap',
     sees: ['dirtyTracking'],
-    say: () => 'Dirty tracking is off, or the bitmap is not for the smallest IOMMU page.',
+    say: (d) =>
+      d.text('dirtyTracking') === 'true'
+        ? `The bitmap is for pages of ${sizeText(BigInt(d.text('bitmapPgsize')))}, but the smallest IOMMU page has ${sizeText(BigInt(d.text('pgsize')))}.`
+        : 'Dirty tracking is off; VFIO_IOMMU_DIRTY_PAGES with START turns it on.',
   },
   { at: 'vfio_dma_do_unmap', sees: ['pgsize'], say: misaligned('iova', 'size') },
   { at: 'vfio_dma_do_unmap', sees: ['iova', 'size'], say: wraps('iova') },
@@ -180,7 +206,7 @@ export const checks: readonly CheckExplanation[] = [
     sees: ['bitmapPgsize'],
     say: (d) =>
       d.text('bitmapPgsize') === d.text('pgsize')
-        ? misaligned('iova', 'size')(d, NO_MAPPINGS)
+        ? misaligned('iova', 'size')(d)
         : `The bitmap is for pages of ${d.text('bitmapPgsize')} bytes, but the smallest IOMMU page is ${d.text('pgsize')}.`,
   },
   {
@@ -267,6 +293,8 @@ export const checks: readonly CheckExplanation[] = [
   { at: 'ioctl', sees: ['group'], say: () => 'The group is not open.' },
   { at: 'ioctl', sees: ['container'], say: () => 'No container is open.' },
   ...externalChecks,
+  ...memlockChecks,
+  ...syscallChecks,
 ];
 
 function lastByte(lastPn: number): string {

@@ -108,11 +108,12 @@ export function explainRun(
     if (name !== undefined && observation.va !== undefined) {
       regions.set(name, BigInt(observation.va));
     }
-    const sentences = observation.failure
-      ? [whyFailed(done, live)]
-      : findings.flatMap(
-          ({ find }) => find({ done, live, before: before ?? state, state, regions }) ?? [],
-        );
+    const sentences =
+      observation.errno !== null
+        ? [whyFailed(done, live, before)]
+        : findings.flatMap(
+            ({ find }) => find({ done, live, before: before ?? state, state, regions }) ?? [],
+          );
     live.after(done);
     before = state;
     if (sentences.length === 0) return [];
@@ -129,10 +130,15 @@ export function explainRun(
 }
 
 /** The sentence of the check that failed; its bare values if nobody wrote one. */
-function whyFailed({ observation: { failure } }: DoneStep, live: LiveMappings): string {
-  if (!failure) return '';
+function whyFailed(done: DoneStep, live: LiveMappings, before: StepState | null): string {
+  const { operation, observation } = done;
+  const { failure, errno } = observation;
+  if (!failure) {
+    return `pinfold cannot say which check of ${operation.op} gave ${errno ?? 'the error'}.`;
+  }
   const check = checkOf(failure);
-  if (check) return check.say(new Detail(failure.detail), live);
+  const lockedPagesBefore = (before?.shown.mm.VmLck ?? 0) / 4;
+  if (check) return check.say(new Detail(failure.detail), live, { operation, lockedPagesBefore });
   const { bug, hang } = failure.detail;
   if (hang !== undefined) {
     return `The call never returns, and keeps the lock of the container: ${hang}. Only SIGKILL ends it.`;

@@ -53,7 +53,10 @@ export const externalChecks: readonly CheckExplanation[] = [
   {
     at: 'vfio_pin_pages',
     sees: ['npage'],
-    say: () => 'The page array is NULL, or no page is asked for.',
+    say: (_d, _live, { operation }) =>
+      operation.op === 'pin' && operation.null
+        ? 'The page array is NULL.'
+        : 'No page is asked for: n is 0.',
   },
   {
     at: 'vfio_device_container_pin_pages',
@@ -96,7 +99,12 @@ export const externalChecks: readonly CheckExplanation[] = [
     say: () => 'The process whose memory the mapping is has ended.',
   },
   { at: 'vfio_dma_rw', sees: ['openDevice'], say: notOpen },
-  { at: 'vfio_dma_rw', sees: ['length'], say: () => 'The buffer is NULL, or the length 0.' },
+  {
+    at: 'vfio_dma_rw',
+    sees: ['length'],
+    say: (_d, _live, { operation }) =>
+      operation.op === 'dmarw' && operation.null ? 'The buffer is NULL.' : 'The length is 0.',
+  },
   {
     at: 'vfio_iommu_type1_dma_rw',
     sees: ['vaddrInvalidCount'],

@@ -11,16 +11,26 @@ const UNMAP_BITMAP = 1;
 /** Pages of one word of a bitmap. */
 const WORD_PAGES = 64n;
 
+const UNPINS = 'vfio_iommu_type1_unpin_pages';
+
 /** What the kernel means with its warnings, by the function that gives them. */
-const WARNINGS: Readonly<Record<string, string>> = {
-  vfio_remove_dma:
-    'a device still has pages of a mapping pinned that goes: nobody will ever give them back, and their charge stays',
-  vfio_iommu_type1_unpin_pages:
-    'pages are given back where no mapping lies (or the container is type1 v1): nothing from there on is done',
-  vfio_device_container_unpin_pages:
+const WARNINGS: ReadonlyMap<string, string> = new Map([
+  [
+    'vfio_remove_dma',
+    'a device still has pages of a mapping pinned that is removed: nobody will ever give them back, and their charge stays',
+  ],
+  [
+    'vfio_device_container_unpin_pages',
     'pages are given back in a number that cannot be: nothing is done',
-  vfio_unpin_pages: 'the device is not open: nothing is given back',
-};
+  ],
+  ['vfio_unpin_pages', 'the device is not open: nothing is given back'],
+]);
+
+function unpinWarning(v2: boolean): string {
+  return v2
+    ? 'pages are given back where no mapping lies: nothing from there on is done'
+    : 'pages are given back in a container of type1 v1, which has no external pins: nothing is done';
+}
 
 /**
  * Whether a mapping ends with the address space.
@@ -85,10 +95,10 @@ const staleBits: Finding = {
 
 const warned: Finding = {
   name: 'a warning of the kernel',
-  find({ done: { observation } }) {
+  find({ done: { observation }, live }) {
     const known = (observation.klog ?? []).flatMap((line) => {
       const fn = /^WARNING: (\w+)$/.exec(line)?.[1] ?? '';
-      const what = Object.hasOwn(WARNINGS, fn) ? WARNINGS[fn] : undefined;
+      const what = fn === UNPINS ? unpinWarning(live.v2) : WARNINGS.get(fn);
       return what === undefined ? [] : [`The kernel warns in ${fn}: ${what}.`];
     });
     return known.length > 0 ? [...new Set(known)].join(' ') : null;

@@ -4,13 +4,14 @@
  *
  * @source reference type1.md §7 (v1), §8; iommu.md §12.7
  */
-import { byteAddress, pageNumber, PMD_ORDER } from '@pinfold/base';
+import { byteAddress, pageNumber, pagesOf, PMD_ORDER } from '@pinfold/base';
 import { hex } from '../hex.ts';
 import type { Operation } from '../operation.ts';
 import { endsAtTop, externalFindings, lostAtTop } from './external-findings.ts';
 import type { Finding, FindingContext } from './finding.ts';
 import type { StepState } from '../step-state.ts';
 import { nameOf } from './live-mappings.ts';
+import { countText, sizeText } from './units.ts';
 
 type MapOperation = Extract<Operation, { op: 'map' }>;
 
@@ -71,10 +72,75 @@ const noSuperpages: Finding = {
   name: 'huge memory in small IOPTEs',
   find(context) {
     const map = mapOf(context);
-    if (!map || (map.iova - map.va) % HUGE === 0n) return null;
-    const pages = pagesIn(context.state, context.regions, map, PMD_ORDER);
-    if (pages === 0) return null;
-    return `iova and vaddr differ by ${hex((((map.iova - map.va) % HUGE) + HUGE) % HUGE)} modulo 2 MiB, so ${pages} pages that lie in huge folios get IOPTEs of 4 KiB: choose an iova that is congruent to the address.`;
+    if (!map) return null;
+    const blocks = hugeBlocks(context, map);
+    // A block needs an iova that is congruent to its frame, whatever its virtual address is.
+    const lost = blocks.filter(({ iova, phys }) => (iova - phys) % HUGE !== 0n);
+    if (lost.length === 0) return null;
+    const [{ iova, phys }] = lost;
+    const off = (((iova - phys) % HUGE) + HUGE) % HUGE;
+    const pages = lost.length * pagesOf(PMD_ORDER);
+    const same = lost.filter((one) => (one.iova - one.phys - off) % HUGE === 0n).length;
+    const better = hex(map.iova + HUGE - off);
+    return (
+      `iova and memory differ by ${hex(off)} modulo 2 MiB, so ${pages} pages that lie in ` +
+      `${countText(lost.length, 'whole block')} of 2 MiB get IOPTEs of 4 KiB: choose an iova that is ` +
+      `congruent to the address, such as ${better}, and ${countText(same, 'IOPTE')} of 2 MiB would do for ` +
+      `${same === lost.length ? 'them' : `${same * pagesOf(PMD_ORDER)} of them`}.`
+    );
+  },
+};
+
+/** A whole aligned block of 2 MiB of memory that a map covers. */
+interface HugeBlock {
+  /** Where the device sees it. */
+  readonly iova: bigint;
+  /** Where it lies. */
+  readonly phys: bigint;
+}
+
+/** The blocks of a map that lie in huge folios, and that an IOPTE of 2 MiB could map. */
+function hugeBlocks({ state, regions }: FindingContext, map: MapOperation): HugeBlock[] {
+  const blocks: HugeBlock[] = [];
+  for (const [name, extents] of state.layout) {
+    const start = regions.get(name);
+    if (start === undefined) continue;
+    for (const [off, pfn, n, order, flags] of extents) {
+      if (order < PMD_ORDER || flags.includes('z')) continue;
+      const va = start + byteAddress(off);
+      const [low, high] = clipped(va, va + byteAddress(n), map);
+      const phys = byteAddress(pfn);
+      const first = phys + low - va;
+      for (let at = roundUp(first); at + HUGE <= phys + high - va; at += HUGE) {
+        blocks.push({ iova: map.iova + (va + (at - phys) - map.va), phys: at });
+      }
+    }
+  }
+  return blocks;
+}
+
+function roundUp(address: bigint): bigint {
+  return ((address + HUGE - 1n) / HUGE) * HUGE;
+}
+
+/** The part of an address range that a map covers; its end is not above its begin if there is none. */
+function clipped(from: bigint, to: bigint, { va, size }: MapOperation): readonly [bigint, bigint] {
+  return [from > va ? from : va, to < va + size ? to : va + size];
+}
+
+const privileged: Finding = {
+  name: 'a limit that does not hold',
+  find({ done: { operation, observation }, live, before }) {
+    const { memlock, mm } = observation;
+    const charged = mm.VmLck * 1024;
+    if (memlock === null || live.limitLine === null || live.capLine !== null) return null;
+    if (charged <= memlock || mm.VmLck <= before.shown.mm.VmLck) return null;
+    return (
+      `It locks more than the limit of line ${live.limitLine}: VmLck is ${sizeText(BigInt(charged))}, ` +
+      `RLIMIT_MEMLOCK ${sizeText(BigInt(memlock))}. The limit does not hold because the process has ` +
+      'CAP_IPC_LOCK; the process of a scenario is root until `dropcap`. Without it, the step fails with ' +
+      `${operation.op === 'mmap' ? 'EAGAIN' : 'ENOMEM'}.`
+    );
   },
 };
 
@@ -84,29 +150,26 @@ const faultedIn: Finding = {
     const map = mapOf(context);
     if (!map) return null;
     const { before, state, regions } = context;
-    const pages = pagesIn(state, regions, map, 0) - pagesIn(before, regions, map, 0);
+    const pages = pagesIn(state, regions, map) - pagesIn(before, regions, map);
     if (pages < MANY_FAULTS) return null;
     return `${pages} pages of it were not there: the map faulted them in and zeroed or copied them, which takes longer than pinning them.`;
   },
 };
 
-/** Pages of the range that are there and lie in folios of at least an order. */
+/** Pages of the range that are there. */
 function pagesIn(
   { layout }: StepState,
   regions: FindingContext['regions'],
-  { va, size }: MapOperation,
-  least: number,
+  map: MapOperation,
 ): number {
   let pages = 0;
   for (const [name, extents] of layout) {
     const start = regions.get(name);
     if (start === undefined) continue;
-    for (const [off, , n, order, flags] of extents) {
+    for (const [off, , n, , flags] of extents) {
       const from = start + byteAddress(off);
-      const to = from + byteAddress(n);
-      const [low, high] = [from > va ? from : va, to < va + size ? to : va + size];
-      const counts = order >= least && !flags.includes('z');
-      if (counts && high > low) pages += pageNumber(high - low);
+      const [low, high] = clipped(from, from + byteAddress(n), map);
+      if (!flags.includes('z') && high > low) pages += pageNumber(high - low);
     }
   }
   return pages;
@@ -118,6 +181,7 @@ export const findings: readonly Finding[] = [
   unmappedMore,
   lockedTwice,
   noSuperpages,
+  privileged,
   faultedIn,
   ...externalFindings,
 ];

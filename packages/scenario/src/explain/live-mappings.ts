@@ -24,6 +24,10 @@ export class LiveMappings {
   #mappings: LiveMapping[] = [];
   /** Whether an unmap must not cut a mapping (type1 v2). */
   v2 = true;
+  /** Line that set RLIMIT_MEMLOCK last; null: it is that of the machine. */
+  limitLine: number | null = null;
+  /** Line that dropped CAP_IPC_LOCK; null: the process has it. */
+  capLine: number | null = null;
   /** Whether a device has pinned a page at an address that is no multiple of the page size. */
   pinnedInsidePages = false;
 
@@ -39,6 +43,8 @@ export class LiveMappings {
    */
   after({ step, operation, observation }: DoneStep): void {
     if (observation.ret < 0) return;
+    if (operation.op === 'memlock') this.limitLine = step.line;
+    if (operation.op === 'dropcap') this.capLine = step.line;
     if (operation.op === 'open') this.v2 = operation.type !== 'v1';
     if (operation.op === 'setiommu') this.v2 = operation.type !== 1;
     // Without a type1 container there is no mapping.
