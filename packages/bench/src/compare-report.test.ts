@@ -61,6 +61,7 @@ function reportOf(
       defects: i === 0 ? [] : defects,
     })),
     smallFolios: smallFolioChanges(rows, names[0]),
+    uncounted: [],
   };
 }
 
