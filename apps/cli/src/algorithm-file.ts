@@ -31,25 +31,29 @@ interface SourceFile {
  * watchdog ends the process if code of the file neither returns nor calls the kernel.
  *
  * @param name the file, as the user wrote it
+ * @param base the algorithm whose steps those left out are: that of the kernel
  * @param patience seconds that its code may run without a call
  * @returns the algorithm
  * @throws {InputError} when the file is missing, is no code, throws, or exports no algorithm
  */
 export async function loadAlgorithm(
   name: string,
+  base: PinAlgorithm,
   patience: number = DEFAULT_PATIENCE,
 ): Promise<PinAlgorithm> {
   const file = readSource(name);
   const exit = process.exit.bind(process);
   const watchdog = await startWatchdog({ ...file, patience });
   const onLate = (error: unknown): void => exit(reportError(error));
-  return watchdog.duringImport(() => importAlgorithm(name, patience, watchdog.heartbeat, onLate));
+  const { heartbeat } = watchdog;
+  return watchdog.duringImport(() => importAlgorithm(name, base, patience, heartbeat, onLate));
 }
 
 /**
  * Loads an algorithm without a watchdog.
  *
  * @param name the file, as the user wrote it
+ * @param base the algorithm whose steps those left out are: that of the kernel
  * @param patience seconds that its import may wait
  * @param heartbeat shows others that its code is running
  * @param onLate told of what its code throws outside of its steps
@@ -58,6 +62,7 @@ export async function loadAlgorithm(
  */
 export async function importAlgorithm(
   name: string,
+  base: PinAlgorithm,
   patience: number,
   heartbeat: Int32Array,
   onLate: (error: unknown) => void,
@@ -68,7 +73,7 @@ export async function importAlgorithm(
   if (!('default' in exported)) throw new InputError(name, 'a default export', 'none');
   const { url, text } = file;
   try {
-    return algorithmFrom(exported.default, name, { url, text, heartbeat });
+    return algorithmFrom(exported.default, name, { url, text, heartbeat, base });
   } catch (error) {
     // A getter may throw.
     throw stackOf(error).includes(url) ? importFault(file, error) : error;

@@ -1,6 +1,6 @@
 /** The flags that choose a pin algorithm: one that is built in, or a file of one's own. */
 import { InputError } from '@pinfold/base';
-import { pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import type { Option } from 'commander';
 import { DEFAULT_PATIENCE, loadAlgorithm } from './algorithm-file.ts';
 import { count, flag, forFlag } from './flags.ts';
@@ -33,7 +33,11 @@ export function algorithmOption(): Option {
  */
 export function fileOptions(): Option[] {
   return [
-    flag('--file <file>', 'a pin algorithm of your own (pinfold new-algorithm)', (text) => text),
+    flag(
+      '--file <file>',
+      'a pin algorithm of your own (pinfold new-algorithm): its code runs with your rights',
+      (text) => text,
+    ),
     flag(
       '--patience <seconds>',
       'how long its code may run without a call of the kernel',
@@ -46,12 +50,16 @@ export function fileOptions(): Option[] {
  * The algorithm that the flags choose.
  *
  * @param flags the flags
+ * @param kernel the release whose steps those are that the file leaves out
  * @returns the algorithm; null for that of the kernel
  * @throws {InputError} when both flags are given, or the file is no algorithm
  */
-export async function chosenAlgorithm(flags: AlgorithmFlags): Promise<PinAlgorithm | null> {
+export async function chosenAlgorithm(
+  flags: AlgorithmFlags,
+  kernel: string,
+): Promise<PinAlgorithm | null> {
   const { algorithm = null, file, patience } = flags;
   if (file === undefined) return algorithm;
   if (algorithm) throw new InputError('--file', 'no --algorithm beside it', `'${file}'`);
-  return loadAlgorithm(file, patience);
+  return loadAlgorithm(file, kernelVersion(kernel).type1.pinAlgorithm, patience);
 }

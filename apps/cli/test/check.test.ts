@@ -1,7 +1,10 @@
 /** `pinfold check`: exit codes, reports, counterexamples that replay, and files of one's own. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { ownAlgorithmTemplate } from '@pinfold/vfio-type1';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { main, node, pinfold, type Outcome } from './pinfold.ts';
@@ -82,6 +85,53 @@ describe('the exit code is', () => {
 });
 
 describe('what was found', () => {
+  const FOUND = ['--algorithm', 'hugetlb-v1-2025', '--runs', '510'];
+
+  it.concurrent('is printed where its file cannot be written, and an old one stays', async () => {
+    const out = join(folder, 'blocked');
+    const file = join(out, 'hugetlb-v1-2025-1-reach.scn');
+    mkdirSync(join(file, 'in-the-way'), { recursive: true });
+    const { code, stdout, stderr } = await check('blocked', ...FOUND);
+    expect(code).toBe(1);
+    expect(stdout).toContain(`\n${file}, which could not be written:\ntitle hugetlb-v1-2025 on`);
+    expect(stderr).toContain(`pinfold: ${file}: expected a file that can be written, got E`);
+    expect(readdirSync(out)).toEqual(['hugetlb-v1-2025-1-reach.scn']);
+  });
+
+  it.concurrent.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('by then is printed at %s', async (signal, exit) => {
+    const flags = ['--algorithm', 'batched', '--runs', '100000000', '--json'];
+    const args = ['--conditions=@pinfold/source', main, 'check', ...flags];
+    const child = spawn(process.execPath, [...args, '--out', join(folder, signal)]);
+    let stdout = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    // The folder is there before the first sequence is run.
+    while (!readdirSync(folder).includes(signal)) await wait(20);
+    await wait(500);
+    child.kill(signal);
+    const [code] = (await once(child, 'close')) as [number | null];
+    expect(code).toBe(exit);
+    expect(JSON.parse(stdout)).toMatchObject({ interrupted: true, findings: [] });
+  });
+
+  it.concurrent('before a mistake in the file is printed too', async () => {
+    const text = ownAlgorithmTemplate('changed')
+      .replace('(dma.prot & kernel.IOMMU_WRITE) !== 0', 'false')
+      .replace(
+        'return unlocked;',
+        'if (++calls > 2500) throw new Error("late");\n    return unlocked;',
+      );
+    const file = join(folder, 'late.ts');
+    writeFileSync(file, `let calls = 0;\n${text}`);
+    const flags = ['--file', file, '--runs', '2500', '--workers', '1'];
+    const { code, stdout, stderr } = await check('late', ...flags);
+    expect(code).toBe(2);
+    expect(stdout).toContain('\nviolated: dirty pages and dirty bitmaps are exact\n');
+    expect(stderr).toMatch(/late\.ts:\d+:\d+: unpinRegion throws Error: late\n$/);
+  });
+
   const flags = ['--algorithm', 'hugetlb-v1-2025', '--runs', '510', '--json'];
 
   it.concurrent('is the same on any number of threads, and replays', async () => {

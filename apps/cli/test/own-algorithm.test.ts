@@ -289,6 +289,79 @@ describe('code that makes a mistake', () => {
     expect(JSON.parse(stdout)).toHaveProperty('algorithm', 'changed');
   });
 
+  it.concurrent.each([
+    ['an interval', 'setInterval(() => undefined, 100);'],
+    ['a thread', "new Worker('setInterval(() => undefined, 100)', { eval: true });"],
+  ])('leaves %s, which keeps nothing alive', async (what, left) => {
+    const text = `import { Worker } from 'node:worker_threads';\n${ownAlgorithmTemplate('left')}\n${left}\nvoid Worker;\n`;
+    const { code, stdout, stderr } = await runFile(`left-${what.replace(' ', '-')}.ts`, text);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^Linux .+ with left\n/);
+  });
+
+  it.concurrent('writes to stdout itself', async () => {
+    const text = changed(WANT, `${WANT} process.stdout.write('mine\\n');`);
+    const { code, stdout, stderr } = await runFile('writes.ts', text, '--json');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: 'mine\n' });
+    expect(JSON.parse(stdout)).toHaveProperty('algorithm', 'changed');
+  });
+
+  it.concurrent.each([
+    [
+      'freezes what a call writes to',
+      'Object.freeze(chunk);',
+      /:\d+:\d+: startChunk, chunk: expected an object that can be written to, got .+ frozen\n$/,
+    ],
+    [
+      'hands in no chunk',
+      'kernel.startChunk(null as never, 1);',
+      /:\d+:\d+: startChunk, chunk: .+\n$/,
+    ],
+    [
+      'compares with nothing',
+      'kernel.continuesChunk(null as never, 1);',
+      /: continuesChunk, .+\n$/,
+    ],
+    [
+      'changes how stacks are written',
+      "Object.assign(Error, { prepareStackTrace() { throw 1; }, captureStackTrace: null }); throw new Error('x');",
+      /:\d+:\d+: pinChunk throws Error: x\n$/,
+    ],
+  ])('%s, which is a mistake with its place', async (what, mistake, message) => {
+    const name = `${what.replaceAll(' ', '-')}.ts`;
+    const { code, stdout, stderr } = await runFile(name, changed(WANT, `${mistake} ${WANT}`));
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/ {4}at /);
+  });
+
+  it.concurrent('leaves a step out, which is that of the kernel then', async () => {
+    const text = ownAlgorithmTemplate('half').replace(/ {2}\/\/ Unpins[^]+(?=\} satisfies)/, '');
+    const [old, own] = await Promise.all([
+      runFile('half.ts', text, '--kernel', '6.16', '--trace'),
+      runFile('half.ts', text, '--kernel', '6.18', '--trace'),
+    ]);
+    expect([old.code, own.code]).toEqual([0, 0]);
+    expect(old.stdout).not.toContain('unpin_user_page_range_dirty_lock');
+    expect(own.stdout).toContain('unpin_user_page_range_dirty_lock');
+  });
+
+  it.concurrent('does work that nothing counts, which compare says', async () => {
+    const file = join(folder, 'reads.ts');
+    writeFileSync(
+      file,
+      changed(
+        WANT,
+        `${WANT} for (let i = 0; i < batch.size; i++) kernel.pageToPfn(batch.page(i));`,
+      ),
+    );
+    const flags = ['--size', '2M', '--backing', '4k', '--repeat', '1', '--no-time'];
+    const { stdout } = await pinfold('compare', '--file', file, '--algorithm', 'batched', ...flags);
+    expect(stdout.replace(/\s+/g, ' ')).toMatch(
+      /Not counted, and so in no change above, is what changed does by itself\. Per page pinned: 4k, .+: \d+\.\d\d batch\.page\(\), \d+\.\d\d pageToPfn\(\)/,
+    );
+  });
+
   it.concurrent('of which the kernel dies is a finding, not a mistake', async () => {
     const text = changed(
       'return unlocked;',

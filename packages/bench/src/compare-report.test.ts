@@ -60,7 +60,9 @@ function reportOf(
       ...{ name, summary: `what ${name} is`, source: 'a mail' },
       defects: i === 0 ? [] : defects,
     })),
-    ...{ smallFolios: smallFolioChanges(rows, names[0]), leftOut: [] },
+    smallFolios: smallFolioChanges(rows, names[0]),
+    leftOut: [],
+    uncounted: [],
   };
 }
 

@@ -44,7 +44,9 @@ export function summary(report: CompareReport, style: Style, times: boolean): st
       [[...changeColumns('operations'), ...verdict], times ? changeColumns('modelTime') : []],
       lines,
     ),
-    ...smallFolioParagraphs(report).map((text) => style.paragraph(text)),
+    ...[...smallFolioParagraphs(report), ...uncountedParagraphs(report)].map((text) =>
+      style.paragraph(text),
+    ),
   ];
 }
 
@@ -109,6 +111,23 @@ function lossText(ones: readonly SmallFolioChange[], base: string): string {
   const loss = `${names} ${ones.length === 1 ? 'makes' : 'make'} ${growth} more operations than ${base}`;
   const parts = perPage([...more, ...fewer]);
   return `Small folios lose in ${layoutTag} on ${op}: ${loss}.${parts && ` Per page: ${parts}.`}`;
+}
+
+/** What own algorithms do besides: a saving that is made up for there is none. */
+function uncountedParagraphs({ uncounted }: CompareReport): string[] {
+  const names = [...new Set(uncounted.map(({ algorithm }) => algorithm))];
+  return names.map((name) => {
+    const done = uncounted
+      .filter(({ algorithm }) => algorithm === name)
+      .map(({ memory, pageReads, conversions }) => {
+        const [reads, frames] = [pageReads, conversions].map((n) => n.toFixed(2));
+        return `${memory}: ${reads} batch.page(), ${frames} pageToPfn() and pfnToPage()`;
+      });
+    return (
+      `Not counted, and so in no change above, is what ${name} does by itself. Per page pinned: ` +
+      `${done.join('; ')}. Compares, loops and lists of its own come on top.`
+    );
+  });
 }
 
 /** Operations with their number per page; what is below a hundredth of one is not worth a word. */

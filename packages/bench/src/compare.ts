@@ -4,13 +4,13 @@
  * that only the machines of one exist at once.
  */
 import { formatSize } from '@pinfold/base';
-import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { kernelVersion, pinAlgorithm, type OwnWork, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { checkWholePages, type Backing } from './backings.ts';
 import { changeOf, smallFolioChanges, type CompareRow, type SmallFolioChange } from './changes.ts';
 import { seriesWith } from './contender.ts';
 import { checkFits, checkLargest, footprint } from './footprint.ts';
 import { ops, type Op } from './measure.ts';
-import type { Memory } from './memories.ts';
+import { memoryName, type Memory } from './memories.ts';
 import { operations, totalOperations, type OperationName } from './operations.ts';
 import { measureCases, measuredRow, type BenchHost, type MeasuredRow } from './rows.ts';
 
@@ -56,6 +56,18 @@ export interface ComparedAlgorithm {
   readonly defects: readonly string[];
 }
 
+/** What an algorithm of one's own does on a memory and no counter counts, per page that it pins. */
+export interface UncountedWork {
+  /** Name of the algorithm. */
+  readonly algorithm: string;
+  /** The memory, as headings name it. */
+  readonly memory: string;
+  /** Entries of batches that it reads. */
+  readonly pageReads: number;
+  /** Frames that it makes of pages, and pages of frames. */
+  readonly conversions: number;
+}
+
 /** The result of a comparison. */
 export interface CompareReport {
   /** The kernel, as it was asked for. */
@@ -74,6 +86,8 @@ export interface CompareReport {
   readonly smallFolios: readonly SmallFolioChange[];
   /** Names of the backings that were left out: the size is no whole number of their pages. */
   readonly leftOut: readonly string[];
+  /** What algorithms of one's own do besides: it is in no count and in no change. */
+  readonly uncounted: readonly UncountedWork[];
 }
 
 /**
@@ -117,7 +131,13 @@ export function checkCompare(spec: CompareSpec, availableBytes: number, place = 
 export function compareAlgorithms(spec: CompareSpec, host: BenchHost): CompareReport {
   checkCompare(spec, Infinity);
   const algorithms = algorithmsOf(spec);
-  const rows = spec.memories.flatMap((memory) => rowsOf(spec, algorithms, memory, host));
+  const uncounted: UncountedWork[] = [];
+  const rows = spec.memories.flatMap((memory) => {
+    const before = algorithms.map(({ ownWork }) => ({ ...ownWork }));
+    const made = rowsOf(spec, algorithms, memory, host);
+    uncounted.push(...algorithms.flatMap((one, i) => uncountedOf(one, before[i], made[0])));
+    return made;
+  });
   return {
     ...{ kernel: spec.kernel, bytes: spec.bytes, base: spec.base.name },
     algorithms: algorithms.map(({ name, summary, source, defects }) => ({
@@ -125,7 +145,25 @@ export function compareAlgorithms(spec: CompareSpec, host: BenchHost): CompareRe
     })),
     ...{ operations, rows, smallFolios: smallFolioChanges(rows, spec.base.name) },
     leftOut: (spec.leftOut ?? []).map(({ name }) => name),
+    uncounted,
   };
+}
+
+/** What an algorithm of one's own has done besides since `before`; nothing for one that is built in. */
+function uncountedOf(
+  { name, ownWork }: PinAlgorithm,
+  before: Partial<OwnWork>,
+  row: CompareRow,
+): UncountedWork[] {
+  if (!ownWork) return [];
+  const pages = Math.max(1, ownWork.pages - (before.pages ?? 0));
+  return [
+    {
+      ...{ algorithm: name, memory: memoryName(row) },
+      pageReads: (ownWork.pageReads - (before.pageReads ?? 0)) / pages,
+      conversions: (ownWork.conversions - (before.conversions ?? 0)) / pages,
+    },
+  ];
 }
 
 /** The algorithms of a comparison, the base among them. */

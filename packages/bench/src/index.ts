@@ -50,6 +50,7 @@ export {
   defaultAlgorithms,
   type ComparedAlgorithm,
   type CompareReport,
+  type UncountedWork,
   type CompareSpec,
 } from './compare.ts';
 export type { Change, CompareRow, OperationChange, SmallFolioChange } from './changes.ts';

@@ -8,6 +8,7 @@ export {
   checkAlgorithm,
   checkedOf,
   CheckTally,
+  DEFAULT_CHECK_KERNEL,
   DEFAULT_CHECK_RUNS,
   reportOf,
   runBatch,

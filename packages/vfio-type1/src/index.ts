@@ -54,6 +54,7 @@ export type { PinAlgorithm } from './pin-algorithm.ts';
 export { pinAlgorithm, pinAlgorithms } from './algorithms/index.ts';
 export { algorithmFrom, type AlgorithmOptions } from './own-algorithm/algorithm-from.ts';
 export { AlgorithmFault } from './own-algorithm/algorithm-fault.ts';
+export type { OwnWork } from './pin-algorithm.ts';
 export { stackOf } from './own-algorithm/places.ts';
 export type { AlgorithmKernel, Folio } from './own-algorithm/algorithm-kernel.ts';
 export type {

@@ -10,6 +10,16 @@ import type { PinnedChunk } from './pin-chunk.ts';
 import type { ExternalPinRequest } from './pin-external.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
+/** What an algorithm of one's own does by itself and no counter counts, since it was made. */
+export interface OwnWork {
+  /** Pages that it has pinned, which the others are to be compared with. */
+  pages: number;
+  /** Entries of a batch that it has read: `batch.page`. */
+  pageReads: number;
+  /** Frames that it has made of pages, and pages of frames: `pageToPfn`, `pfnToPage`. */
+  conversions: number;
+}
+
 /**
  * The steps in which pin algorithms differ; all are called per mapping, chunk or region, never per
  * page.
@@ -37,6 +47,9 @@ export interface PinAlgorithm {
    * who named it; empty if nothing.
    */
   readonly defects: readonly string[];
+
+  /** What it does besides what is counted, if it is one of somebody's own; else null. */
+  readonly ownWork: Readonly<OwnWork> | null;
 
   /**
    * Bytes from an I/O virtual address on in which vfio_find_vpfn takes a node for that of the address:

@@ -62,13 +62,15 @@ async function answer(task: CheckTask): Promise<CheckAnswer> {
 
 async function load(): Promise<CheckedAlgorithms> {
   const { algorithm, against, kernel, patience, heartbeat } = options;
+  const version = kernelVersion(kernel);
+  const base = version.type1.pinAlgorithm;
   return {
-    kernel: kernelVersion(kernel),
+    kernel: version,
     against: pinAlgorithm(against),
     algorithm:
       'name' in algorithm
         ? pinAlgorithm(algorithm.name)
-        : await importAlgorithm(algorithm.file, patience, heartbeat, failLate),
+        : await importAlgorithm(algorithm.file, base, patience, heartbeat, failLate),
   };
 }
 

@@ -3,7 +3,12 @@ import { accessSync, constants } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, sep } from 'node:path';
 import { InputError } from '@pinfold/base';
-import { checkedOf, DEFAULT_CHECK_RUNS, type CheckOptions } from '@pinfold/scenario';
+import {
+  checkedOf,
+  DEFAULT_CHECK_KERNEL,
+  DEFAULT_CHECK_RUNS,
+  type CheckOptions,
+} from '@pinfold/scenario';
 import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
 import {
@@ -154,7 +159,7 @@ function untilInterrupted(): { signal: AbortSignal; endedBy: () => Signal | null
 
 async function optionsOf(flags: CheckFlags): Promise<Required<CheckOptions>> {
   const { kernel: name, against, runs, seed } = flags;
-  const own = await chosenAlgorithm(flags);
+  const own = await chosenAlgorithm(flags, name ?? DEFAULT_CHECK_KERNEL);
   const kernel = name === undefined ? undefined : kernelVersion(name);
   const algorithm = own ?? kernel?.type1.pinAlgorithm;
   if (!algorithm) {

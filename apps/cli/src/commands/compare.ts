@@ -120,8 +120,9 @@ async function algorithmsOf({
   algorithm: algorithms,
   file,
   patience,
+  kernel,
 }: CompareFlags): Promise<readonly PinAlgorithm[]> {
-  const own = await chosenAlgorithm({ ...(file !== undefined && { file }), patience });
+  const own = await chosenAlgorithm({ ...(file !== undefined && { file }), patience }, kernel);
   if (!own) return algorithms;
   const taken = algorithms.find(({ name }) => name === own.name);
   if (taken) throw new InputError('--file', 'an algorithm of another name', `'${own.name}' again`);

@@ -95,7 +95,7 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
   }
   const scenario = parseScenario(script, name);
   const flags = { ...written, kernel: kernelFor(scenario, command) };
-  const algorithm = await chosenAlgorithm(flags);
+  const algorithm = await chosenAlgorithm(flags, flags.kernel);
   const audited = auditOf(scenario, flags, algorithm);
   if (audited?.outcome.found) process.exitCode = EXIT_VIOLATION;
   const heading = headingOf(scenario, flags, algorithm);

@@ -99,7 +99,7 @@ export interface BatchResult {
 }
 
 /** The release that the patches of 2025 were posted for. */
-const BASE_KERNEL = '6.16';
+export const DEFAULT_CHECK_KERNEL = '6.16';
 /** Sequences unless somebody says otherwise. */
 export const DEFAULT_CHECK_RUNS = 10_000;
 /** Sequences of a batch. */
@@ -117,7 +117,7 @@ export function checkedOf({ algorithm, against, kernel }: CheckOptions): Checked
   return {
     algorithm,
     against: against ?? pinAlgorithm('batched'),
-    kernel: kernel ?? kernelVersion(BASE_KERNEL),
+    kernel: kernel ?? kernelVersion(DEFAULT_CHECK_KERNEL),
   };
 }
 

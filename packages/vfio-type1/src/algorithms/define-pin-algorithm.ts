@@ -12,14 +12,18 @@ export type PinAlgorithmSpec = Pick<PinAlgorithm, 'name' | 'summary' | 'source'>
   Partial<PinAlgorithm>;
 
 /**
- * Completes an algorithm with the shared defaults: the map loop, the pin loop and the unpin loop of
- * 6.16, the scan by iova_to_phys, external pins page by page, and no state of its own.
+ * Completes an algorithm with the steps of another one.
  *
  * @param spec what is particular about it
+ * @param base whose steps those left out are; default: the map loop, the pin loop and the unpin loop
+ *   of 6.16, the scan by iova_to_phys, external pins page by page, and no state of its own
  * @returns the algorithm; all of them have the same fields, so that their steps are called fast
  * @source reference strategies.md (f)
  */
-export function definePinAlgorithm(spec: PinAlgorithmSpec): PinAlgorithm {
+export function definePinAlgorithm(
+  spec: PinAlgorithmSpec,
+  base: PinAlgorithmSteps = STEPS_OF_6_16,
+): PinAlgorithm {
   return {
     name: spec.name,
     summary: spec.summary,
@@ -27,15 +31,30 @@ export function definePinAlgorithm(spec: PinAlgorithmSpec): PinAlgorithm {
     repins: spec.repins ?? false,
     limitFirst: spec.limitFirst ?? false,
     defects: spec.defects ?? [],
-    vpfnSpan: spec.vpfnSpan ?? 1,
-    pinMap: spec.pinMap ?? pinMapByChunks,
-    pinChunk:
-      spec.pinChunk ??
-      ((iommu, dma, vaddr, npage, limit, batch, chunk) =>
-        pinPagesRemote(iommu, dma, vaddr, npage, limit, batch, chunk, acceptPages)),
-    unpinRegion: spec.unpinRegion ?? unpinPages,
-    nextUnmapRun: spec.nextUnmapRun ?? scanIovaToPhys,
-    pinExternal: spec.pinExternal ?? pinExternalPages,
-    forget: spec.forget ?? (() => undefined),
+    ownWork: spec.ownWork ?? null,
+    vpfnSpan: spec.vpfnSpan ?? base.vpfnSpan,
+    pinMap: spec.pinMap ?? base.pinMap,
+    pinChunk: spec.pinChunk ?? base.pinChunk,
+    unpinRegion: spec.unpinRegion ?? base.unpinRegion,
+    nextUnmapRun: spec.nextUnmapRun ?? base.nextUnmapRun,
+    pinExternal: spec.pinExternal ?? base.pinExternal,
+    forget: spec.forget ?? base.forget,
   };
 }
+
+/** What one algorithm can have from another. */
+export type PinAlgorithmSteps = Pick<
+  PinAlgorithm,
+  'vpfnSpan' | 'pinMap' | 'pinChunk' | 'unpinRegion' | 'nextUnmapRun' | 'pinExternal' | 'forget'
+>;
+
+const STEPS_OF_6_16: PinAlgorithmSteps = {
+  vpfnSpan: 1,
+  pinMap: pinMapByChunks,
+  pinChunk: (iommu, dma, vaddr, npage, limit, batch, chunk) =>
+    pinPagesRemote(iommu, dma, vaddr, npage, limit, batch, chunk, acceptPages),
+  unpinRegion: unpinPages,
+  nextUnmapRun: scanIovaToPhys,
+  pinExternal: pinExternalPages,
+  forget: () => undefined,
+};

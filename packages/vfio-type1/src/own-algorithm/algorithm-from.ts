@@ -16,10 +16,10 @@ import {
   type Vpn,
 } from '@pinfold/base';
 import type { PhysRun } from '@pinfold/iommu';
-import { definePinAlgorithm } from '../algorithms/define-pin-algorithm.ts';
+import { definePinAlgorithm, type PinAlgorithmSpec } from '../algorithms/define-pin-algorithm.ts';
 import type { VfioBatch } from '../batch.ts';
 import type { VfioDma } from '../dma.ts';
-import type { PinAlgorithm } from '../pin-algorithm.ts';
+import type { OwnWork, PinAlgorithm } from '../pin-algorithm.ts';
 import type { PinnedChunk } from '../pin-chunk.ts';
 import type { ExternalPinRequest } from '../pin-external.ts';
 import type { VfioIommu } from '../vfio-iommu.ts';
@@ -33,6 +33,11 @@ import { BatchView, DmaView, RequestView } from './views.ts';
 
 /** What {@link algorithmFrom} can be told besides. */
 export interface AlgorithmOptions {
+  /**
+   * The algorithm whose steps those left out are: that of the kernel, as a patch that changes one step
+   * leaves the others; default that of 6.16, `batched`.
+   */
+  readonly base?: PinAlgorithm;
   /** Address of the file as stacks write it, so that faults have a line. */
   readonly url?: string;
   /** Text of the file, so that what a step returns has a line. */
@@ -65,16 +70,18 @@ export function algorithmFrom(
 ): PinAlgorithm {
   const file: AlgorithmFile = { place, ...options };
   const spec = parseOwnAlgorithm(own, place, (key) => placeOfField(file, key));
-  const steps = new OwnSteps(spec, file, options.heartbeat ?? new Int32Array(2));
+  const ownWork: OwnWork = { pages: 0, pageReads: 0, conversions: 0 };
+  const steps = new OwnSteps(spec, file, options.heartbeat ?? new Int32Array(2), ownWork);
   const { name, summary = 'an own algorithm', source = place, repins = false } = spec;
-  return definePinAlgorithm({
-    ...{ name, summary, source, repins },
+  const made: PinAlgorithmSpec = {
+    ...{ name, summary, source, repins, ownWork },
     ...(spec.pinChunk && { pinChunk: steps.pinChunk }),
     ...(spec.unpinRegion && { unpinRegion: steps.unpinRegion }),
     ...(spec.nextUnmapRun && { nextUnmapRun: steps.nextUnmapRun }),
     ...(spec.pinExternal && { pinExternal: steps.pinExternal }),
     ...(spec.forget && { forget: steps.forget }),
-  });
+  };
+  return definePinAlgorithm(made, options.base);
 }
 
 /** A container's calls, and views of the objects that the last step had. */
@@ -84,9 +91,12 @@ class Bound {
   readonly #dmas = new WeakMap<VfioDma, DmaView>();
   readonly #batches = new WeakMap<VfioBatch, BatchView>();
 
-  constructor(iommu: VfioIommu, heartbeat: Int32Array) {
+  readonly #work: OwnWork;
+
+  constructor(iommu: VfioIommu, heartbeat: Int32Array, work: OwnWork) {
     this.guard = new Guard(heartbeat);
-    this.kernel = new KernelCalls(iommu, this.guard);
+    this.kernel = new KernelCalls(iommu, this.guard, work);
+    this.#work = work;
   }
 
   dma(dma: VfioDma): DmaView {
@@ -97,7 +107,7 @@ class Bound {
 
   batch(batch: VfioBatch): BatchView {
     let view = this.#batches.get(batch);
-    if (!view) this.#batches.set(batch, (view = new BatchView(batch)));
+    if (!view) this.#batches.set(batch, (view = new BatchView(batch, this.#work)));
     return view;
   }
 }
@@ -107,10 +117,12 @@ class OwnSteps {
   readonly #own: OwnAlgorithm;
   readonly #file: AlgorithmFile;
   readonly #heartbeat: Int32Array;
+  readonly #work: OwnWork;
   readonly #bound = new WeakMap<VfioIommu, Bound>();
 
-  constructor(own: OwnAlgorithm, file: AlgorithmFile, heartbeat: Int32Array) {
+  constructor(own: OwnAlgorithm, file: AlgorithmFile, heartbeat: Int32Array, work: OwnWork) {
     this.#own = own;
+    this.#work = work;
     this.#file = file;
     this.#heartbeat = heartbeat;
   }
@@ -135,6 +147,7 @@ class OwnSteps {
     );
     const done = this.#count('pinChunk', ret, 1, npage, 'pages');
     if (done > 0) this.#checkChunk(made, done);
+    if (done > 0) this.#work.pages += done;
     chunk.pfnBase = made.pfnBase;
     chunk.pinned = made.pinned;
     tracer?.exit('vfio_pin_pages_remote', done);
@@ -217,7 +230,7 @@ class OwnSteps {
 
   #boundTo(iommu: VfioIommu): Bound {
     let bound = this.#bound.get(iommu);
-    if (!bound) this.#bound.set(iommu, (bound = new Bound(iommu, this.#heartbeat)));
+    if (!bound) this.#bound.set(iommu, (bound = new Bound(iommu, this.#heartbeat, this.#work)));
     return bound;
   }
 

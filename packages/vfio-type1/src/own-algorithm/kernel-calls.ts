@@ -30,6 +30,7 @@ import {
 } from '../pin-external.ts';
 import { countReservedTest, isInvalidReservedPfn, putPfns } from '../put-pfn.ts';
 import { vaddrGetPfns } from '../vaddr-get-pfns.ts';
+import type { OwnWork } from '../pin-algorithm.ts';
 import type { VfioIommu } from '../vfio-iommu.ts';
 import { vpfnPages } from '../vpfn-pages.ts';
 import { Misuse } from './algorithm-fault.ts';
@@ -47,14 +48,17 @@ export class KernelCalls implements AlgorithmKernel {
   readonly IOMMU_WRITE: number = IOMMU.WRITE;
   readonly #iommu: VfioIommu;
   readonly #guard: Guard;
+  readonly #work: OwnWork;
   readonly #run = new PhysRun();
 
   /**
    * @param iommu the container's state
    * @param guard its checks
+   * @param work gets what is done and not counted
    */
-  constructor(iommu: VfioIommu, guard: Guard) {
+  constructor(iommu: VfioIommu, guard: Guard, work: OwnWork) {
     this.#iommu = iommu;
+    this.#work = work;
     this.#guard = guard;
     Object.freeze(this);
   }
@@ -82,18 +86,20 @@ export class KernelCalls implements AlgorithmKernel {
   makeBatch(capacity: number): OwnBatch {
     this.#guard.call();
     this.#guard.whole(capacity, 'makeBatch', 1, 512);
-    return new BatchView(new VfioBatch(this.#iommu.memory.memmap.pageArray(capacity)));
+    return new BatchView(new VfioBatch(this.#iommu.memory.memmap.pageArray(capacity)), this.#work);
   }
 
   pageToPfn(page: Page): Pfn {
     this.#guard.call();
     this.#guard.frame(page, 'pageToPfn');
+    this.#work.conversions++;
     return this.#iommu.memory.memmap.pageToPfn(page);
   }
 
   pfnToPage(pfn: Pfn): Page {
     this.#guard.call();
     this.#guard.frame(pfn, 'pfnToPage');
+    this.#work.conversions++;
     return this.#iommu.memory.memmap.pfnToPage(pfn);
   }
 

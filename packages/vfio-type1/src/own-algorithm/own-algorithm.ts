@@ -86,9 +86,8 @@ export interface OwnPinRequest {
 }
 
 /**
- * A pin algorithm of one's own. A step that is left out is that of 6.16 (`batched`), which suits
- * whatever the other steps do: the pin loop and the unpin loop page by page, the scan by
- * iova_to_phys, external pins page by page.
+ * A pin algorithm of one's own. A step that is left out is that of the kernel that it runs in, as for
+ * a patch that changes only the others: `base` of `algorithmFrom`.
  */
 export interface OwnAlgorithm {
   /** Name for tables and messages. */

@@ -7,6 +7,7 @@
 import type { IovaPn, Page, Pfn, Vpn } from '@pinfold/base';
 import type { VfioBatch } from '../batch.ts';
 import type { VfioDma } from '../dma.ts';
+import type { OwnWork } from '../pin-algorithm.ts';
 import type { ExternalPinRequest } from '../pin-external.ts';
 import { Misuse, shown } from './algorithm-fault.ts';
 import type { OwnBatch, OwnDma, OwnPinRequest } from './own-algorithm.ts';
@@ -69,10 +70,15 @@ export class DmaView implements OwnDma {
 /** A batch. */
 export class BatchView implements OwnBatch {
   readonly #batch: VfioBatch;
+  readonly #work: OwnWork;
 
-  /** @param batch the batch */
-  constructor(batch: VfioBatch) {
+  /**
+   * @param batch the batch
+   * @param work gets what is read of it
+   */
+  constructor(batch: VfioBatch, work: OwnWork) {
     this.#batch = batch;
+    this.#work = work;
     Object.freeze(this);
   }
 
@@ -100,6 +106,7 @@ export class BatchView implements OwnBatch {
 
   page(i = 0): Page {
     const { pages, offset, size } = this.#batch;
+    this.#work.pageReads++;
     if (Number.isInteger(i) && i >= 0 && i < size) return pages[offset + i];
     throw new Misuse(`batch.page: expected an entry below ${size}, got ${shown(i)}`);
   }
