@@ -1,5 +1,5 @@
 /** The explanation of a step, for a terminal. */
-import type { Explanation } from '@pinfold/scenario';
+import type { Explanation, Scenario } from '@pinfold/scenario';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import { standingOut } from './output.ts';
 import { wrapped } from './table.ts';
@@ -18,6 +18,20 @@ export function explanationText(explanation: Explanation, kernel: string): strin
   const refused = errno === null ? outcome : standingOut(outcome);
   const heading = wrapped(step, '          ', `line ${line}  `);
   return `${heading}  ${refused}\n${body.map((part) => wrapped(part, '    ')).join('')}`;
+}
+
+/**
+ * What was left out because a step cannot be done.
+ *
+ * @param scenario the scenario
+ * @param done number of the steps that were done
+ * @returns a paragraph with an empty line before it; empty if all were
+ */
+export function notDoneText({ steps }: Scenario, done: number): string {
+  const [next, ...others] = steps.slice(done);
+  if (!next) return '';
+  const rest = others.length > 0 ? ', nor was what comes after it' : '';
+  return `\nLine ${next.line} was not done${rest}.\n`;
 }
 
 /** What the other releases make of the step. */

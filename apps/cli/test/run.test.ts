@@ -128,6 +128,7 @@ describe('a step that cannot be done', () => {
     expect(stderr).toMatch(message);
     expect(row(stdout, 2).slice(0, 3)).toEqual(['2', 'mmap name=A kind=anon size=1M', '0']);
     expect(row(stdout, 4)).toEqual([]);
+    expect(stdout).toMatch(/\nLine 4 was not done, nor was what comes after it\.\n$/);
   });
 
   it.concurrent('in the JSON and in explanations too', async () => {
@@ -146,7 +147,8 @@ describe('a step that cannot be done', () => {
     expect(JSON.parse(json.stdout)).toMatchObject({ steps: [{ op: 'open' }, { op: 'mmap' }] });
     expect(JSON.parse(whyJson.stdout)).toMatchObject({ stopped, explanations: [] });
     expect(why.stdout).toBe(
-      'Linux 7.2\n\nThe 2 steps before line 4 did what they were asked for.\n',
+      'Linux 7.2\n\nThe 2 steps before line 4 did what they were asked for.\n\n' +
+        'Line 4 was not done, nor was what comes after it.\n',
     );
   });
 });

@@ -10,7 +10,7 @@ import {
 } from '@pinfold/scenario';
 import { kernelVersion } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
-import { explanationText } from '../explanation-text.ts';
+import { explanationText, notDoneText } from '../explanation-text.ts';
 import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { print } from '../output.ts';
 import { wrapped } from '../table.ts';
@@ -71,7 +71,7 @@ async function explain(file: string, flags: ExplainFlags, command: Command): Pro
   print(
     flags.json
       ? `${JSON.stringify({ ...result, ...(stopped && { stopped: stopped.message }) }, null, 2)}\n`
-      : text(result, allWell(scenario, done)),
+      : text(result, allWell(scenario, done)) + (stopped ? notDoneText(scenario, done) : ''),
   );
   if (stopped) throw stopped;
 }

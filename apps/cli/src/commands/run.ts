@@ -29,7 +29,7 @@ import {
   type AlgorithmFlags,
 } from '../algorithm-flags.ts';
 import { auditJson, auditText, EXIT_VIOLATION, type Audited } from '../audit-text.ts';
-import { explanationText } from '../explanation-text.ts';
+import { explanationText, notDoneText } from '../explanation-text.ts';
 import { callsText, recordedCalls, writePerfetto } from '../run-calls.ts';
 import { runTable } from '../run-table.ts';
 import { forFlag } from '../flags.ts';
@@ -112,10 +112,11 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
   // Nothing was done that could be shown.
   if (done.stopped && done.steps.length === 0 && !flags.json) throw done.stopped;
   const shown = flags.trace ? calls : [];
+  const notDone = done.stopped ? notDoneText(scenario, done.steps.length) : '';
   print(
     flags.json
       ? jsonText(scenario, script, done, shown, flags, algorithm, audited)
-      : text(heading, done, flags) + callsText(done.steps, shown) + auditText(audited),
+      : text(heading, done, flags) + callsText(done.steps, shown) + auditText(audited) + notDone,
   );
   // What was found is printed, whatever becomes of the file.
   if (flags.perfetto !== undefined) {
