@@ -112,8 +112,12 @@ describe('a step that cannot be done', () => {
   it.concurrent.each<[string, string, RegExp]>([
     ['a device', 'device dev=nosuch', /dev=nosuch: expected one of edu, .+, got no such device/],
     ['an emulated one', 'pin dev=edu iova=0 n=1', /dev=edu: expected an emulated device, got .+/],
-    ['a size of 0', 'mmap name=B kind=anon size=0', /expected at least one page, got 0 pages/],
-    ['a length', 'peek va=A size=2G', /peek: expected at most 1073741824, got 2147483648/],
+    ['copies', 'mmap name=B kind=anon size=4K copies=0x7fffffff', /expected frames of its memory/],
+    [
+      'a length',
+      'peek va=A size=2G',
+      /peek: expected at most 67108864 bytes in one step, got 2147483648/,
+    ],
     ['a file of sysfs', 'sysfs path=/sys/nowhere val=1', /\/sys\/nowhere.*: expected .+, got .+/],
     ['a memfd', 'mmap name=B kind=memfd size=4K of=A', /mmap of=A: expected a region of a memfd/],
     [
