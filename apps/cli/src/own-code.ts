@@ -14,7 +14,7 @@ export interface OwnCode {
 const GRACE = 1000;
 
 /** As they are before any code of a user's file can replace them. */
-const { captureStackTrace } = Error;
+const captureStackTrace = Error.captureStackTrace.bind(Error);
 const reallyExit = process.exit.bind(process);
 let contained = false;
 

@@ -1,5 +1,6 @@
 /** The check of an algorithm: many sequences, and a minimal one for everything that is found. */
 import {
+  AlgorithmFault,
   kernelVersion,
   pinAlgorithm,
   type KernelVersion,
@@ -84,6 +85,8 @@ export interface RawFinding {
   readonly index: number;
   /** The invariant. */
   readonly invariant: Invariant;
+  /** What is wrong, in one line. */
+  readonly what: string;
   /** Why recorded kernels do the same, or null. */
   readonly known: string | null;
 }
@@ -162,9 +165,10 @@ export function runBatch(
   const found: RawFinding[] = [];
   const layouts: number[] = [];
   const memory = new PairMemory();
-  const add = (index: number, { invariant, known }: CheckViolation): void => {
+  const add = (index: number, { invariant, what, known }: CheckViolation): void => {
     const kind = kindOf({ invariant, known });
-    if (!found.some((other) => kindOf(other) === kind)) found.push({ index, invariant, known });
+    if (!found.some((other) => kindOf(other) === kind))
+      found.push({ index, invariant, what, known });
   };
   for (let index = from; index < from + count; index++) {
     const sequence = sequenceAt(checked.kernel, seed, index);
@@ -268,20 +272,33 @@ export function smallestFinding(
   seed: number,
   raw: RawFinding,
 ): CheckFinding {
-  const shown = (outcome: SequenceOutcome): CheckViolation | undefined =>
-    [...outcome.known, ...(outcome.found ? [outcome.found] : [])].find(
-      (one) => kindOf(one) === kindOf(raw),
-    );
   const memory = new PairMemory();
-  const shows = (candidate: CheckSequence): boolean =>
-    shown(runSequence(checked, candidate, memory)) !== undefined;
+  const shown = (candidate: CheckSequence): CheckViolation | undefined => {
+    const outcome = outcomeOf(checked, candidate, memory);
+    const all = outcome ? [...outcome.known, ...(outcome.found ? [outcome.found] : [])] : [];
+    return all.find((one) => kindOf(one) === kindOf(raw));
+  };
   const { machine, operations } = shrinkSequence(
     sequenceAt(checked.kernel, seed, raw.index),
-    shows,
+    (candidate) => shown(candidate) !== undefined,
   );
   const sequence = { machine, operations };
-  const found = shown(runSequence(checked, sequence)) ?? { ...raw, what: '' };
-  return { index: raw.index, ...found, sequence, scenario: scenarioOf(checked, found, sequence) };
+  const found = shown(sequence) ?? raw;
+  return { ...found, index: raw.index, sequence, scenario: scenarioOf(checked, found, sequence) };
+}
+
+/** What a sequence shows; null where the file of an algorithm makes a mistake in it. */
+function outcomeOf(
+  checked: CheckedAlgorithms,
+  sequence: CheckSequence,
+  memory: PairMemory,
+): SequenceOutcome | null {
+  try {
+    return runSequence(checked, sequence, memory);
+  } catch (error) {
+    if (error instanceof AlgorithmFault) return null;
+    throw error;
+  }
 }
 
 function scenarioOf(
