@@ -28,7 +28,7 @@ const LINES: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   '/guide/thread/': [
     /^violated: a device reaches the pages of its mapping and no others$/,
-    /^series-1-folio +[\d,]+ /,
+    /^series-1-folio \(!\) +[\d,]+ /,
     /^ +is_invalid_reserved_pfn\(\); \/\* .*ret=0 \*\/$/,
     /^4k, S4 +unpin-rfc-2025 +[+-]\d/,
     /^ +__gup_longterm_locked\(\); \/\* .*npages=3 ret=3 \*\/$/,
