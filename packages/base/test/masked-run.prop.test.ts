@@ -3,6 +3,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { maskedRun } from '../src/masked-run.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 function byteByByte(
   bytes: Uint8Array,
   from: number,
@@ -47,6 +50,6 @@ test('finds the run that a loop over bytes finds', () => {
         }
       },
     ),
-    { seed: 5, numRuns: 3000 },
+    { seed: SEED + 5, numRuns: 3000 },
   );
 });

@@ -4,6 +4,9 @@ import { expect, test } from 'vitest';
 import { RbTree } from '../src/rbtree.ts';
 import { byKey, checkRedBlack, KeyNode } from './red-black.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 /** Insert a key, or erase the node at a position of the order. */
 const step = fc.oneof(
   fc.record({ insert: fc.nat({ max: 60 }) }),
@@ -40,7 +43,7 @@ function checkOrder(tree: RbTree<KeyNode>, sorted: readonly KeyNode[]): void {
 
 test('keeps order, links and balance', () => {
   fc.assert(fc.property(fc.array(step, { maxLength: 120, size: 'max' }), checkSteps), {
-    seed: 3,
+    seed: SEED + 3,
     numRuns: 300,
   });
 });
@@ -64,6 +67,6 @@ test('stays balanced while a large tree is emptied in a shuffled order', () => {
         expect(tree.root).toBeNull();
       },
     ),
-    { seed: 4, numRuns: 5 },
+    { seed: SEED + 4, numRuns: 5 },
   );
 });

@@ -3,6 +3,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { byteAddress, isAligned, offsetIn, pageNumber, pagesOf } from '../src/units.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 const order = fc.nat({ max: 52 });
 /** Page numbers of every magnitude, and those around multiples of large powers of two. */
 const pn = fc.oneof(
@@ -25,7 +28,7 @@ test('offsetIn and isAligned are those of integers without a width', () => {
       expect(isAligned(page, bits)).toBe(offset === 0);
       expect(BigInt(pagesOf(bits))).toBe(1n << BigInt(bits));
     }),
-    { seed: 1, numRuns: 2000 },
+    { seed: SEED + 1, numRuns: 2000 },
   );
 });
 
@@ -34,6 +37,6 @@ test('a page number and its byte address name the same page', () => {
     fc.property(pn, fc.nat({ max: 4095 }), (page, byte) => {
       expect(pageNumber(byteAddress(page) + BigInt(byte))).toBe(page);
     }),
-    { seed: 2, numRuns: 2000 },
+    { seed: SEED + 2, numRuns: 2000 },
   );
 });

@@ -8,6 +8,9 @@ import { IOMMU } from './formats/format.ts';
 import { IotlbGather } from './iotlb-gather.ts';
 import { ioPageTableFormats } from './formats/index.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 const RW = IOMMU.READ | IOMMU.WRITE;
 
 /** An extent: its length, whether its frame is aligned to it, and whether it holds pins. */
@@ -104,7 +107,7 @@ describe.each(ioPageTableFormats.map(({ name }) => name))('format %s', (format) 
           check(few, at, prot, sizes, high, before);
         },
       ),
-      { numRuns: 25, seed: 5 },
+      { numRuns: 25, seed: SEED + 5 },
     );
   }, 60_000);
 });

@@ -17,6 +17,9 @@ import {
 } from './arbitraries.ts';
 import { expectedLeaves, listed } from './expected-leaves.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 interface Mapped {
   readonly domain: IommuDomain;
   readonly counters: Counters;
@@ -80,7 +83,7 @@ describe.each(ioPageTableFormats)('$name', (format) => {
           expect([run.pfn, run.npage]).toEqual([pfn + at, npage - at]);
         }
       }),
-      { seed: 24, numRuns: 150 },
+      { seed: SEED + 24, numRuns: 150 },
     );
   });
 
@@ -99,7 +102,7 @@ describe.each(ioPageTableFormats)('$name', (format) => {
         const { iommuTableAllocs, iommuTableFrees } = counters.snapshot();
         expect(domain.table.tablePages).toBe(1 + iommuTableAllocs - iommuTableFrees);
       }),
-      { seed: 25, numRuns: 150 },
+      { seed: SEED + 25, numRuns: 150 },
     );
   });
 
@@ -114,7 +117,7 @@ describe.each(ioPageTableFormats)('$name', (format) => {
         leaves.delete(leaf.iovaPn);
         expect(listed(domain.leaves())).toBe(listed(sorted(leaves)));
       }),
-      { seed: 26, numRuns: 150 },
+      { seed: SEED + 26, numRuns: 150 },
     );
   });
 });

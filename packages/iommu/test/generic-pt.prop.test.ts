@@ -19,6 +19,9 @@ import {
 import { listed } from './expected-leaves.ts';
 import { PlainGenericPt } from './plain-generic-pt.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 const step = fc.oneof(
   { weight: 4, arbitrary: mapStep },
   // Large leaves in place of a range: over what is left of its tables, or over its neighbours.
@@ -120,7 +123,7 @@ test('leaves, tables, flushes and what map and unmap return', () => {
         compare(pair);
       }
     }),
-    { seed: 23, numRuns: 300 },
+    { seed: SEED + 23, numRuns: 300 },
   );
   // Each rule must have been met, or the comparison says nothing about it.
   for (const times of Object.values(met)) expect(times).toBeGreaterThan(20);

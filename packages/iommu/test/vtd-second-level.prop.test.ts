@@ -20,6 +20,9 @@ import {
 import { listed } from './expected-leaves.ts';
 import { PlainVtd } from './plain-vtd.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 const step = fc.oneof(
   { weight: 3, arbitrary: mapStep },
   {
@@ -135,7 +138,7 @@ test('leaves, tables and flushes', () => {
         compare(pair);
       }
     }),
-    { seed: 20, numRuns: 250 },
+    { seed: SEED + 20, numRuns: 250 },
   );
 });
 
@@ -174,7 +177,7 @@ test('a contiguous scan is one iova_to_phys per page, and one that fails', () =>
         });
       },
     ),
-    { seed: 21, numRuns: 250 },
+    { seed: SEED + 21, numRuns: 250 },
   );
 });
 
@@ -228,6 +231,6 @@ test('an unmap whose gather is synced later is flushed once per size of piece', 
       expect(counters.snapshot()).toMatchObject({ iotlbGatherSyncs: flushes, iotlbSyncs: 0 });
       expect([...domain.leaves()]).toEqual([]);
     }),
-    { seed: 22, numRuns: 100 },
+    { seed: SEED + 22, numRuns: 100 },
   );
 });

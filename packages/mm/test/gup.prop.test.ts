@@ -17,6 +17,9 @@ import {
 import { plainGup } from './plain-gup.ts';
 import { FIRST_VPN, space } from './spaces.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 const call = fc.record({
   at: fc.nat(),
   npage: fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 1100 })),
@@ -103,7 +106,7 @@ test('pins what a walk leaf by leaf pins, at its cost, and can be undone', () =>
         expect(vmstat.pinsHeld).toBe(0);
       }
     }),
-    { seed: 10, numRuns: 300 },
+    { seed: SEED + 10, numRuns: 300 },
   );
 });
 
@@ -182,7 +185,7 @@ test.each(WAYS)('unpinning as %s', (way, unpin, callsOf) => {
       for (const head of heads) expect((memmap.flags[head] & PG.dirty) !== 0).toBe(dirty);
       expect(memory.vmstat.pinsHeld).toBe(0);
     }),
-    { seed: 11, numRuns: 200 },
+    { seed: SEED + 11, numRuns: 200 },
   );
 });
 
@@ -204,6 +207,6 @@ test('unpinning page after page', () => {
       expect(counts(memory.memmap)).toEqual(before);
       expect(memory.vmstat.pinsHeld).toBe(0);
     }),
-    { seed: 12, numRuns: 100 },
+    { seed: SEED + 12, numRuns: 100 },
   );
 });

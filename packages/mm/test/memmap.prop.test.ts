@@ -5,6 +5,9 @@ import { MemMap, type MemoryModel } from '../src/memmap.ts';
 import { PG } from '../src/page-state.ts';
 import { MODELS, SECTION } from './machine.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 /** What the plain model knows of a folio. */
 interface PlainFolio {
   pfn: number;
@@ -114,7 +117,7 @@ test.each(MODELS)('state in strides is the state of every page, %s', (model: Mem
       const touched = steps.map((what) => Object.values(what)[0]);
       compare(memmap, plain, touched);
     }),
-    { seed: 6, numRuns: 150 },
+    { seed: SEED + 6, numRuns: 150 },
   );
 });
 
@@ -151,6 +154,6 @@ test('invalidOrReservedRun is one test per page', () => {
         expect(memmap.invalidOrReservedRun(at, npage, wanted)).toBe(run);
       },
     ),
-    { seed: 7, numRuns: 500 },
+    { seed: SEED + 7, numRuns: 500 },
   );
 });

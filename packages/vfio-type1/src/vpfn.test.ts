@@ -2,6 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { VfioPfn, VpfnTree } from './vpfn.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 /** A tree of pins at {page, byte offset}. */
 function treeOf(...keys: readonly (readonly [number, number?])[]): VpfnTree {
   const tree = new VpfnTree();
@@ -78,7 +81,7 @@ test('both agree with a list of keys', () => {
         }
       }
     }),
-    { seed: 30, numRuns: 100 },
+    { seed: SEED + 30, numRuns: 100 },
   );
 });
 

@@ -19,6 +19,9 @@ import { Process } from './process.ts';
 import { batchAlgorithms, rightAlgorithms, WITHOUT_BATCHES } from './right-algorithms.ts';
 import { world, type World } from './world.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 const numRuns = Number(process.env.PINFOLD_RUNS ?? 40);
 const TIMEOUT = 60_000 + 1000 * numRuns;
 
@@ -64,7 +67,7 @@ describe.each(kernelVersions)('kernel $series', (kernel) => {
         expect([iommu.dmaList.size, iommu.dmaAvail]).toEqual([0, options.dmaEntryLimit]);
         expect([...made.memory.warnings]).toEqual([]);
       };
-      fc.assert(fc.property(sequence, check), { numRuns, seed: 1 });
+      fc.assert(fc.property(sequence, check), { numRuns, seed: SEED + 1 });
     },
     TIMEOUT,
   );
@@ -140,7 +143,7 @@ describe.each(kernelVersions)('under the mm rules of $series', (kernel: KernelVe
           }
         }
       };
-      fc.assert(fc.property(sequence, check), { numRuns, seed: 2 });
+      fc.assert(fc.property(sequence, check), { numRuns, seed: SEED + 2 });
     },
     TIMEOUT,
   );

@@ -14,6 +14,9 @@ import { bitmapBytes, bitsOf } from './emulated.ts';
 import { bytes, Guest, outcome, PFN, VPN } from './guest.ts';
 import { PlainDirty, type PlainMemory } from './plain-dirty.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 const numRuns = Number(process.env.PINFOLD_RUNS ?? 60);
 const TIMEOUT = 60_000 + 1000 * numRuns;
 /** Pages that mappings lie in, from this one on. */
@@ -243,7 +246,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
         expect([pair.guest.memory.vmstat.pinsHeld, pair.guest.mm.lockedVm]).toEqual([0, 0]);
       };
       const sequence = fc.array(step, { minLength: 5, maxLength: 40, size: 'max' });
-      fc.assert(fc.property(sequence, check), { numRuns, seed: 3 });
+      fc.assert(fc.property(sequence, check), { numRuns, seed: SEED + 3 });
     },
     TIMEOUT,
   );

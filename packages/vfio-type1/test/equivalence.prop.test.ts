@@ -13,6 +13,9 @@ import { setup, type Setup } from './ioctls.ts';
 import { Machine } from './machine.ts';
 import { world, type World } from './world.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 const numRuns = Number(process.env.PINFOLD_RUNS ?? 35);
 const TIMEOUT = 60_000 + 10_000 * numRuns;
 
@@ -147,7 +150,7 @@ test(
       for (const each of [first, ...alike.others])
         expect(each.close(), each.algorithm.name).toEqual([0, 0, 0, 0]);
     };
-    fc.assert(fc.property(sequence, check), { numRuns, seed: 4, endOnFailure: true });
+    fc.assert(fc.property(sequence, check), { numRuns, seed: SEED + 4, endOnFailure: true });
   },
   TIMEOUT,
 );

@@ -23,6 +23,9 @@ import { emulatedGroup, iommuGroup } from './mixed.ts';
 import { pinsByFolio } from './pins.ts';
 import { PlainGroups, type PlainPage } from './plain-groups.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 const numRuns = Number(process.env.PINFOLD_RUNS ?? 150);
 
 /** Where mappings begin: low, in the interrupt window, around the ends of 39 and 48 bits. */
@@ -324,7 +327,7 @@ describe.each(kernelVersions)('kernel $series', (kernel) => {
         expect([guest.mm.lockedVm, guest.memory.vmstat.pinsHeld]).toEqual([0, 0]);
       };
       const steps = fc.array(step, { minLength: 6, maxLength: 30, size: 'max' });
-      fc.assert(fc.property(fc.boolean(), steps, check), { numRuns, seed: 1 });
+      fc.assert(fc.property(fc.boolean(), steps, check), { numRuns, seed: SEED + 1 });
       // The sequences reach what they are there for.
       for (const result of ['EINVAL', 'ENOMEM', 'EFAULT', 0])
         expect(seen).toContain(`group ${result}`);

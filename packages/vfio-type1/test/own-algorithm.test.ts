@@ -11,6 +11,9 @@ import template from './own-algorithm-template.ts';
 import { Process } from './process.ts';
 import { world, type World } from './world.ts';
 
+/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
+const SEED = Number(process.env.PINFOLD_SEED ?? 0);
+
 const numRuns = Number(process.env.PINFOLD_RUNS ?? 25);
 const TIMEOUT = 60_000 + 1000 * numRuns;
 const file = readFileSync(new URL('own-algorithm-template.ts', import.meta.url), 'utf8');
@@ -81,7 +84,7 @@ describe.each(kernelVersions)('under the rules of $series', (kernel) => {
           expect(mine.iommu.failure).toEqual(built.iommu.failure);
         }
       };
-      fc.assert(fc.property(sequence, check), { numRuns, seed: 3 });
+      fc.assert(fc.property(sequence, check), { numRuns, seed: SEED + 3 });
     },
     TIMEOUT,
   );
