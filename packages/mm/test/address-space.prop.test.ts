@@ -46,9 +46,6 @@ import {
   type PlainPage,
 } from './plain-space.ts';
 
-/** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
-const SEED = Number(process.env.PINFOLD_SEED ?? 0);
-
 const numRuns = Number(process.env.PINFOLD_RUNS ?? 150);
 const seed = Number(process.env.PINFOLD_SEED ?? 17);
 const TIMEOUT = 60_000 + 1000 * numRuns;
