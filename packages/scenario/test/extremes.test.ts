@@ -4,12 +4,21 @@
  */
 import { kernelVersion } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
-import { ModelMachine, parseScenario, runScenario } from '../src/index.ts';
+import {
+  DEFAULT_FACTS,
+  factsOfLine,
+  ModelMachine,
+  parseScenario,
+  runScenario,
+} from '../src/index.ts';
 
 /** Runs lines on the model; the result of each step. */
 async function results(...lines: string[]): Promise<string[]> {
-  const machine = new ModelMachine({ kernel: kernelVersion('7.2') });
-  const { steps } = await runScenario(parseScenario(lines, 'x.scn'), machine);
+  // The memory is said, so that having too little of it is the kernel's answer.
+  const scenario = parseScenario(['machine memory=0x524288,1048576x1310720', ...lines], 'x.scn');
+  const facts = factsOfLine(scenario.machine, DEFAULT_FACTS);
+  const machine = new ModelMachine({ kernel: kernelVersion('7.2'), facts });
+  const { steps } = await runScenario(scenario, machine);
   return steps.map(({ observation: { errno, ret } }) => errno ?? String(ret));
 }
 
