@@ -15,7 +15,7 @@ import {
 /** Runs lines on the model; the result of each step. */
 async function results(...lines: string[]): Promise<string[]> {
   // The memory is said, so that having too little of it is the kernel's answer.
-  const scenario = parseScenario(['machine memory=0x524288,1048576x1310720', ...lines], 'x.scn');
+  const scenario = parseScenario(['machine memory=0x0x524288,1048576x1310720', ...lines], 'x.scn');
   const facts = factsOfLine(scenario.machine, DEFAULT_FACTS);
   const machine = new ModelMachine({ kernel: kernelVersion('7.2'), facts });
   const { steps } = await runScenario(scenario, machine);
