@@ -83,13 +83,21 @@ describe('what a user wrote wrong', () => {
   });
 });
 
-it.concurrent('shows the stack of an error that nobody expected', async () => {
-  const breakClock = 'data:text/javascript,performance.now = () => { throw new Error("no time") }';
-  const flags = ['bench', '--size', '2M', '--backing', 'thp'];
-  const { code, stdout, stderr } = await node('--import', breakClock, main, ...flags);
-  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-  expect(stderr).toMatch(/^Error: no time\n {4}at /);
-});
+it.concurrent(
+  'says an error that nobody expected on one line, and its stack when asked',
+  async () => {
+    const breakClock =
+      'data:text/javascript,performance.now = () => { throw new Error("no time") }';
+    const flags = ['--import', breakClock, main, 'bench', '--size', '2M', '--backing', 'thp'];
+    const { code, stdout, stderr } = await node(...flags);
+    expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+    expect(stderr).toMatch(/^pinfold: Error: no time; this is a fault of pinfold, .+\n$/);
+    const askStack = 'data:text/javascript,process.env.PINFOLD_STACK = "1"';
+    const asked = await node('--import', askStack, ...flags);
+    expect(asked.code).toBe(3);
+    expect(asked.stderr).toMatch(/\nError: no time\n {4}at /);
+  },
+);
 
 describe('pinfold', () => {
   it.concurrent.each<[string, string[]]>([
