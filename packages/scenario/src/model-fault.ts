@@ -13,7 +13,8 @@ export class ModelFault extends Error {
    * @param step the step in which it happened
    * @param cause what was thrown
    */
-  constructor({ place, op }: Step, cause: unknown) {
+  constructor(step: Step, cause: unknown) {
+    const { place, op } = step;
     const what = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
     super(`${place}: the model goes wrong in '${op}': ${what}`, { cause });
     this.place = place;
