@@ -166,7 +166,7 @@ describe('a scenario', () => {
     await page.locator('.cm-content').click();
     await typeScenario(
       page,
-      `open type=v2\nmmap name=A kind=anon size=4G advise=nohuge\n${'map iova=0 va=A size=4G\nunmap iova=0 size=4G\n'.repeat(200)}`,
+      `open type=v2\nmmap name=A kind=anon size=4G advise=nohuge\n${'map iova=4G va=A size=4G\nunmap iova=4G size=4G\n'.repeat(200)}`,
     );
     await page.getByRole('button', { name: 'Run' }).click();
     await page.getByRole('button', { name: 'Stop' }).click();
