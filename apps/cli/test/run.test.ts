@@ -155,6 +155,11 @@ describe('a step that cannot be done', () => {
         'Line 4 was not done, nor was what comes after it.\n',
     );
   });
+
+  it.concurrent('after one step, in the singular', async () => {
+    const { stdout } = await pinfoldReading('open type=v2\ndevice dev=nosuch\n', 'explain', '-');
+    expect(stdout).toContain('The step before line 2 did what it was asked for.\n');
+  });
 });
 
 /** A scenario whose step on line 4 comes after two that can be done. */

@@ -52,6 +52,8 @@ export class Memory {
   readonly warnings: Map<string, string> = new Map();
   /** What the kernel has printed, warnings included. */
   readonly log: KernelLog = new KernelLog();
+  /** The most page tables that an address space may have: a bound of whoever runs the model, not of a kernel. */
+  maxPageTables = Infinity;
   /** The bytes of pages; null while nobody writes or reads any: then all read as zeros. */
   contents: PageContents | null = null;
 

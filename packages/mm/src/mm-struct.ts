@@ -24,7 +24,7 @@ export class MmStruct {
   /** Its areas. */
   readonly vmas: VmaTree = new VmaTree();
   /** Its page table. */
-  readonly pageTable: PageTable = new PageTable();
+  readonly pageTable: PageTable;
   /** mm->locked_vm: pages charged against RLIMIT_MEMLOCK. */
   lockedVm = 0;
   /** mm_users: 0 once the process has gone. */
@@ -39,6 +39,7 @@ export class MmStruct {
   /** @param memory the machine's memory */
   constructor(memory: Memory) {
     this.memory = memory;
+    this.pageTable = new PageTable(memory.maxPageTables);
     memory.addressSpaces.add(this);
   }
 }

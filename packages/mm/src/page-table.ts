@@ -8,6 +8,7 @@
  * @source reference mm.md §1; arch/x86/include/asm/pgtable_types.h, 6.16
  */
 import {
+  InputError,
   LEAF,
   ModelBug,
   offsetIn,
@@ -46,6 +47,12 @@ export class PageTable {
   /** Element of the leaf that {@link walk} found, in `ptes` (level 0) or `dirs`. */
   index = 0;
   readonly #pgd = this.dirs.alloc();
+  readonly #maxTables: number;
+
+  /** @param maxTables the most tables that it may have; more end in an InputError */
+  constructor(maxTables = Infinity) {
+    this.#maxTables = maxTables;
+  }
 
   /**
    * Walks from the top to the leaf that covers a page; leaves its place in `level` and `index`. At
@@ -68,6 +75,18 @@ export class PageTable {
     const pte = child[pmdIndex];
     if (pte <= 0) return pte === LEAF && this.#found(1, pmdIndex);
     return this.#found(0, pte * 512 + (low & 511));
+  }
+
+  /**
+   * Where the leaf ends that covers a page.
+   *
+   * @param vpn virtual page that is present
+   * @returns the first virtual page after its leaf
+   */
+  leafEnd(vpn: Vpn): Vpn {
+    this.walk(vpn);
+    const pages = pagesOf(9 * this.level);
+    return vpn - (vpn % pages) + pages;
   }
 
   /**
@@ -302,6 +321,15 @@ export class PageTable {
     return true;
   }
 
+  #admitTable(): void {
+    if (this.dirs.live + this.ptes.live < this.#maxTables) return;
+    throw new InputError(
+      'memory',
+      `steps that need at most ${this.#maxTables} page tables of a process`,
+      'one that touches more',
+    );
+  }
+
   /** The table of a level that covers a page, made with its directories if absent. */
   #tableAt(vpn: Vpn, level: number): number {
     let table = this.#pgd;
@@ -310,6 +338,7 @@ export class PageTable {
       let next = this.dirs.child[index];
       if (next === LEAF) throw new ModelBug(`virtual page ${vpn} lies under a large leaf`);
       if (next === 0) {
+        this.#admitTable();
         next = above === 1 ? this.ptes.alloc() : this.dirs.alloc();
         this.dirs.child[index] = next;
       }

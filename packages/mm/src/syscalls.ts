@@ -165,7 +165,7 @@ export function mmPopulate(mm: MmStruct, vpn: Vpn, npage: number): number {
     if (vma.flags & (VM.IO | VM.PFNMAP)) continue;
     const write = (vma.flags & (VM.WRITE | VM.SHARED)) === VM.WRITE;
     const end = Math.min(vpn + npage, vma.end);
-    for (let at = Math.max(vpn, vma.start); at < end; at++) {
+    for (let at = Math.max(vpn, vma.start); at < end; at = mm.pageTable.leafEnd(at)) {
       const code = touchPage(mm, at, write);
       if (code !== 0) return faultErrno(code);
     }
@@ -193,7 +193,7 @@ export function advisePopulate(mm: MmStruct, vpn: Vpn, npage: number, write: boo
     const allowed = (vma.flags & (write ? VM.WRITE : VM.READ)) !== 0;
     if (vma.flags & (VM.IO | VM.PFNMAP) || !allowed) return -Errno.EINVAL;
     const stop = Math.min(mapped, vma.end);
-    for (let at = Math.max(vpn, vma.start); at < stop; at++) {
+    for (let at = Math.max(vpn, vma.start); at < stop; at = mm.pageTable.leafEnd(at)) {
       const code = touchPage(mm, at, write);
       if (code !== 0) return faultErrno(code);
     }

@@ -41,7 +41,7 @@ import type { MmapOperation, TouchOperation } from './operation.ts';
 import type { MremapOperation } from './operations/mremap.ts';
 import { PlacedMemory } from './placed-memory.ts';
 import { SysfsBar } from './sysfs-bar.ts';
-import { TouchedAddresses } from './touched-addresses.ts';
+import { MAX_ACCESSES, TouchedAddresses } from './touched-addresses.ts';
 
 /** A named region of memory. */
 export interface Region {
@@ -165,6 +165,7 @@ export class GuestProcess {
    *
    * @param operation the range, the stride and the order
    * @returns 0; -EFAULT at the first access that ends in a signal
+   * @throws {InputError} when 2^28 accesses were made, and there are more
    */
   touch(operation: TouchOperation): number {
     const write = operation.mode === 'w';
@@ -172,6 +173,9 @@ export class GuestProcess {
     const { contents } = mm.memory;
     const accesses = new TouchedAddresses(operation);
     for (let i = 0; i < accesses.count; i++) {
+      if (i === MAX_ACCESSES) {
+        throw new InputError('touch', `at most ${MAX_ACCESSES} accesses`, `${accesses.count}`);
+      }
       accesses.select(i);
       const { vpn, offset } = accesses;
       const code = touchPage(mm, vpn, write);

@@ -1,5 +1,5 @@
 /** The memory of a machine, as its facts have it. */
-import { PMD_ORDER, PUD_ORDER } from '@pinfold/base';
+import { PMD_ORDER, PTRS_PER_TABLE, PUD_ORDER } from '@pinfold/base';
 import {
   BuddyAllocator,
   HugetlbPool,
@@ -30,6 +30,7 @@ export function machineMemory(facts: MachineFacts, options: MemoryOptions): Memo
   const memmap = new MemMap(facts.memory, facts.memoryModel, 0, options.pageState);
   const memory = new Memory(memmap, options.kernel.mm);
   memory.frames = options.frames ?? buddyAllocator(facts, options.buddy);
+  memory.maxPageTables = maxPageTables(memmap.totalPages);
   memory.tracer = options.tracer ?? null;
   if (facts.totalRam !== undefined) memory.totalRamPages = facts.totalRam;
   memory.zeroPfn = facts.zeroPfn;
@@ -59,4 +60,12 @@ export function buddyAllocator(
   buddy.setAside(PUD_ORDER, facts.hugepages['1G']);
   buddy.setAside(PMD_ORDER, facts.hugepages['2M']);
   return buddy;
+}
+
+/**
+ * Page tables of a process: enough to map all memory twice in small pages, and 8 GiB of zero pages. What
+ * needs more reads zero pages without end, which takes memory and time and shows nothing.
+ */
+function maxPageTables(pages: number): number {
+  return 4096 + 2 * Math.ceil(pages / PTRS_PER_TABLE);
 }

@@ -7,6 +7,8 @@
 import { InputError, mulberry32, PAGE_SIZE, pageNumber, shuffle, type Vpn } from '@pinfold/base';
 import type { TouchOperation } from './operation.ts';
 
+/** Accesses that one step can make: some ten seconds of work. */
+export const MAX_ACCESSES: number = 2 ** 28;
 /** Accesses in random order need a list of all of them. */
 const MAX_SHUFFLED = 2 ** 22;
 

@@ -30,6 +30,16 @@ describe('ranges beyond what is mapped', () => {
     expect(await results(SMALL, `touch va=A size=16T${rest}`)).toEqual(['0', 'EFAULT']);
   });
 
+  it.each(['touch va=A size=100T mode=r', 'madvise va=A size=100T advice=popread'])(
+    'reads of 100 TiB of zero pages: %s',
+    async (line) => {
+      const mapped = 'mmap name=A kind=anon size=100T flags=noreserve advise=nohuge';
+      await expect(results(mapped, line)).rejects.toThrow(
+        /:3: memory: expected steps that need at most \d+ page tables of a process, got one that touches more$/,
+      );
+    },
+  );
+
   it('touch beyond all addresses', async () => {
     expect(await results(SMALL, 'touch va=A size=0xffffffffffffffff')).toEqual(['0', 'EFAULT']);
     expect(await results('touch va=0xfffffffffffff000 size=64K')).toEqual(['EFAULT']);

@@ -85,7 +85,8 @@ function text({ kernel, title, explanations }: ExplainedScenario, otherwise: str
 /** What there is to say where nothing has to be explained. */
 function allWell({ steps }: Scenario, done: number): string {
   const next = steps.at(done);
-  return next
-    ? `The ${done} steps before line ${next.line} did what they were asked for.`
-    : 'Every step did what it was asked for.';
+  if (!next) return 'Every step did what it was asked for.';
+  return done === 1
+    ? `The step before line ${next.line} did what it was asked for.`
+    : `The ${done} steps before line ${next.line} did what they were asked for.`;
 }
