@@ -53,7 +53,7 @@ export class Memory {
   /** What the kernel has printed, warnings included. */
   readonly log: KernelLog = new KernelLog();
   /** The most page tables that an address space may have: a bound of whoever runs the model, not of a kernel. */
-  maxPageTables = Infinity;
+  maxPageTables: number = Number.POSITIVE_INFINITY;
   /** The bytes of pages; null while nobody writes or reads any: then all read as zeros. */
   contents: PageContents | null = null;
 

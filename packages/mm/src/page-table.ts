@@ -50,7 +50,7 @@ export class PageTable {
   readonly #maxTables: number;
 
   /** @param maxTables the most tables that it may have; more end in an InputError */
-  constructor(maxTables = Infinity) {
+  constructor(maxTables: number = Number.POSITIVE_INFINITY) {
     this.#maxTables = maxTables;
   }
 
