@@ -1,6 +1,7 @@
 /** The flags that choose a pin algorithm: one that is built in, or a file of one's own. */
 import { InputError } from '@pinfold/base';
-import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
+import { pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import type { Option } from 'commander';
 import { DEFAULT_PATIENCE, loadAlgorithm } from './algorithm-file.ts';
 import { count, flag, forFlag } from './flags.ts';

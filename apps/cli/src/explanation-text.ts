@@ -1,6 +1,6 @@
 /** The explanation of a step, for a terminal. */
+import { kernelVersion } from '@pinfold/kernels';
 import type { Explanation, Scenario } from '@pinfold/scenario';
-import { kernelVersion } from '@pinfold/vfio-type1';
 import { standingOut } from './output.ts';
 import { wrapped } from './table.ts';
 

@@ -1,6 +1,6 @@
 /** What the commands that run a scenario have in common: the file and the flags. */
+import { kernelVersion, kernelVersions } from '@pinfold/kernels';
 import type { Scenario } from '@pinfold/scenario';
-import { kernelVersion, kernelVersions } from '@pinfold/vfio-type1';
 import { Option, type Command } from 'commander';
 import { count, forFlag } from './flags.ts';
 import { readText } from './read-file.ts';

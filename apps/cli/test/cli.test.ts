@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { COUNTER_NAMES } from '@pinfold/base';
 import type { BenchReport } from '@pinfold/bench';
-import { kernelVersions } from '@pinfold/vfio-type1';
+import { kernelVersions } from '@pinfold/kernels';
 import { describe, expect, it } from 'vitest';
 import { main, node, pinfold } from './pinfold.ts';
 

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { COUNTER_NAMES, type CounterValues } from '@pinfold/base';
 import { operations, type CompareReport, type CompareRow } from '@pinfold/bench';
-import { kernelVersions, ownAlgorithmTemplate, pinAlgorithms } from '@pinfold/vfio-type1';
+import { kernelVersions } from '@pinfold/kernels';
+import { ownAlgorithmTemplate, pinAlgorithms } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
 import { pinfold } from './pinfold.ts';
 

@@ -1,6 +1,7 @@
 import { backings, layouts } from '@pinfold/bench';
+import { kernelVersions } from '@pinfold/kernels';
 import { scenarioOps } from '@pinfold/scenario';
-import { kernelVersions, pinAlgorithms } from '@pinfold/vfio-type1';
+import { pinAlgorithms } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
 import { pinfold } from './pinfold.ts';
 

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { kernelVersions } from '@pinfold/vfio-type1';
+import { kernelVersions } from '@pinfold/kernels';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pinfold, pinfoldReading, start } from './pinfold.ts';
 

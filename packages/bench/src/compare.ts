@@ -4,7 +4,8 @@
  * that only the machines of one exist at once.
  */
 import { formatSize } from '@pinfold/base';
-import { kernelVersion, pinAlgorithm, type OwnWork, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
+import { pinAlgorithm, type OwnWork, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { checkWholePages, type Backing } from './backings.ts';
 import { changeOf, smallFolioChanges, type CompareRow, type SmallFolioChange } from './changes.ts';
 import { seriesWith } from './contender.ts';

@@ -1,5 +1,6 @@
 import { InputError } from '@pinfold/base';
-import { kernelVersion, kernelVersions, pinAlgorithm, pinAlgorithms } from '@pinfold/vfio-type1';
+import { kernelVersion, kernelVersions } from '@pinfold/kernels';
+import { pinAlgorithm, pinAlgorithms } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
 import { contender } from './contender.ts';
 

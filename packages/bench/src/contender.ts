@@ -1,12 +1,7 @@
 /** What is measured beside others: a kernel as it is, or a pin algorithm in one. */
 import { InputError } from '@pinfold/base';
-import {
-  kernelVersion,
-  kernelVersions,
-  pinAlgorithms,
-  type KernelVersion,
-  type PinAlgorithm,
-} from '@pinfold/vfio-type1';
+import { kernelVersion, kernelVersions, type KernelVersion } from '@pinfold/kernels';
+import { pinAlgorithms, type PinAlgorithm } from '@pinfold/vfio-type1';
 
 /** The kernel whose rules hold for an algorithm: the release for which the series was merged. */
 const RULES = '6.18';

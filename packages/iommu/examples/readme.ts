@@ -2,7 +2,6 @@ import { Counters } from '@pinfold/base';
 import { intelVtd, IOMMU, iommuPagingDomainAlloc, type IommuRules } from '@pinfold/iommu';
 
 const rules: IommuRules = {
-  series: '6.18',
   formats: { 'intel-vtd': 'vtd-second-level' },
   source: 'drivers/iommu/intel/iommu.c',
 };

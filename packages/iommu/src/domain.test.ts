@@ -14,7 +14,6 @@ import type { IommuRules } from './rules.ts';
 
 const RW = IOMMU.READ | IOMMU.WRITE;
 const RULES: IommuRules = {
-  series: '6.16',
   formats: { 'intel-vtd': 'vtd-second-level' },
   source: 'test',
 };

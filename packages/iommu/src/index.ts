@@ -2,7 +2,7 @@
  * IOMMU domains and page-table formats: map, unmap, iova_to_phys, the IOTLB gather, reserved
  * regions. Knows nothing of memory management or VFIO.
  */
-export type { IommuKind, IommuRules } from './rules.ts';
+export { LATEST_IOMMU_RULES, type IommuKind, type IommuRules } from './rules.ts';
 export {
   canAttach,
   IommuDomain,

@@ -1,12 +1,10 @@
 /**
- * What of the IOMMU layer differs between kernel releases. One table per release; code asks the
- * table, never for a version.
+ * What of the IOMMU layer differs between kernel releases. Code asks the table, never for a
+ * version; which release has which table is in `@pinfold/kernels`.
  */
 
 /** The IOMMU part of a kernel release. */
 export interface IommuRules {
-  /** Release series the table describes, for example `6.18`. */
-  readonly series: string;
   /** Name of the page-table format (see `formats`) that serves each kind of IOMMU. */
   readonly formats: Readonly<Record<IommuKind, string>>;
   /** Whether iommu_map calls iommu_map_nosync, which only a tracer sees; default true. */
@@ -27,3 +25,10 @@ export interface IommuRules {
 
 /** Kinds of IOMMU hardware that the model knows. */
 export type IommuKind = 'intel-vtd';
+
+/** The rules of the newest kernel, so that this package can be used alone. */
+export const LATEST_IOMMU_RULES: IommuRules = {
+  formats: { 'intel-vtd': 'generic-pt-vtd-ss' },
+  syncsEmptyGathers: false,
+  source: 'drivers/iommu/generic_pt; recordings of 7.2.12',
+};

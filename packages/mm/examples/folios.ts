@@ -1,6 +1,6 @@
 import {
   FOLL,
-  MM_RULES_7_2,
+  LATEST_MM_RULES,
   MemMap,
   Memory,
   mmapMemory,
@@ -11,7 +11,7 @@ import {
 } from '@pinfold/mm';
 
 // 256 MiB of memory from 4 GiB on; a process with a 2 MiB folio and two pages of 4 KiB behind it.
-const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 65536 }]), MM_RULES_7_2);
+const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 65536 }]), LATEST_MM_RULES);
 const mm = new MmStruct(memory);
 const frames = new PrescribedLayout([
   { vpn: 0x7000, pfn: 0x100200, npage: 512, order: 9 },

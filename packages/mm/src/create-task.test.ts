@@ -2,12 +2,12 @@ import { Errno } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
 import { createTask, mmapAnonymous } from './create-task.ts';
 import { touchPage } from './fault.ts';
-import { MM_RULES_7_2 } from './rules.ts';
+import { LATEST_MM_RULES } from './rules.ts';
 
 describe('createTask', () => {
   test('has 256 MiB of free memory under the rules of 7.2, and the limit of a kernel', () => {
     const { mm, memlockPages, capIpcLock } = createTask();
-    expect(mm.memory.rules).toBe(MM_RULES_7_2);
+    expect(mm.memory.rules).toBe(LATEST_MM_RULES);
     expect([memlockPages, capIpcLock]).toEqual([2048, false]);
     expect(mmapAnonymous(mm, 0, 65536)).toBe(0);
     for (let vpn = 0; vpn < 65536; vpn += 512) expect(touchPage(mm, vpn, true)).toBe(0);
@@ -17,7 +17,7 @@ describe('createTask', () => {
   });
 
   test('takes another size and other rules', () => {
-    const rules = { ...MM_RULES_7_2, series: '9.9' };
+    const rules = { ...LATEST_MM_RULES, mremapMovesSeveral: false };
     const { mm } = createTask({ npage: 32768, rules });
     expect(mm.memory.rules).toBe(rules);
     expect(mm.memory.memmap.pfnValid(0x100000 + 32767)).toBe(true);

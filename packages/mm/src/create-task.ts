@@ -5,7 +5,7 @@ import { MemMap } from './memmap.ts';
 import { Memory } from './memory.ts';
 import { MmStruct, Task } from './mm-struct.ts';
 import { BuddyAllocator } from './page-alloc.ts';
-import { MM_RULES_7_2, type MmRules } from './rules.ts';
+import { LATEST_MM_RULES, type MmRules } from './rules.ts';
 import { doMmap } from './syscalls.ts';
 import { VM } from './vma.ts';
 
@@ -29,7 +29,7 @@ export interface TaskOptions {
  * @source include/uapi/linux/resource.h MLOCK_LIMIT, 6.16, for the limit; the machine is made up
  */
 export function createTask(options: TaskOptions = {}): Task {
-  const { npage = 128 * pagesOf(PMD_ORDER), rules = MM_RULES_7_2 } = options;
+  const { npage = 128 * pagesOf(PMD_ORDER), rules = LATEST_MM_RULES } = options;
   const ranges = [{ pfn: FIRST_PFN, npage }];
   const memory = new Memory(new MemMap(ranges), rules);
   memory.frames = new BuddyAllocator(ranges);

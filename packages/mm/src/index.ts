@@ -2,7 +2,7 @@
  * Pages, folios, the memory map, address spaces and page pinning of Linux, as far as DMA mapping
  * meets them. Knows nothing of IOMMUs or VFIO.
  */
-export { MM_RULES_7_2, type MmRules } from './rules.ts';
+export { LATEST_MM_RULES, type MmRules } from './rules.ts';
 export { createTask, mmapAnonymous, type TaskOptions } from './create-task.ts';
 export { MemMap, type MemoryModel } from './memmap.ts';
 export { PageStateArrays, PG } from './page-state.ts';

@@ -1,12 +1,10 @@
 /**
- * What of the memory management differs between kernel releases. One table per release; code asks
- * the table, never for a version.
+ * What of the memory management differs between kernel releases. Code asks the table, never for a
+ * version; which release has which table is in `@pinfold/kernels`.
  */
 
 /** The mm part of a kernel release. */
 export interface MmRules {
-  /** Release series the table describes, for example `6.18`. */
-  readonly series: string;
   /**
    * How `unpin_user_page_range_dirty_lock` gets from one `struct page` to the next: by `nth_page`
    * (through the pfn where the memory map is not virtually contiguous), or by `page + i`, which
@@ -45,9 +43,8 @@ export interface MmRules {
   readonly source: string;
 }
 
-/** The rules of 7.2, so that this package can be used alone. */
-export const MM_RULES_7_2: MmRules = {
-  series: '7.2',
+/** The rules of the newest kernel, so that this package can be used alone. */
+export const LATEST_MM_RULES: MmRules = {
   rangeUnpinStep: 'page + i',
   hugeZeroUnshare: 'thp',
   diskLargeFolios: true,

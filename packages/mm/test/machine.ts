@@ -10,7 +10,6 @@ import type { MmRules } from '../src/rules.ts';
 /** The rules of the two releases in which a range unpin differs. */
 export const RULES: Readonly<Record<'6.16' | '6.18', MmRules>> = {
   '6.16': {
-    series: '6.16',
     rangeUnpinStep: 'nth_page',
     hugeZeroUnshare: 'thp',
     diskLargeFolios: true,
@@ -22,7 +21,6 @@ export const RULES: Readonly<Record<'6.16' | '6.18', MmRules>> = {
     source: 'mm/gup.c, 6.16',
   },
   '6.18': {
-    series: '6.18',
     rangeUnpinStep: 'page + i',
     hugeZeroUnshare: 'thp',
     diskLargeFolios: true,

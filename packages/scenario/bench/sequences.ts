@@ -10,7 +10,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { kernelVersions } from '@pinfold/vfio-type1';
+import { kernelVersions } from '@pinfold/kernels';
 import { injectionFiles } from '../test/injection-plan.ts';
 import { ONE_BY_ONE } from '../test/injection-run.ts';
 import {

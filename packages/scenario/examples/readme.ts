@@ -1,5 +1,5 @@
+import { kernelVersion } from '@pinfold/kernels';
 import { failureText, ModelMachine, parseScenario, runScenario } from '@pinfold/scenario';
-import { kernelVersion } from '@pinfold/vfio-type1';
 
 const script = `
 title one huge page, mapped and unmapped; then a limit

@@ -1,7 +1,7 @@
 /** The model as the machine of a recorded pass: its facts, its frames. */
 import { pageNumber, pagesOf, type Pfn, type Vpn } from '@pinfold/base';
+import { kernelVersion } from '@pinfold/kernels';
 import { MAX_PAGE_ORDER, type MemoryRange } from '@pinfold/mm';
-import { kernelVersion } from '@pinfold/vfio-type1';
 import type { RecordedMachine, RecordedMachineOptions } from './conformance.ts';
 import { evaluate, parseExpression, type Region } from './expression.ts';
 import { factsOfRecording } from './machine-facts.ts';

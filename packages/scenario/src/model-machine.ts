@@ -13,6 +13,7 @@ import {
   type Tracer,
 } from '@pinfold/base';
 import { intelVtd, type IommuUnit } from '@pinfold/iommu';
+import type { KernelVersion } from '@pinfold/kernels';
 import {
   BuddyAllocator,
   MmStruct,
@@ -23,7 +24,7 @@ import {
   type Memory,
   type PageStateArrays,
 } from '@pinfold/mm';
-import type { KernelVersion, Type1Rules } from '@pinfold/vfio-type1';
+import type { Type1Rules } from '@pinfold/vfio-type1';
 import { ExternalCalls } from './external-calls.ts';
 import { ExtpinDriver } from './extpin-driver.ts';
 import { failureOf } from './failure.ts';

@@ -1,6 +1,6 @@
 /** Turns the text of a file into a recording, or into one error that says where it is wrong. */
 import { InputError } from '@pinfold/base';
-import { kernelVersion } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
 import type { z } from 'zod';
 import { parseScenario, type Scenario } from './language.ts';
 import { recordingSchema } from './recording-schema.ts';

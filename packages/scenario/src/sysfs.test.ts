@@ -1,4 +1,4 @@
-import { kernelVersion } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
 import { describe, expect, test } from 'vitest';
 import { parseScenario } from './language.ts';
 import { ModelMachine } from './model-machine.ts';

@@ -1,8 +1,9 @@
 /** The functions that ARCHITECTURE.md follows a map and an unmap through, against those that run. */
 import { readFileSync } from 'node:fs';
 import { Session, type Profiler } from 'node:inspector/promises';
+import { kernelVersion } from '@pinfold/kernels';
 import { createTask, mmapAnonymous } from '@pinfold/mm';
-import { kernelVersion, openContainer } from '@pinfold/vfio-type1';
+import { openContainer } from '@pinfold/vfio-type1';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { ModelMachine, parseScenario, runScenario } from '../src/index.ts';
 

@@ -1,7 +1,8 @@
 /** The audit of pin algorithms: every invariant fails where it is broken, and nothing else does. */
 import { Errno, ModelBug } from '@pinfold/base';
+import { kernelVersion } from '@pinfold/kernels';
 import { PG, type Memory } from '@pinfold/mm';
-import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
 import { auditScenario, checkedOf, INVARIANTS, ModelMachine, parseScenario } from '../src/index.ts';
 import type { DirtyBitmap, Invariant, SequenceOutcome } from '../src/index.ts';

@@ -1,7 +1,8 @@
 /** The check of pin algorithms: what it finds, and that its counterexamples show it again. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { kernelVersion, pinAlgorithm } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
+import { pinAlgorithm } from '@pinfold/vfio-type1';
 import { auditScenario, checkAlgorithm, checkedOf, parseScenario, runBatch } from '../src/index.ts';
 import type { CheckFinding, Operation } from '../src/index.ts';
 import { sequenceAt } from '../src/check/generate.ts';

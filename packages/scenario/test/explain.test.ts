@@ -4,7 +4,8 @@
  * of another release is an errno, or `null`. `# kernel RELEASE` says on which it runs.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { kernelVersion, pinAlgorithm } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
+import { pinAlgorithm } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
 import { checks } from '../src/explain/checks.ts';
 import {

@@ -1,6 +1,6 @@
 /** Emulated devices: what is compared of their steps, and the machine that has them. */
 import { KernelBug } from '@pinfold/base';
-import { kernelVersion } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
 import { describe, expect, it } from 'vitest';
 import {
   END_OF_PROCESS,

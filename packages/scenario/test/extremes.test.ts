@@ -2,7 +2,7 @@
  * Numbers as large as the language has them: each step answers as a kernel does, in no time, or is
  * refused with the bound that it exceeds.
  */
-import { kernelVersion } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
 import { describe, expect, it } from 'vitest';
 import {
   DEFAULT_FACTS,

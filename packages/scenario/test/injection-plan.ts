@@ -1,6 +1,6 @@
 /** Fault injection into the scenarios of this repository: what is run on which machine. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { kernelVersion, kernelVersions } from '@pinfold/vfio-type1';
+import { kernelVersion, kernelVersions } from '@pinfold/kernels';
 import { factsOfRecording, ModelMachine } from '../src/index.ts';
 import { manifest, read } from './files.ts';
 import { InjectionRun, type InjectionResult } from './injection-run.ts';

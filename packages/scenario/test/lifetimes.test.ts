@@ -1,5 +1,5 @@
 /** What keeps files of VFIO open, and how far the calls of a process reach. */
-import { kernelVersion } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
 import { describe, expect, it } from 'vitest';
 import {
   ModelMachine,

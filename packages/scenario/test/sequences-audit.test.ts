@@ -1,7 +1,8 @@
 /** The audit itself: every invariant, broken by hand. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { kernelVersion } from '@pinfold/kernels';
 import { MmStruct, PTE } from '@pinfold/mm';
-import { kernelVersion, type VfioDma, type VfioIommu } from '@pinfold/vfio-type1';
+import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 import { InvariantAudit, ModelMachine, parseScenario, StepRunner } from '../src/index.ts';
 import { machineNamed } from './sequences-machines.ts';
 

@@ -1,5 +1,5 @@
 /** Which random sequence a number stands for, and what many of them add up to. */
-import { kernelVersions } from '@pinfold/vfio-type1';
+import { kernelVersions } from '@pinfold/kernels';
 import { machines } from './sequences-machines.ts';
 import {
   runRandom,

@@ -1,6 +1,6 @@
 /** Runs a random scenario on a machine, with an audit after every step, and makes it smaller. */
 import { InputError, KernelHang } from '@pinfold/base';
-import { kernelVersion } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
 import {
   InvariantAudit,
   ModelMachine,

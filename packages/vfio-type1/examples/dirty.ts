@@ -1,6 +1,13 @@
-import { MemMap, Memory, mmapMemory, MmStruct, PrescribedLayout, Task } from '@pinfold/mm';
 import {
-  kernelVersion,
+  LATEST_MM_RULES,
+  MemMap,
+  Memory,
+  mmapMemory,
+  MmStruct,
+  PrescribedLayout,
+  Task,
+} from '@pinfold/mm';
+import {
   openContainer,
   VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
   VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
@@ -8,12 +15,11 @@ import {
   type DirtyBitmap,
 } from '@pinfold/vfio-type1';
 
-const kernel = kernelVersion('6.18');
-const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 32768 }]), kernel.mm);
+const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 32768 }]), LATEST_MM_RULES);
 const mm = new MmStruct(memory);
 const frames = new PrescribedLayout([{ vpn: 0x10000, pfn: 0x100000, npage: 9, order: 0 }]);
 mmapMemory(mm, { vpn: 0x10000, npage: 9, kind: 'anon', order: 0, frames });
-const container = openContainer({ kernel, memory });
+const container = openContainer({ memory });
 container.dirtyPages({ flags: VFIO_IOMMU_DIRTY_PAGES_FLAG_START });
 
 // Nine pages, seven pages into the 64 pages that are read.

@@ -1,14 +1,21 @@
 import { intelVtd } from '@pinfold/iommu';
-import { MemMap, Memory, mmapMemory, MmStruct, PrescribedLayout, Task } from '@pinfold/mm';
-import { kernelVersion, VFIO_TYPE1v2_IOMMU, VfioContainer } from '@pinfold/vfio-type1';
+import {
+  LATEST_MM_RULES,
+  MemMap,
+  Memory,
+  mmapMemory,
+  MmStruct,
+  PrescribedLayout,
+  Task,
+} from '@pinfold/mm';
+import { VFIO_TYPE1v2_IOMMU, VfioContainer } from '@pinfold/vfio-type1';
 
-const kernel = kernelVersion('6.18');
-const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 32768 }]), kernel.mm);
+const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 32768 }]), LATEST_MM_RULES);
 const mm = new MmStruct(memory);
 const frames = new PrescribedLayout([{ vpn: 0x10000, pfn: 0x100000, npage: 1024, order: 9 }]);
 mmapMemory(mm, { vpn: 0x10000, npage: 1024, kind: 'anon', order: 9, frames });
 
-const container = new VfioContainer({ kernel, memory });
+const container = new VfioContainer({ memory });
 const nic = { name: 'nic', unit: intelVtd(48) };
 const gpu = { name: 'gpu', unit: intelVtd(39) };
 container.addGroup(nic);

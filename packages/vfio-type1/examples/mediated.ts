@@ -1,18 +1,20 @@
 import { intelVtd } from '@pinfold/iommu';
-import { MemMap, Memory, mmapMemory, MmStruct, PrescribedLayout, Task } from '@pinfold/mm';
 import {
-  kernelVersion,
-  VFIO_TYPE1v2_IOMMU,
-  VfioContainer,
-  type VfioDevice,
-} from '@pinfold/vfio-type1';
+  LATEST_MM_RULES,
+  MemMap,
+  Memory,
+  mmapMemory,
+  MmStruct,
+  PrescribedLayout,
+  Task,
+} from '@pinfold/mm';
+import { VFIO_TYPE1v2_IOMMU, VfioContainer, type VfioDevice } from '@pinfold/vfio-type1';
 
-const kernel = kernelVersion('6.18');
-const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 32768 }]), kernel.mm);
+const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 32768 }]), LATEST_MM_RULES);
 const mm = new MmStruct(memory);
 const frames = new PrescribedLayout([{ vpn: 0x10000, pfn: 0x100000, npage: 16, order: 0 }]);
 mmapMemory(mm, { vpn: 0x10000, npage: 16, kind: 'anon', order: 0, frames });
-const container = new VfioContainer({ kernel, memory });
+const container = new VfioContainer({ memory });
 
 // A mediated device: it pins what it uses, and gives it back when the mapping goes.
 const gpu: VfioDevice = {

@@ -1,13 +1,20 @@
 import { KernelError } from '@pinfold/base';
-import { MemMap, Memory, mmapMemory, MmStruct, PrescribedLayout, Task } from '@pinfold/mm';
-import { kernelVersion, openContainer } from '@pinfold/vfio-type1';
+import {
+  LATEST_MM_RULES,
+  MemMap,
+  Memory,
+  mmapMemory,
+  MmStruct,
+  PrescribedLayout,
+  Task,
+} from '@pinfold/mm';
+import { openContainer } from '@pinfold/vfio-type1';
 
-const kernel = kernelVersion('6.18');
-const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 32768 }]), kernel.mm);
+const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 32768 }]), LATEST_MM_RULES);
 const mm = new MmStruct(memory);
 const frames = new PrescribedLayout([{ vpn: 0x10000, pfn: 0x100000, npage: 4096, order: 9 }]);
 mmapMemory(mm, { vpn: 0x10000, npage: 4096, kind: 'anon', order: 9, frames });
-const container = openContainer({ kernel, memory });
+const container = openContainer({ memory });
 
 // 16 MiB under an RLIMIT_MEMLOCK of 8 MiB, without CAP_IPC_LOCK.
 const task = new Task(mm, 8 * 2 ** 20);

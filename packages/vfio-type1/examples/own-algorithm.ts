@@ -1,12 +1,14 @@
 import type { IovaPn, Pfn } from '@pinfold/base';
-import { MemMap, Memory, mmapMemory, MmStruct, PrescribedLayout, Task } from '@pinfold/mm';
 import {
-  kernelVersion,
-  openContainer,
-  pinAlgorithm,
-  type PinAlgorithm,
-  type VfioDma,
-} from '@pinfold/vfio-type1';
+  LATEST_MM_RULES,
+  MemMap,
+  Memory,
+  mmapMemory,
+  MmStruct,
+  PrescribedLayout,
+  Task,
+} from '@pinfold/mm';
+import { openContainer, pinAlgorithm, type PinAlgorithm, type VfioDma } from '@pinfold/vfio-type1';
 
 // What 6.18 does, but every chunk is remembered, so that unmapping need not read the IOMMU back.
 const series = pinAlgorithm('series-1-4');
@@ -33,12 +35,11 @@ const remembering: PinAlgorithm = {
 };
 
 for (const algorithm of [series, remembering]) {
-  const kernel = kernelVersion('6.18');
-  const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 32768 }]), kernel.mm);
+  const memory = new Memory(new MemMap([{ pfn: 0x100000, npage: 32768 }]), LATEST_MM_RULES);
   const mm = new MmStruct(memory);
   const frames = new PrescribedLayout([{ vpn: 0x10000, pfn: 0x100000, npage: 4096, order: 9 }]);
   mmapMemory(mm, { vpn: 0x10000, npage: 4096, kind: 'anon', order: 9, frames });
-  const container = openContainer({ kernel, memory, type1: { pinAlgorithm: algorithm } });
+  const container = openContainer({ memory, type1: { pinAlgorithm: algorithm } });
   container.mapDma(new Task(mm, Infinity), { vaddr: 0x1000_0000n, iova: 0n, size: 16n << 20n });
   container.unmapDma({ iova: 0n, size: 16n << 20n });
   const { iovaToPhysCalls, putCalls } = memory.counters.snapshot();

@@ -10,16 +10,16 @@ import { attachGroup } from './attach.ts';
 import { checkExtension } from './check-extension.ts';
 import { detachGroup } from './detach.ts';
 import { registerDevice, unregisterDevice } from './device-list.ts';
-import type { Type1Rules } from './rules.ts';
+import { LATEST_TYPE1_KERNEL } from './latest-kernel.ts';
+import type { Type1Kernel, Type1Rules } from './rules.ts';
 import { VFIO_TYPE1_IOMMU, VFIO_TYPE1_NESTING_IOMMU, VFIO_TYPE1v2_IOMMU } from './uapi.ts';
-import type { KernelVersion } from './versions/kernel-version.ts';
 import type { VfioDevice, VfioGroup } from './vfio-device.ts';
 import { DEFAULT_MODULE_PARAMS, VfioIommu, type ModuleParams } from './vfio-iommu.ts';
 
 /** What a container is opened with. */
 export interface ContainerOptions {
-  /** The kernel. Its mm rules are those that the memory was made with. */
-  readonly kernel: KernelVersion;
+  /** The kernel, whose mm rules the memory was made with; default: the newest. */
+  readonly kernel?: Type1Kernel;
   /** The machine's memory. */
   readonly memory: Memory;
   /**
@@ -37,7 +37,7 @@ export abstract class ContainerGroups {
   protected readonly memory: Memory;
   /** State of the IOMMU driver; null before VFIO_SET_IOMMU. */
   protected state: VfioIommu | null = null;
-  readonly #kernel: KernelVersion;
+  readonly #kernel: Type1Kernel;
   readonly #rules: Type1Rules;
   readonly #params: ModuleParams;
   readonly #groups: VfioGroup[] = [];
@@ -47,8 +47,8 @@ export abstract class ContainerGroups {
   /** @param options kernel, memory and module parameters */
   constructor(options: ContainerOptions) {
     this.memory = options.memory;
-    this.#kernel = options.kernel;
-    this.#rules = { ...options.kernel.type1, ...options.type1 };
+    this.#kernel = options.kernel ?? LATEST_TYPE1_KERNEL;
+    this.#rules = { ...this.#kernel.type1, ...options.type1 };
     this.#params = liveParams(options.params ?? {});
   }
 

@@ -5,7 +5,7 @@ import { bytes, Guest, outcome, VPN } from '../test/guest.ts';
 import { batched } from './algorithms/batched.ts';
 import { VfioContainer } from './container.ts';
 import { VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU } from './uapi.ts';
-import { kernelVersion, kernelVersions } from './versions/index.ts';
+import { kernels, RUNS } from '../test/kernels.ts';
 
 /** The error that a call throws. */
 function errorOf(call: () => unknown): unknown {
@@ -20,7 +20,7 @@ function errorOf(call: () => unknown): unknown {
 describe('before VFIO_SET_IOMMU', () => {
   function fresh(): VfioContainer {
     const { memory } = new Guest();
-    return new VfioContainer({ kernel: kernelVersion('6.18'), memory });
+    return new VfioContainer({ kernel: RUNS, memory });
   }
 
   test('there is no type1 state, and no ioctl of it', () => {
@@ -65,13 +65,13 @@ describe('before VFIO_SET_IOMMU', () => {
   });
 
   // Recorded: 6.12 offers the nesting type, and VT-d refuses it.
-  test.each(kernelVersions)('the nesting type, kernel $series', (kernel) => {
+  test.each(kernels)('the nesting type, kernel $name', (kernel) => {
     const { memory } = new Guest();
     const container = new VfioContainer({ kernel, memory });
     container.addGroup({ name: 'a', unit: intelVtd() });
     expect(errorOf(() => container.setIommu(6))).toMatchObject({
       op: 'VFIO_SET_IOMMU',
-      code: kernel.series === '6.12' ? 'EINVAL' : 'ENODEV',
+      code: kernel.type1.nestingType ? 'EINVAL' : 'ENODEV',
     });
     container.setIommu(VFIO_TYPE1v2_IOMMU);
     expect(container.iommu.v2).toBe(true);
@@ -107,15 +107,11 @@ describe('VFIO_SET_IOMMU', () => {
     expect(errorOf(() => container.setIommu(VFIO_TYPE1v2_IOMMU))).toMatchObject({ code: 'EINVAL' });
   });
 
-  test.each(kernelVersions)(
-    'takes the rules of kernel $series, or what replaces them',
-    (kernel) => {
-      const { series } = kernel;
-      expect(new Guest({ series }).iommu.rules).toEqual(kernel.type1);
-      const replaced = new Guest({ series, type1: { pinAlgorithm: batched } }).iommu.rules;
-      expect(replaced).toEqual({ ...kernel.type1, pinAlgorithm: batched });
-    },
-  );
+  test.each(kernels)('takes the rules of kernel $name, or what replaces them', (kernel) => {
+    expect(new Guest({ kernel }).iommu.rules).toEqual(kernel.type1);
+    const replaced = new Guest({ kernel, type1: { pinAlgorithm: batched } }).iommu.rules;
+    expect(replaced).toEqual({ ...kernel.type1, pinAlgorithm: batched });
+  });
 
   test('takes the module parameters, or their defaults', () => {
     expect(new Guest().iommu.params).toEqual({ disableHugepages: false, dmaEntryLimit: 65_535 });
@@ -204,9 +200,9 @@ describe('an ioctl that throws', () => {
   });
 });
 
-describe.each(kernelVersions)('closing, kernel $series', ({ series }) => {
+describe.each(kernels)('closing, kernel $name', (kernel) => {
   test.each([true, false])('unmaps, unpins and uncharges every mapping, v2 %o', (v2) => {
-    const guest = new Guest({ series, v2 })
+    const guest = new Guest({ kernel, v2 })
       .mmap({ npage: 100 })
       .mmap({ vpn: 2 ** 21, pfn: 2 ** 16, npage: 1024, order: 9 });
     const { iommu } = guest;
@@ -223,7 +219,7 @@ describe.each(kernelVersions)('closing, kernel $series', ({ series }) => {
   });
 
   test('leaves a container that can be set up again', () => {
-    const guest = new Guest({ series }).mmap({ npage: 10 });
+    const guest = new Guest({ kernel }).mmap({ npage: 10 });
     guest.map(0, 10);
     guest.container.close();
     guest.container.addGroup({ name: 'again', unit: intelVtd(39) });

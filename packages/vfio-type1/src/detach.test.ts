@@ -1,9 +1,9 @@
 import { intelVtd, type ResvRegion } from '@pinfold/iommu';
 import { describe, expect, test } from 'vitest';
 import { Guest, outcome } from '../test/guest.ts';
-import { kernelVersions } from './versions/index.ts';
 import { VFIO_TYPE1v2_IOMMU } from './uapi.ts';
 import type { IommuGroup } from './vfio-domain.ts';
+import { kernels } from '../test/kernels.ts';
 
 const FULL = [
   { start: 0, last: 0xfedff },
@@ -19,9 +19,9 @@ function firstGroup({ iommu }: Guest): IommuGroup {
   return iommu.domainList[0].groupList[0];
 }
 
-describe.each(kernelVersions)('the last group leaves, kernel $series', ({ series }) => {
+describe.each(kernels)('the last group leaves, kernel $name', (kernel) => {
   test('every mapping is unmapped, unpinned and uncharged, in address order', () => {
-    const guest = new Guest({ series }).mmap({ npage: 20 });
+    const guest = new Guest({ kernel }).mmap({ npage: 20 });
     const before = [...guest.memory.memmap.foliosInUse()];
     guest.map(500, 10);
     guest.map(100, 10, 2 ** 20 + 10);
@@ -41,7 +41,7 @@ describe.each(kernelVersions)('the last group leaves, kernel $series', ({ series
   });
 
   test('and with it the driver: VFIO_SET_IOMMU is needed again', () => {
-    const guest = new Guest({ series }).mmap({ npage: 1 });
+    const guest = new Guest({ kernel }).mmap({ npage: 1 });
     const { container } = guest;
     const first = firstGroup(guest);
     container.removeGroup(first);

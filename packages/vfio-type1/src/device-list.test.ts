@@ -9,18 +9,16 @@ import {
   VFIO_IOMMU_DIRTY_PAGES_FLAG_START as START,
   type UnmapResult,
 } from './uapi.ts';
-import { kernelVersions } from './versions/index.ts';
-
-const SERIES = kernelVersions.map(({ series }) => series);
+import { kernels } from '../test/kernels.ts';
 
 /** VFIO_IOMMU_UNMAP_DMA in pages. */
 function unmap({ container }: Mdev, iovaPn: number, npage: number, flags = 0): UnmapResult {
   return container.tryUnmapDma({ iova: bytes(iovaPn), size: bytes(npage), flags });
 }
 
-describe.each(SERIES)('%s: UNMAP of a mapping with pins', (series) => {
+describe.each(kernels)('$name: UNMAP of a mapping with pins', (kernel) => {
   test('tells the device of the whole mapping, and then unmaps', () => {
-    const made = new Mdev({ series }).map();
+    const made = new Mdev({ kernel }).map();
     made.pin(IOVA + 3, 2);
     made.releaseOnUnmap(IOVA, NPAGE);
     expect(unmap(made, IOVA, NPAGE)).toMatchObject({ ret: 0, size: bytes(NPAGE) });
@@ -29,7 +27,7 @@ describe.each(SERIES)('%s: UNMAP of a mapping with pins', (series) => {
   });
 
   test('tells every open device that wants to know, the last opened first', () => {
-    const made = new Mdev({ series }).map();
+    const made = new Mdev({ kernel }).map();
     const second = made.addDevice('second');
     made.container.openDevice({ name: 'silent', group: second.group });
     made.pin(IOVA);
@@ -39,7 +37,7 @@ describe.each(SERIES)('%s: UNMAP of a mapping with pins', (series) => {
   });
 
   test('tells nobody where nothing is pinned, and where the range cuts', () => {
-    const made = new Mdev({ series }).map();
+    const made = new Mdev({ kernel }).map();
     made.pin(IOVA);
     expect(unmap(made, IOVA, 1).ret).toBe(minus('EINVAL'));
     made.unpin(IOVA);
@@ -48,7 +46,7 @@ describe.each(SERIES)('%s: UNMAP of a mapping with pins', (series) => {
   });
 
   test.each([10, 11])('asks again %i times, and BUGs after ten', (refused) => {
-    const made = new Mdev({ series }).map();
+    const made = new Mdev({ kernel }).map();
     made.pin(IOVA);
     made.device.onUnmap = () => {
       if (made.log.length > refused) made.unpin(IOVA);
@@ -60,7 +58,7 @@ describe.each(SERIES)('%s: UNMAP of a mapping with pins', (series) => {
   });
 
   test('begins to count anew with the next mapping', () => {
-    const made = new Mdev({ series }).map(IOVA, 4).map(IOVA + 4, 4, VPN + 4);
+    const made = new Mdev({ kernel }).map(IOVA, 4).map(IOVA + 4, 4, VPN + 4);
     for (let i = 0; i < 8; i++) made.pin(IOVA + 3, 2);
     made.device.onUnmap = () => {
       const [, iovaPn] = made.log[made.log.length - 1];
@@ -71,7 +69,7 @@ describe.each(SERIES)('%s: UNMAP of a mapping with pins', (series) => {
   });
 
   test('with ALL: mapping by mapping', () => {
-    const made = new Mdev({ series }).map(IOVA, 4).map(1024, 4).map(2048, 4);
+    const made = new Mdev({ kernel }).map(IOVA, 4).map(1024, 4).map(2048, 4);
     for (const iovaPn of [IOVA, 2048]) made.pin(iovaPn);
     made.device.onUnmap = () => {
       made.unpin(made.log[made.log.length - 1][1]);
@@ -84,7 +82,7 @@ describe.each(SERIES)('%s: UNMAP of a mapping with pins', (series) => {
   });
 
   test('without an open device nobody can give them back', () => {
-    const made = new Mdev({ series }).map();
+    const made = new Mdev({ kernel }).map();
     made.pin(IOVA);
     made.container.closeDevice(made.device);
     expect(() => unmap(made, IOVA, NPAGE)).toThrow(KernelBug);

@@ -5,10 +5,9 @@ import { bytes, Guest, minus, outcome, VPN } from '../test/guest.ts';
 import { DirtyBitmap } from './dirty-bitmap.ts';
 import { addDirtyScope, narrowDirtyScope, removeDirtyScope } from './dirty.ts';
 import type { IommuGroup } from './vfio-domain.ts';
-import { kernelVersions } from './versions/index.ts';
+import { kernels, RUNS, type TestKernel } from '../test/kernels.ts';
 
 const [START, STOP, GET] = [1, 2, 4];
-const SERIES = kernelVersions.map(({ series }) => series);
 const BITMAP_FLAG = 1;
 
 /** A container without an IOMMU that logs, with mappings as [first page, pages]. */
@@ -273,8 +272,8 @@ describe('groups behind an IOMMU', () => {
   const [nic, gpu] = ['nic', 'gpu'].map((name): IommuGroup => ({ name, unit: intelVtd() }));
 
   /** A container that logs, with one mapping of 20 pages at 256, and these groups besides `device`. */
-  function guest(series: string, ...groups: IommuGroup[]): Guest {
-    const made = new Guest({ series }).mmap({ npage: 40 });
+  function guest(kernel: TestKernel, ...groups: IommuGroup[]): Guest {
+    const made = new Guest({ kernel }).mmap({ npage: 40 });
     for (const group of groups) made.container.addGroup(group);
     expect(outcome(made.map(256, 20))).toBe('ok');
     made.container.dirtyPages({ flags: START });
@@ -290,21 +289,21 @@ describe('groups behind an IOMMU', () => {
     return made.iommu.domainList[0].groupList[0];
   }
 
-  test.each(SERIES)('%s: each counts, whether it shares a domain or not', (series) => {
-    const made = guest(series, nic, { name: 'narrow', unit: intelVtd(39) });
+  test.each(kernels)('$name: each counts, whether it shares a domain or not', (kernel) => {
+    const made = guest(kernel, nic, { name: 'narrow', unit: intelVtd(39) });
     expect(made.iommu.domainList.length).toBe(2);
     expect(made.iommu.numNonPinnedGroups).toBe(3);
     made.container.removeGroup(nic);
     expect(made.iommu.numNonPinnedGroups).toBe(2);
   });
 
-  test.each(SERIES)('%s: a mapping is dirty from end to end in every read', (series) => {
-    const made = guest(series);
+  test.each(kernels)('$name: a mapping is dirty from end to end in every read', (kernel) => {
+    const made = guest(kernel);
     expect([read(made), read(made)]).toEqual([[[0, 20]], [[0, 20]]]);
   });
 
   test('a group that pins pages tells what it dirties', () => {
-    const made = guest('6.18', nic);
+    const made = guest(RUNS, nic);
     narrowDirtyScope(made.iommu, nic);
     narrowDirtyScope(made.iommu, nic);
     expect(made.iommu.numNonPinnedGroups).toBe(1);
@@ -315,7 +314,7 @@ describe('groups behind an IOMMU', () => {
   });
 
   test('when one leaves that told nothing, everything is dirty once', () => {
-    const made = guest('6.18', nic, gpu);
+    const made = guest(RUNS, nic, gpu);
     narrowDirtyScope(made.iommu, device(made));
     narrowDirtyScope(made.iommu, gpu);
     read(made);
@@ -325,7 +324,7 @@ describe('groups behind an IOMMU', () => {
   });
 
   test('when one leaves that told all, nothing becomes dirty', () => {
-    const made = guest('6.18', gpu);
+    const made = guest(RUNS, gpu);
     narrowDirtyScope(made.iommu, device(made));
     narrowDirtyScope(made.iommu, gpu);
     read(made);
@@ -339,7 +338,7 @@ describe('groups behind an IOMMU', () => {
   });
 
   test('when one leaves and nothing is logged, nothing is dirty later', () => {
-    const made = guest('6.18', gpu);
+    const made = guest(RUNS, gpu);
     made.container.dirtyPages({ flags: STOP });
     made.container.removeGroup(gpu);
     narrowDirtyScope(made.iommu, device(made));
@@ -348,7 +347,7 @@ describe('groups behind an IOMMU', () => {
   });
 
   test('one that is refused does not count', () => {
-    const made = guest('6.18');
+    const made = guest(RUNS);
     made.unmap(256, 20, 4);
     expect(() => {
       made.container.addGroup(nic);
@@ -450,8 +449,8 @@ describe('UNMAP with GET_DIRTY_BITMAP', () => {
   const REQUEST = { flags: BITMAP_FLAG, iova: bytes(256), size: bytes(80) };
 
   /** Mappings of 10 pages at 256, 266 and 300, logging. */
-  function guest(series: string): Guest {
-    const made = new Guest({ series }).mmap({ npage: 40 });
+  function guest(kernel: TestKernel): Guest {
+    const made = new Guest({ kernel }).mmap({ npage: 40 });
     for (const [i, iovaPn] of [256, 266, 300].entries()) {
       expect(outcome(made.map(iovaPn, 10, VPN + 10 * i))).toBe('ok');
     }
@@ -459,8 +458,8 @@ describe('UNMAP with GET_DIRTY_BITMAP', () => {
     return made;
   }
 
-  test.each(SERIES)('%s: unmaps, and returns what was dirty', (series) => {
-    const made = guest(series);
+  test.each(kernels)('$name: unmaps, and returns what was dirty', (kernel) => {
+    const made = guest(kernel);
     const bitmap = { pgsize: 4096n, size: 16n };
     const result = made.container.tryUnmapDma({ ...REQUEST, bitmap });
     expect(result).toMatchObject({ ret: 0, size: bytes(30) });
@@ -472,22 +471,22 @@ describe('UNMAP with GET_DIRTY_BITMAP', () => {
     expect(made.iommu.dirtyPageTracking).toBe(true);
   });
 
-  test.each(SERIES)('%s: of nothing shows nothing', (series) => {
+  test.each(kernels)('$name: of nothing shows nothing', (kernel) => {
     const bitmap = { pgsize: 4096n, size: 16n };
-    const result = guest(series).container.tryUnmapDma({ ...REQUEST, iova: bytes(512), bitmap });
+    const result = guest(kernel).container.tryUnmapDma({ ...REQUEST, iova: bytes(512), bitmap });
     expect(result).toMatchObject({ ret: 0, size: 0n });
     expect(runsOf(result.bitmap)).toEqual([]);
   });
 
   test('returns no bitmap without the flag', () => {
-    const made = guest('6.18');
+    const made = guest(RUNS);
     const bitmap = { pgsize: 4096n, size: 16n };
     const result = made.container.tryUnmapDma({ ...REQUEST, flags: 0, bitmap });
     expect(result).toMatchObject({ ret: 0, bitmap: null });
   });
 
   test('fails with another page size than the smallest', () => {
-    const made = guest('6.18');
+    const made = guest(RUNS);
     const before = made.state();
     const bitmap = { pgsize: 8192n, size: 16n };
     const result = made.container.tryUnmapDma({ ...REQUEST, bitmap });
@@ -498,8 +497,8 @@ describe('UNMAP with GET_DIRTY_BITMAP', () => {
     expect(made.state()).toBe(before);
   });
 
-  test.each(SERIES)('%s: EFAULT in the middle: what came before is gone unsaid', (series) => {
-    const made = guest(series);
+  test.each(kernels)('$name: EFAULT in the middle: what came before is gone unsaid', (kernel) => {
+    const made = guest(kernel);
     expect(outcome(made.map(384, 10))).toBe('ok');
     const data = new DirtyBitmap(64);
     const bitmap = { pgsize: 4096n, size: 24n, data };

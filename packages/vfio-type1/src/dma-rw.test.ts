@@ -4,9 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { bytes, VPN } from '../test/guest.ts';
 import { IOVA, Mdev, NPAGE, type MdevOptions } from '../test/mdev.ts';
 import { VFIO_IOMMU_DIRTY_PAGES_FLAG_START as START } from './uapi.ts';
-import { kernelVersions } from './versions/index.ts';
+import { kernels } from '../test/kernels.ts';
 
-const SERIES = kernelVersions.map(({ series }) => series);
 const READ = 1;
 const WRITE = 2;
 
@@ -36,9 +35,9 @@ function memoryAt({ mm }: Mdev, address: bigint, length: number): number[] {
   return [...found];
 }
 
-describe.each(SERIES)('%s', (series) => {
+describe.each(kernels)('$name', (kernel) => {
   test('writes and reads across mappings, without pinning', () => {
-    const made = new Mdev({ series }).map(IOVA, 2, VPN + 4).map(IOVA + 2, 2, VPN);
+    const made = new Mdev({ kernel }).map(IOVA, 2, VPN + 4).map(IOVA + 2, 2, VPN);
     const border = bytes(IOVA + 2) - 2n;
     expect(rw(made, border, Uint8Array.of(1, 2, 3, 4))).toBe(0);
     expect(memoryAt(made, bytes(VPN + 6) - 2n, 2)).toEqual([1, 2]);
@@ -50,7 +49,7 @@ describe.each(SERIES)('%s', (series) => {
   });
 
   test('works on type1 v1 and for a device that cannot pin', () => {
-    const made = new Mdev({ series, v2: false }).map();
+    const made = new Mdev({ kernel, v2: false }).map();
     const silent = { name: 'silent', group: made.device.group };
     made.container.openDevice(silent);
     expect(made.container.tryDmaRw(silent, made.task, bytes(IOVA), filled(1, 7), true)).toBe(0);

@@ -6,7 +6,7 @@ import { watch } from '../test/watched-table.ts';
 import { testDomainFgsp } from './fgsp.ts';
 import type { IovaRange } from './iova-list.ts';
 import { scanIovaToPhys } from './scan-iova-to-phys.ts';
-import { kernelVersion, kernelVersions } from './versions/index.ts';
+import { kernels, PAGE_ARRAY } from '../test/kernels.ts';
 
 /** A domain that notes what it is asked; `whole`: what is mapped as two pages goes as two. */
 class Spy extends IommuDomain {
@@ -27,7 +27,7 @@ class Spy extends IommuDomain {
 function spy(): Spy {
   const { memory } = new Guest();
   const unit = intelVtd();
-  const { table } = iommuPagingDomainAlloc(unit, kernelVersion('6.12').iommu, memory.counters);
+  const { table } = iommuPagingDomainAlloc(unit, PAGE_ARRAY.iommu, memory.counters);
   return new Spy(unit, table, memory.counters);
 }
 
@@ -105,15 +105,15 @@ describe('the test of a new domain', () => {
   });
 });
 
-describe.each(kernelVersions)('kernel $series', ({ series }) => {
+describe.each(kernels)('kernel $name', (kernel) => {
   // Recorded: 6.12 leaves the tables of the test behind, one per level.
   test.each([
-    [48, series === '6.12' ? 4 : 1],
-    [39, series === '6.12' ? 3 : 1],
+    [48, kernel.type1.fgspTest ? 4 : 1],
+    [39, kernel.type1.fgspTest ? 3 : 1],
   ])(
     'VT-d with %i bits has no such superpages; page tables after attaching: %i',
     (width, pages) => {
-      const [{ fgsp, domain }] = new Guest({ series, unit: intelVtd(width) }).iommu.domainList;
+      const [{ fgsp, domain }] = new Guest({ kernel, unit: intelVtd(width) }).iommu.domainList;
       expect(fgsp).toBe(false);
       expect([...domain.leaves()]).toEqual([]);
       expect(domain.table.tablePages).toBe(pages);
@@ -124,7 +124,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
 describe('on a domain with such superpages', () => {
   /** 8 contiguous pages, in IOMMU entries of 4. */
   function mapped(): Guest {
-    const guest = new Guest({ series: '6.12' }).mmap({ npage: 8 });
+    const guest = new Guest({ kernel: PAGE_ARRAY }).mmap({ npage: 8 });
     guest.map(0, 8);
     guest.iommu.domainList[0].fgsp = true;
     watch(guest.iommu, { unmap: () => 4 });

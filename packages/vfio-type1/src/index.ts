@@ -1,6 +1,6 @@
 /**
- * VFIO type1: containers, DMA mappings, pin algorithms and kernel releases, on top of the memory
- * management and IOMMU packages.
+ * VFIO type1: containers, DMA mappings and pin algorithms, on top of the memory management and IOMMU
+ * packages.
  */
 export { VfioContainer } from './container.ts';
 export { openContainer, type OpenContainer } from './open-container.ts';
@@ -67,6 +67,5 @@ export type {
 } from './own-algorithm/own-algorithm.ts';
 export { STEPS as ALGORITHM_STEPS, type StepName } from './own-algorithm/guard.ts';
 export { ownAlgorithmTemplate } from './own-algorithm/template.ts';
-export type { Type1Rules } from './rules.ts';
-export { kernelVersion, kernelVersions } from './versions/index.ts';
-export type { KernelVersion } from './versions/kernel-version.ts';
+export { LATEST_TYPE1_KERNEL } from './latest-kernel.ts';
+export type { Type1Kernel, Type1Rules } from './rules.ts';

@@ -2,12 +2,12 @@ import { intelVtd, type IommuUnit } from '@pinfold/iommu';
 import { describe, expect, test } from 'vitest';
 import { Guest, outcome } from '../test/guest.ts';
 import { VfioContainer } from './container.ts';
-import { kernelVersion, kernelVersions } from './versions/index.ts';
+import { kernels, RUNS } from '../test/kernels.ts';
 
-describe.each(kernelVersions)('VFIO_IOMMU_GET_INFO, kernel $series', ({ series }) => {
+describe.each(kernels)('VFIO_IOMMU_GET_INFO, kernel $name', (kernel) => {
   test('page sizes and capabilities, in the order of the chain', () => {
     // The values are those of the recordings, of a 48-bit VT-d.
-    const guest = new Guest({ series }).mmap({ npage: 16 });
+    const guest = new Guest({ kernel }).mmap({ npage: 16 });
     guest.map(0x40000, 16);
     expect(guest.container.getInfo(8192)).toEqual({
       argsz: 8192,
@@ -45,7 +45,7 @@ describe.each(kernelVersions)('VFIO_IOMMU_GET_INFO, kernel $series', ({ series }
     [120, true],
     [121, true],
   ])('a structure of %i bytes', (argsz, fits) => {
-    const info = new Guest({ series }).container.getInfo(argsz);
+    const info = new Guest({ kernel }).container.getInfo(argsz);
     expect(info).toMatchObject({ flags: 3, iovaPgsizes: 0x40201000n });
     expect([info.argsz, info.capOffset, info.caps.length]).toEqual(
       fits ? [argsz, 24, 3] : [120, 0, 0],
@@ -53,14 +53,14 @@ describe.each(kernelVersions)('VFIO_IOMMU_GET_INFO, kernel $series', ({ series }
   });
 
   test('every range needs 16 bytes more', () => {
-    const { container } = new Guest({ series });
+    const { container } = new Guest({ kernel });
     const resvRegions = [{ type: 'reserved', start: 5, last: 5 } as const];
     container.addGroup({ name: 'second', unit: intelVtd(), resvRegions });
     expect(container.getInfo(16).argsz).toBe(136);
   });
 
   test.each([0, 15])('a structure of %i bytes is too small: EINVAL', (argsz) => {
-    const { container } = new Guest({ series });
+    const { container } = new Guest({ kernel });
     const { ret, at, info } = container.tryGetInfo(argsz);
     expect([outcome({ ret }), at, info]).toEqual(['EINVAL', 'vfio_iommu_type1_get_info', null]);
     expect(() => container.getInfo(argsz)).toThrow(/VFIO_IOMMU_GET_INFO: EINVAL/);
@@ -79,7 +79,7 @@ test('the page sizes are those that all domains have', () => {
 
 test('before VFIO_SET_IOMMU there is none: EINVAL', () => {
   const { memory } = new Guest();
-  const container = new VfioContainer({ kernel: kernelVersion('6.18'), memory });
+  const container = new VfioContainer({ kernel: RUNS, memory });
   expect(outcome(container.tryGetInfo())).toBe('EINVAL');
   expect(() => container.getInfo()).toThrow(/EINVAL at vfio_fops_unl_ioctl/);
 });

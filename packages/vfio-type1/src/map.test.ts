@@ -19,11 +19,10 @@ import {
   VFIO_DMA_UNMAP_FLAG_VADDR,
   type VfioIommuType1DmaMap,
 } from './uapi.ts';
-import { kernelVersions } from './versions/index.ts';
+import { kernels, LENIENT, STRICT, type TestKernel } from '../test/kernels.ts';
 
 const RW = READ | WRITE;
 const U64 = 2n ** 64n;
-const SERIES = kernelVersions.map(({ series }) => series);
 
 /** 100 pages of memory, ten of them mapped at 1 MiB. */
 function guest(options: GuestOptions = {}): Guest {
@@ -63,13 +62,13 @@ const OVER_LIMIT = { memlockPages: 19 };
 type Fault = Partial<VfioIommuType1DmaMap> & { entries?: number; memlockPages?: number };
 
 /** Runs the good request with faults in it; returns the errno and the function that gave it. */
-function refused(series: string, ...faults: readonly Fault[]): { got: string; at: string } {
+function refused(kernel: TestKernel, ...faults: readonly Fault[]): { got: string; at: string } {
   const {
     entries = 65535,
     memlockPages = Infinity,
     ...args
   } = Object.assign({}, ...faults) as Fault;
-  const made = guest({ series, memlockPages, params: { dmaEntryLimit: entries } });
+  const made = guest({ kernel, memlockPages, params: { dmaEntryLimit: entries } });
   const before = made.state();
   const result = made.container.tryMapDma(made.task, { ...GOOD, ...args });
   expect(made.state()).toBe(before);
@@ -80,8 +79,8 @@ function refused(series: string, ...faults: readonly Fault[]): { got: string; at
 const IOCTL = 'vfio_iommu_type1_map_dma';
 const DO_MAP = 'vfio_dma_do_map';
 
-test.each(SERIES)('%s: a good request succeeds', (series) => {
-  const made = guest({ series });
+test.each(kernels)('$name: a good request succeeds', (kernel) => {
+  const made = guest({ kernel });
   const result = made.container.tryMapDma(made.task, GOOD);
   expect(result).toEqual({ ret: 0, at: '', detail: {} });
   expect(made.dmas()).toEqual([
@@ -124,11 +123,11 @@ describe('every check, and the function whose it is', () => {
       'ENOMEM',
       'vfio_pin_pages_remote',
     ],
-  ])('%s', (_, fault, errno616, at616, errno618, at618) => {
-    for (const series of ['6.12', '6.16'])
-      expect(refused(series, fault)).toEqual({ got: errno616, at: at616 });
-    for (const series of ['6.18', '7.2'])
-      expect(refused(series, fault)).toEqual({ got: errno618, at: at618 });
+  ])('%s', (_, fault, errnoBefore, atBefore, errnoSince, atSince) => {
+    for (const kernel of LENIENT)
+      expect(refused(kernel, fault)).toEqual({ got: errnoBefore, at: atBefore });
+    for (const kernel of STRICT)
+      expect(refused(kernel, fault)).toEqual({ got: errnoSince, at: atSince });
   });
 });
 
@@ -168,13 +167,13 @@ describe('of two faults, the first check wins', () => {
       'ENOMEM',
       'ENOMEM',
     ],
-  ])('%s', (_, faults, errno616, errno618) => {
-    for (const series of ['6.12', '6.16']) expect(refused(series, ...faults).got).toBe(errno616);
-    for (const series of ['6.18', '7.2']) expect(refused(series, ...faults).got).toBe(errno618);
+  ])('%s', (_, faults, errnoBefore, errnoSince) => {
+    for (const kernel of LENIENT) expect(refused(kernel, ...faults).got).toBe(errnoBefore);
+    for (const kernel of STRICT) expect(refused(kernel, ...faults).got).toBe(errnoSince);
   });
 });
 
-describe.each(SERIES)('%s: ranges at the end of the address spaces', (series) => {
+describe.each(kernels)('$name: ranges at the end of the address spaces', (kernel) => {
   test.each<[string, Partial<VfioIommuType1DmaMap>, string]>([
     [
       'iova up to 2^64 does not wrap, but lies outside the aperture',
@@ -191,7 +190,7 @@ describe.each(SERIES)('%s: ranges at the end of the address spaces', (series) =>
     ['behind it', { iova: bytes(0xfef00) }, 'ok'],
     ['iova 0', { iova: 0n }, 'ok'],
   ])('%s', (_, args, expected) => {
-    const made = guest({ series });
+    const made = guest({ kernel });
     expect(outcome(made.container.tryMapDma(made.task, { ...GOOD, ...args }))).toBe(expected);
   });
 });
@@ -323,8 +322,8 @@ describe('a new vaddr for a mapping (VADDR)', () => {
   });
 
   test('over the limit of the other process the mapping stays invalid, with its old owner', () => {
-    for (const series of SERIES) {
-      const made = guest({ series });
+    for (const kernel of kernels) {
+      const made = guest({ kernel });
       made.unmap(256, 10, VFIO_DMA_UNMAP_FLAG_VADDR);
       const before = made.state();
       const other = new Task(new MmStruct(made.memory), 15 * 4096);
@@ -340,8 +339,8 @@ describe('a new vaddr for a mapping (VADDR)', () => {
   });
 
   test('mapping by mapping: each is charged on its own, and to whom it belongs', () => {
-    for (const series of SERIES) {
-      const made = guest({ series });
+    for (const kernel of kernels) {
+      const made = guest({ kernel });
       expect(outcome(made.map(512, 20, VPN + 10))).toBe('ok');
       made.unmap(0, 0, VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_VADDR);
       const other = new Task(new MmStruct(made.memory), 29 * 4096);
@@ -406,8 +405,8 @@ describe('RLIMIT_MEMLOCK', () => {
     ['nothing allowed', 0, false, 'ENOMEM'],
     ['nothing allowed, but CAP_IPC_LOCK', 0, true, 'ok'],
   ])('%s', (_, memlockPages, capIpcLock, expected) => {
-    for (const series of SERIES) {
-      const made = new Guest({ series, memlockPages, capIpcLock }).mmap({ npage: 100 });
+    for (const kernel of kernels) {
+      const made = new Guest({ kernel, memlockPages, capIpcLock }).mmap({ npage: 100 });
       expect(outcome(made.map(0, 100))).toBe(expected);
       expect(made.mm.lockedVm).toBe(expected === 'ok' ? 100 : 0);
       expect(made.memory.vmstat.pinsHeld).toBe(expected === 'ok' ? 100 : 0);
@@ -424,11 +423,11 @@ describe('RLIMIT_MEMLOCK', () => {
     expect(made.mm.lockedVm).toBe(150);
   });
 
-  test.each(SERIES)(
-    '%s: hit half way, over several chunks and batches, it leaves nothing behind',
-    (series) => {
+  test.each(kernels)(
+    '$name: hit half way, over several chunks and batches, it leaves nothing behind',
+    (kernel) => {
       const pfns = Array.from({ length: 1500 }, (_, i) => PFN + (i < 700 ? i ^ 1 : 5000 + i));
-      const made = new Guest({ series, memlockPages: 1234 }).mmapFrames(VPN, pfns);
+      const made = new Guest({ kernel, memlockPages: 1234 }).mmapFrames(VPN, pfns);
       const before = made.state();
       expect(outcome(made.map(0, 1500))).toBe('ENOMEM');
       expect(made.state()).toBe(before);
@@ -445,8 +444,8 @@ describe('RLIMIT_MEMLOCK', () => {
     expect(made.mm.lockedVm).toBe(0);
   });
 
-  test.each(SERIES)('%s: lowered below what is locked, it allows nothing more', (series) => {
-    const made = new Guest({ series, memlockPages: 100 }).mmap({ npage: 20 });
+  test.each(kernels)('$name: lowered below what is locked, it allows nothing more', (kernel) => {
+    const made = new Guest({ kernel, memlockPages: 100 }).mmap({ npage: 20 });
     made.map(0, 10);
     made.task.rlimitMemlock = 5 * 4096;
     expect(outcome(made.map(32, 1))).toBe('ENOMEM');
@@ -454,8 +453,8 @@ describe('RLIMIT_MEMLOCK', () => {
   });
 
   // 2^32 pages are 16 TiB: the room below the limit does not fit 32 bits.
-  test.each(SERIES)('%s: with 16 TiB locked already', (series) => {
-    const made = new Guest({ series, memlockPages: 2 ** 33 }).mmap({ npage: 100 });
+  test.each(kernels)('$name: with 16 TiB locked already', (kernel) => {
+    const made = new Guest({ kernel, memlockPages: 2 ** 33 }).mmap({ npage: 100 });
     made.mm.lockedVm = 2 ** 32 + 7;
     expect(outcome(made.map(0, 100))).toBe('ok');
     expect(made.mm.lockedVm).toBe(2 ** 32 + 107);
@@ -467,27 +466,30 @@ describe('RLIMIT_MEMLOCK', () => {
 });
 
 describe('page numbers of any size', () => {
-  test.each(SERIES)('%s: 2^32 pages are 16 TiB, and 57 address bits reach to 2^45', (series) => {
-    const pfn = 2 ** 36 - 512;
-    const vpn = 2 ** 35 + 2 ** 32;
-    const iovaPn = 2 ** 45 - 2 ** 20;
-    const made = new Guest({
-      series,
-      ranges: [{ pfn: 2 ** 36 - SECTION, npage: 2 * SECTION }],
-      unit: {
-        kind: 'intel-vtd',
-        addressWidth: 57,
-        superpageOrders: [9, 18],
-        snoopControl: false,
-        resvRegions: [],
-      },
-    }).mmap({ vpn, pfn, npage: 1024, order: 9 });
-    expect(outcome(made.map(iovaPn, 1024, vpn))).toBe('ok');
-    expect(made.leaves()).toEqual([
-      [iovaPn, pfn, 9],
-      [iovaPn + 512, pfn + 512, 9],
-    ]);
-    expect(made.unmap(iovaPn, 1024)).toMatchObject({ ret: 0, size: bytes(1024) });
-    expect([made.memory.vmstat.pinsHeld, made.mm.lockedVm]).toEqual([0, 0]);
-  });
+  test.each(kernels)(
+    '$name: 2^32 pages are 16 TiB, and 57 address bits reach to 2^45',
+    (kernel) => {
+      const pfn = 2 ** 36 - 512;
+      const vpn = 2 ** 35 + 2 ** 32;
+      const iovaPn = 2 ** 45 - 2 ** 20;
+      const made = new Guest({
+        kernel,
+        ranges: [{ pfn: 2 ** 36 - SECTION, npage: 2 * SECTION }],
+        unit: {
+          kind: 'intel-vtd',
+          addressWidth: 57,
+          superpageOrders: [9, 18],
+          snoopControl: false,
+          resvRegions: [],
+        },
+      }).mmap({ vpn, pfn, npage: 1024, order: 9 });
+      expect(outcome(made.map(iovaPn, 1024, vpn))).toBe('ok');
+      expect(made.leaves()).toEqual([
+        [iovaPn, pfn, 9],
+        [iovaPn + 512, pfn + 512, 9],
+      ]);
+      expect(made.unmap(iovaPn, 1024)).toMatchObject({ ret: 0, size: bytes(1024) });
+      expect([made.memory.vmstat.pinsHeld, made.mm.lockedVm]).toEqual([0, 0]);
+    },
+  );
 });

@@ -4,9 +4,9 @@ import { createTask } from '@pinfold/mm';
 import { expect, test } from 'vitest';
 import { openContainer } from './open-container.ts';
 import { VFIO_TYPE1_IOMMU } from './uapi.ts';
-import { kernelVersions } from './versions/index.ts';
+import { kernels } from '../test/kernels.ts';
 
-test.each(kernelVersions)('$series: type1 v2 with one group, unless told otherwise', (kernel) => {
+test.each(kernels)('$name: type1 v2 with one group, unless told otherwise', (kernel) => {
   const { memory } = createTask({ rules: kernel.mm }).mm;
   const { iommu } = openContainer({ kernel, memory });
   expect(iommu.v2).toBe(true);
@@ -19,7 +19,7 @@ test.each(kernelVersions)('$series: type1 v2 with one group, unless told otherwi
 });
 
 test('a type that the kernel has not is refused', () => {
-  const [kernel] = kernelVersions;
+  const [kernel] = kernels;
   const { memory } = createTask({ rules: kernel.mm }).mm;
   const open = (): unknown => openContainer({ kernel, memory, type: 99 });
   expect(open).toThrow(KernelError);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { BAR, Guest, outcome, PFN, SECTION, VPN, type GuestOptions } from '../test/guest.ts';
-import { kernelVersions } from './versions/index.ts';
+import { BATCHES, kernels, RUNS, testKernel, type TestKernel } from '../test/kernels.ts';
 
 /** A chunk is what one iommu_map call gets: [iova page, frame, pages] of the leaves, merged. */
 function chunks(guest: Guest): number[][] {
@@ -18,8 +18,8 @@ function runs(...parts: readonly (readonly [number, number])[]): number[] {
   return parts.flatMap(([pfn, n]) => Array.from({ length: n }, (_, i) => pfn + i));
 }
 
-describe.each(kernelVersions)('kernel $series', ({ series }) => {
-  const boot = (options: GuestOptions = {}): Guest => new Guest({ series, ...options });
+describe.each(kernels)('kernel $name', (kernel) => {
+  const boot = (options: GuestOptions = {}): Guest => new Guest({ kernel, ...options });
 
   describe('a chunk does not end', () => {
     test.each<[string, (guest: Guest) => unknown, number, number]>([
@@ -171,7 +171,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
     ])(
       'in leaves of order %i: a walk per leaf (6.12: per page), one chunk, nothing pinned or charged',
       (maxLeafOrder, npage, leaves) => {
-        const walks = series === '6.12' ? npage : leaves;
+        const walks = kernel.type1.pinAlgorithm.name === 'batched-page-array' ? npage : leaves;
         const guest = boot({ memlockPages: 0 }).mmapBar({ vpn: GIB, npage, maxLeafOrder });
         const counts = guest.counted(() => expect(outcome(guest.map(GIB, npage, GIB))).toBe('ok'));
         expect(counts).toMatchObject({
@@ -191,7 +191,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
     test('from the middle of a leaf, over the end of another', () => {
       const guest = boot().mmapBar({ npage: 1536 });
       const counts = guest.counted(() => guest.map(500, 1000, VPN + 500));
-      const walks = series === '6.12' ? 1000 : 3;
+      const walks = kernel.type1.pinAlgorithm.name === 'batched-page-array' ? 1000 : 3;
       expect(counts).toMatchObject({ pfnmapFollows: walks, iommuMapCalls: 1 });
       expect(chunks(guest)).toEqual([[500, BAR + 500, 1000]]);
     });
@@ -283,19 +283,19 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
 describe('calls that a trace shows', () => {
   test.each([
     // release, put_pfn calls of the pin loop, of 10 pages of which 3 may be locked
-    ['6.12', 3],
-    ['6.16', 3],
+    ['page-array', 3],
+    ['batches', 3],
     // The run of 10 is refused as a whole: all of it is still in the batch.
-    ['6.18', 0],
-    ['7.2', 0],
-  ])('%s: a pin over the limit puts %i pages, and the rest from the batch', (series, puts) => {
-    const guest = new Guest({ series, memlockPages: 3 }).mmap({ npage: 10 });
+    ['runs', 0],
+    ['generic-pt', 0],
+  ])('%s: a pin over the limit puts %i pages, and the rest from the batch', (name, puts) => {
+    const guest = new Guest({ kernel: testKernel(name), memlockPages: 3 }).mmap({ npage: 10 });
     const counts = guest.counted(() => expect(outcome(guest.map(0, 10))).toBe('ENOMEM'));
     expect(counts).toMatchObject({ unwindPuts: puts, unpinCalls: 10 });
   });
 
-  test.each(kernelVersions)('$series: a reserved test begins every chunk', ({ series }) => {
-    const guest = new Guest({ series })
+  test.each(kernels)('$name: a reserved test begins every chunk', (kernel) => {
+    const guest = new Guest({ kernel })
       .mmapFrames(VPN, runs([PFN, 5], [PFN + 100, 5]))
       .mmapBar({ vpn: VPN + 10, npage: 2, maxLeafOrder: 0 });
     // Two chunks of memory and one of device memory, whose two frames are tested as well: the first
@@ -303,8 +303,8 @@ describe('calls that a trace shows', () => {
     expect(guest.counted(() => guest.map(0, 12)).chunkStartTests).toBe(3 + 3);
   });
 
-  test.each(kernelVersions)('$series: removing mappings', ({ series }) => {
-    const guest = new Guest({ series }).mmapFrames(
+  test.each(kernels)('$name: removing mappings', (kernel) => {
+    const guest = new Guest({ kernel }).mmapFrames(
       VPN,
       Array.from({ length: 600 }, (_, i) => PFN + (i ^ 1)),
     );
@@ -327,11 +327,11 @@ describe('calls that a trace shows', () => {
 
 describe('what a page costs', () => {
   /** 1000 pages in one run, mapped and unmapped. */
-  function costs(series: string): {
+  function costs(kernel: TestKernel): {
     map: ReturnType<Guest['counted']>;
     unmap: ReturnType<Guest['counted']>;
   } {
-    const guest = new Guest({ series }).mmap({ npage: 1000 });
+    const guest = new Guest({ kernel }).mmap({ npage: 1000 });
     return {
       map: guest.counted(() => guest.map(0, 1000)),
       unmap: guest.counted(() => guest.unmap(0, 1000)),
@@ -339,14 +339,14 @@ describe('what a page costs', () => {
   }
 
   test('6.16: a compare, a reserved test, a look-up and a limit test per page', () => {
-    expect(costs('6.16').map).toMatchObject({
+    expect(costs(BATCHES).map).toMatchObject({
       pfnCompares: 1000,
       reservedTests: 1001,
       vpfnLookups: 1000,
       limitTests: 1000,
       pageCompares: 0,
     });
-    expect(costs('6.16').unmap).toMatchObject({
+    expect(costs(BATCHES).unmap).toMatchObject({
       unpinCalls: 1000,
       putCalls: 1000,
       reservedTests: 1000,
@@ -356,14 +356,14 @@ describe('what a page costs', () => {
   });
 
   test('6.18: these once per run of a batch, and a pointer compare per page but the first', () => {
-    expect(costs('6.18').map).toMatchObject({
+    expect(costs(RUNS).map).toMatchObject({
       pfnCompares: 2,
       reservedTests: 3,
       vpfnLookups: 2,
       limitTests: 2,
       pageCompares: 998,
     });
-    expect(costs('6.18').unmap).toMatchObject({
+    expect(costs(RUNS).unmap).toMatchObject({
       unpinCalls: 1,
       putCalls: 1000,
       reservedTests: 0,

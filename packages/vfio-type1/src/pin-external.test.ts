@@ -4,9 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { bytes, VPN } from '../test/guest.ts';
 import { IOVA, Mdev, NPAGE } from '../test/mdev.ts';
 import { VFIO_IOMMU_DIRTY_PAGES_FLAG_START as START } from './uapi.ts';
-import { kernelVersions } from './versions/index.ts';
+import { kernels, testKernel } from '../test/kernels.ts';
 
-const SERIES = kernelVersions.map(({ series }) => series);
 const READ = 1;
 const WRITE = 2;
 const PIN = 'vfio_iommu_type1_pin_pages';
@@ -20,14 +19,14 @@ function at(page: number, offset = 0): bigint {
   return bytes(IOVA + page) + BigInt(offset);
 }
 
-describe.each(SERIES)('%s: pages of a mapping', (series) => {
+describe.each(kernels)('$name: pages of a mapping', (kernel) => {
   test('MAP pins nothing, whatever lies behind it', () => {
-    const made = new Mdev({ series }).map().map(2 ** 50, 4, 2 ** 30);
+    const made = new Mdev({ kernel }).map().map(2 ** 50, 4, 2 ** 30);
     expect(made.held).toEqual([0, 0]);
   });
 
   test('one pin and one charge per node, a reference for each pin', () => {
-    const made = new Mdev({ series }).map();
+    const made = new Mdev({ kernel }).map();
     expect([made.pin(IOVA, 2), made.pin(IOVA + 1, 2)]).toEqual([2, 2]);
     expect(made.held).toEqual([3, 3]);
     expect(made.nodes).toEqual([
@@ -39,13 +38,13 @@ describe.each(SERIES)('%s: pages of a mapping', (series) => {
   });
 
   test('each address inside a page is a node of its own', () => {
-    const made = new Mdev({ series }).map();
+    const made = new Mdev({ kernel }).map();
     for (const offset of [0, 1, 4095]) expect(made.pinAt(at(3, offset))).toBe(1);
     expect(made.held).toEqual([3, 3]);
   });
 
   test('with an IOMMU in the container nothing is charged', () => {
-    const made = new Mdev({ series }).map();
+    const made = new Mdev({ kernel }).map();
     made.container.addGroup(made.nic);
     expect(made.held).toEqual([NPAGE, NPAGE]);
     expect(made.pin(IOVA, 3)).toBe(3);
@@ -55,7 +54,7 @@ describe.each(SERIES)('%s: pages of a mapping', (series) => {
   });
 
   test('a page that begins before the mapping is the memory before it', () => {
-    const made = new Mdev({ series }).map(IOVA, 4, VPN + 4);
+    const made = new Mdev({ kernel }).map(IOVA, 4, VPN + 4);
     expect(made.pinAt(at(-1, 0x800))).toBe(1);
     const [dma] = made.iommu.dmaList;
     expect(dma.pfnList.root?.pfn).toBe(made.mm.pageTable.pfnAt(VPN + 3));
@@ -63,7 +62,7 @@ describe.each(SERIES)('%s: pages of a mapping', (series) => {
   });
 
   test('a page that ends behind the mapping is not', () => {
-    const made = new Mdev({ series }).map();
+    const made = new Mdev({ kernel }).map();
     expect(made.pinAt(at(NPAGE - 1, 1))).toBe(1);
     expect(named(made.pinAt(at(NPAGE - 1, 1), 2))).toBe('EINVAL');
   });
@@ -169,12 +168,12 @@ describe('pins at several addresses of a page, when an IOMMU comes and goes', ()
   test.each([
     // Charged after the attach and after the detach. 6.12 and 6.16 look for a node at exactly the
     // page; later ones count the nodes in the range, of which there are more than pages.
-    ['6.12', 5, 6],
-    ['6.16', 5, 6],
-    ['6.18', 2, 3],
-    ['7.2', 2, 3],
-  ])('%s', (series, attached, detached) => {
-    const made = new Mdev({ series }).map(IOVA, 2);
+    ['page-array', 5, 6],
+    ['batches', 5, 6],
+    ['runs', 2, 3],
+    ['generic-pt', 2, 3],
+  ])('%s', (name, attached, detached) => {
+    const made = new Mdev({ kernel: testKernel(name) }).map(IOVA, 2);
     for (const offset of [1, 2, 3]) made.pinAt(at(0, offset));
     expect(made.held).toEqual([3, 3]);
     made.container.addGroup(made.nic);

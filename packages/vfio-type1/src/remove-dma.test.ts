@@ -2,18 +2,18 @@ import { intelVtd, iommuPagingDomainAlloc } from '@pinfold/iommu';
 import { describe, expect, test } from 'vitest';
 import { Guest, outcome, PFN, VPN } from '../test/guest.ts';
 import { watch } from '../test/watched-table.ts';
-import { kernelVersion, kernelVersions } from './versions/index.ts';
 import { VfioDomain } from './vfio-domain.ts';
+import { kernels } from '../test/kernels.ts';
 
 /** Frames of which no two neighbours are adjacent. */
 function scattered(npage: number): number[] {
   return Array.from({ length: npage }, (_, i) => PFN + (i ^ 1));
 }
 
-describe.each(kernelVersions)('kernel $series', ({ series }) => {
+describe.each(kernels)('kernel $name', (kernel) => {
   describe('order', () => {
     test('unmap, IOTLB sync, unpin: a device never reaches memory that is not pinned', () => {
-      const guest = new Guest({ series }).mmapFrames(VPN, scattered(600));
+      const guest = new Guest({ kernel }).mmapFrames(VPN, scattered(600));
       const pinsAt: Record<string, Set<number>> = {};
       watch(guest.iommu, {
         note: (what) =>
@@ -29,7 +29,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
     });
 
     test('the charge is taken back once, at the end', () => {
-      const guest = new Guest({ series }).mmapFrames(VPN, scattered(600));
+      const guest = new Guest({ kernel }).mmapFrames(VPN, scattered(600));
       guest.map(0, 600);
       expect(guest.counted(() => guest.unmap(0, 600)).accountingUpdates).toBe(1);
       expect(guest.mm.lockedVm).toBe(0);
@@ -45,7 +45,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
       [1024, 2],
       [1025, 3],
     ])('%i regions, %i syncs', (npage, syncs) => {
-      const guest = new Guest({ series }).mmapFrames(
+      const guest = new Guest({ kernel }).mmapFrames(
         VPN,
         Array.from({ length: npage }, (_, i) => PFN + 2 * i),
       );
@@ -74,7 +74,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
       ],
     ])('%s', (_, parts, calls) => {
       const pfns = parts.flatMap(([pfn, n]) => Array.from({ length: n }, (__, i) => pfn + i));
-      const guest = new Guest({ series }).mmapFrames(VPN, pfns);
+      const guest = new Guest({ kernel }).mmapFrames(VPN, pfns);
       guest.map(0, pfns.length);
       expect(guest.counted(() => guest.unmap(0, pfns.length))).toMatchObject({
         iovaToPhysCalls: calls,
@@ -83,7 +83,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
     });
 
     test('chunks that were mapped apart but are physically adjacent are one run', () => {
-      const guest = new Guest({ series, params: { disableHugepages: true } }).mmap({ npage: 100 });
+      const guest = new Guest({ kernel, params: { disableHugepages: true } }).mmap({ npage: 100 });
       guest.map(0, 100);
       expect(guest.counted(() => guest.unmap(0, 100))).toMatchObject({
         iovaToPhysCalls: 100,
@@ -92,7 +92,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
     });
 
     test('two mappings never are', () => {
-      const guest = new Guest({ series }).mmap({ npage: 100 });
+      const guest = new Guest({ kernel }).mmap({ npage: 100 });
       guest.map(0, 50);
       guest.map(50, 50, VPN + 50);
       expect(guest.counted(() => guest.unmap(0, 100))).toMatchObject({
@@ -104,7 +104,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
 
   describe('a driver that does not do what it is asked', () => {
     test('unmaps nothing at the first try: the slow path unmaps, syncs and unpins at once', () => {
-      const guest = new Guest({ series }).mmapFrames(
+      const guest = new Guest({ kernel }).mmapFrames(
         VPN,
         [0, 1, 10, 11, 20, 21].map((page) => PFN + page),
       );
@@ -127,7 +127,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
     });
 
     test('unmaps nothing at all: the kernel warns, and the rest leaks', () => {
-      const guest = new Guest({ series }).mmapFrames(VPN, [
+      const guest = new Guest({ kernel }).mmapFrames(VPN, [
         PFN,
         PFN + 1,
         PFN + 10,
@@ -143,7 +143,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
     });
 
     test('unmaps less than asked: it is asked for the rest', () => {
-      const guest = new Guest({ series }).mmap({ npage: 10 });
+      const guest = new Guest({ kernel }).mmap({ npage: 10 });
       guest.map(0, 10);
       watch(guest.iommu, { unmap: (_, npage) => Math.min(npage, 3) });
       const counts = guest.counted(() => guest.unmap(0, 10));
@@ -161,7 +161,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
 
     test('unmaps more than asked: what it returns is unpinned, and the scan goes on behind it', () => {
       // The scan is cut short, so that there is more behind the run that belongs to it.
-      const { pinAlgorithm } = kernelVersion(series).type1;
+      const { pinAlgorithm } = kernel.type1;
       let first = true;
       const cutShort: typeof pinAlgorithm = {
         ...pinAlgorithm,
@@ -171,7 +171,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
           first = false;
         },
       };
-      const guest = new Guest({ series, type1: { pinAlgorithm: cutShort } }).mmap({ npage: 20 });
+      const guest = new Guest({ kernel, type1: { pinAlgorithm: cutShort } }).mmap({ npage: 20 });
       guest.map(0, 20);
       watch(guest.iommu, { unmap: (iovaPn) => (iovaPn === 0 ? 12 : null) });
       const counts = guest.counted(() => expect(outcome(guest.unmap(0, 20))).toBe('ok'));
@@ -183,7 +183,7 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
   });
 
   test('a page that is not mapped is skipped with a warning, and its pin leaks', () => {
-    const guest = new Guest({ series }).mmap({ npage: 10 });
+    const guest = new Guest({ kernel }).mmap({ npage: 10 });
     guest.map(0, 10);
     guest.iommu.domainList[0].domain.unmap(4, 1);
     expect(outcome(guest.unmap(0, 10))).toBe('ok');
@@ -192,9 +192,8 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
   });
 
   test('the domains that are not read back are unmapped first, whole', () => {
-    const guest = new Guest({ series }).mmapFrames(VPN, scattered(8));
+    const guest = new Guest({ kernel }).mmapFrames(VPN, scattered(8));
     const { iommu } = guest;
-    const kernel = kernelVersion(series);
     const second = iommuPagingDomainAlloc(intelVtd(), kernel.iommu, iommu.counters);
     iommu.domainList.push(new VfioDomain(second));
     const mapped = guest.counted(() => guest.map(0, 8));
@@ -209,9 +208,8 @@ describe.each(kernelVersions)('kernel $series', ({ series }) => {
   });
 
   test('a chunk that a second domain refuses is taken out of the first', () => {
-    const guest = new Guest({ series }).mmapFrames(VPN, scattered(8));
+    const guest = new Guest({ kernel }).mmapFrames(VPN, scattered(8));
     const { iommu } = guest;
-    const kernel = kernelVersion(series);
     const second = iommuPagingDomainAlloc(intelVtd(), kernel.iommu, iommu.counters);
     iommu.domainList.push(new VfioDomain(second));
     let calls = 0;

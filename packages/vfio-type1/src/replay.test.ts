@@ -5,8 +5,8 @@ import { Guest, PFN, VPN } from '../test/guest.ts';
 import { Mixed } from '../test/mixed.ts';
 import { watch, type Orders } from '../test/watched-table.ts';
 import { vfioIommuReplay } from './replay.ts';
-import { kernelVersion, kernelVersions } from './versions/index.ts';
 import { VfioDomain } from './vfio-domain.ts';
+import { kernels, RUNS } from '../test/kernels.ts';
 
 /** Three mappings: runs of 3 and 2 pages, of 4 pages, and of 1 page that is read-only. */
 function mapped(): Guest {
@@ -24,7 +24,7 @@ function emptyDomain(
   failsAt = Infinity,
   unmap: Orders['unmap'] = () => null,
 ): VfioDomain {
-  const { iommu: rules } = kernelVersion('6.18');
+  const { iommu: rules } = RUNS;
   const domain = new VfioDomain(iommuPagingDomainAlloc(intelVtd(), rules, iommu.counters));
   let calls = 0;
   iommu.domainList.push(domain);
@@ -92,11 +92,11 @@ describe('replaying the mappings of a container into a new domain', () => {
   });
 });
 
-describe.each(kernelVersions)('pinning what no domain maps, kernel $series', ({ series }) => {
+describe.each(kernels)('pinning what no domain maps, kernel $name', (kernel) => {
   /** Runs of 3, 2 and 4 pages of memory, 4 of device memory, 1 page; the devices have pinned two. */
   function waiting(): Mixed {
     const frames = [0, 1, 2, 10, 11, 20, 21, 22, 23, 30].map((page) => PFN + page);
-    const guest = new Mixed({ series }).mmapFrames(VPN, frames);
+    const guest = new Mixed({ kernel }).mmapFrames(VPN, frames);
     guest.mmapBar({ vpn: VPN + 100, npage: 4 });
     guest.map(100, 5);
     guest.map(200, 4, VPN + 5);

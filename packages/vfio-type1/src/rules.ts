@@ -1,13 +1,12 @@
 /**
- * What of VFIO type1 differs between kernel releases. One table per release; code asks the table,
- * never for a version.
+ * What of VFIO type1 differs between kernel releases. Code asks the table, never for
+ * a version; which release has which table is in `@pinfold/kernels`.
  */
+import type { IommuRules } from '@pinfold/iommu';
 import type { PinAlgorithm } from './pin-algorithm.ts';
 
 /** The type1 part of a kernel release. */
 export interface Type1Rules {
-  /** Release series the table describes, for example `6.18`. */
-  readonly series: string;
   /** How pages are pinned and unpinned. */
   readonly pinAlgorithm: PinAlgorithm;
   /** Entries of the page array between GUP and the pin loop (struct vfio_batch). */
@@ -34,4 +33,12 @@ export interface Type1Rules {
   readonly nestingType: boolean;
   /** Kernel source, recording or reference section of the facts above. */
   readonly source: string;
+}
+
+/** What a container asks of its kernel. */
+export interface Type1Kernel {
+  /** Rules of the IOMMU layer. */
+  readonly iommu: IommuRules;
+  /** Rules of VFIO type1. */
+  readonly type1: Type1Rules;
 }

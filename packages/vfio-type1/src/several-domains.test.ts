@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { Guest, outcome, PFN, VPN } from '../test/guest.ts';
 import { iommuGroup, Mixed } from '../test/mixed.ts';
 import { watch } from '../test/watched-table.ts';
-import { kernelVersions } from './versions/index.ts';
 import type { IommuGroup } from './vfio-domain.ts';
+import { kernels } from '../test/kernels.ts';
 
 const GIB = 2 ** 18;
 const FULL = intelVtd();
@@ -44,60 +44,57 @@ function addAll(guest: Guest, units: readonly IommuUnit[]): IommuGroup[] {
   });
 }
 
-describe.each(kernelVersions)(
-  'which domain serves a group, kernel $series',
-  ({ series, iommu }) => {
-    const subset = iommu.attachNeedsSameSuperpages !== true;
+describe.each(kernels)('which domain serves a group, kernel $name', (kernel) => {
+  const subset = kernel.iommu.attachNeedsSameSuperpages !== true;
 
-    test.each([
-      ['the same kind', FULL, { ...FULL }, true],
-      ['more address bits', NARROW, FULL, true],
-      ['fewer address bits', FULL, NARROW, false],
-      ['more superpages', NO_1G, FULL, subset],
-      ['superpages where there were none', SMALL, FULL, subset],
-      ['fewer superpages', FULL, NO_1G, false],
-      ['none', FULL, SMALL, false],
-      ['snoop control', FULL, SNOOP, false],
-      ['no snoop control', SNOOP, FULL, false],
-      ['snoop control and more address bits', SNOOP, { ...SNOOP, addressWidth: 57 }, true],
-    ])('an IOMMU of %s after another', (_, unit, second, joins) => {
-      const guest = new Guest({ series, unit }).mmap({ npage: 8 });
-      guest.map(256, 8);
-      const before = leaves(guest);
-      const counts = guest.counted(() => addAll(guest, [second]));
-      const [first, other] = guest.iommu.domainList;
-      expect(guest.iommu.numNonPinnedGroups).toBe(2);
-      if (joins) {
-        expect(other).toBeUndefined();
-        expect(first.groupList.map(({ name }) => name)).toEqual(['device', 'group 0']);
-        expect(counts).toMatchObject({ iovaToPhysCalls: 0, iommuMapCalls: 0 });
-        expect(leaves(guest)).toEqual(before);
-      } else {
-        expect([first.domain.unit, other.domain.unit]).toEqual([second, unit]);
-        expect(counts.iovaToPhysCalls).toBe(8);
-      }
-    });
+  test.each([
+    ['the same kind', FULL, { ...FULL }, true],
+    ['more address bits', NARROW, FULL, true],
+    ['fewer address bits', FULL, NARROW, false],
+    ['more superpages', NO_1G, FULL, subset],
+    ['superpages where there were none', SMALL, FULL, subset],
+    ['fewer superpages', FULL, NO_1G, false],
+    ['none', FULL, SMALL, false],
+    ['snoop control', FULL, SNOOP, false],
+    ['no snoop control', SNOOP, FULL, false],
+    ['snoop control and more address bits', SNOOP, { ...SNOOP, addressWidth: 57 }, true],
+  ])('an IOMMU of %s after another', (_, unit, second, joins) => {
+    const guest = new Guest({ kernel, unit }).mmap({ npage: 8 });
+    guest.map(256, 8);
+    const before = leaves(guest);
+    const counts = guest.counted(() => addAll(guest, [second]));
+    const [first, other] = guest.iommu.domainList;
+    expect(guest.iommu.numNonPinnedGroups).toBe(2);
+    if (joins) {
+      expect(other).toBeUndefined();
+      expect(first.groupList.map(({ name }) => name)).toEqual(['device', 'group 0']);
+      expect(counts).toMatchObject({ iovaToPhysCalls: 0, iommuMapCalls: 0 });
+      expect(leaves(guest)).toEqual(before);
+    } else {
+      expect([first.domain.unit, other.domain.unit]).toEqual([second, unit]);
+      expect(counts.iovaToPhysCalls).toBe(8);
+    }
+  });
 
-    test('a group joins the newest domain that serves it', () => {
-      const guest = new Guest({ series, unit: WIDE });
-      addAll(guest, [FULL, SNOOP, NARROW]);
-      const [third] = addAll(guest, [WIDE]);
-      expect(guest.iommu.domainList.map(({ domain }) => domain.unit)).toEqual([
-        NARROW,
-        SNOOP,
-        FULL,
-        WIDE,
-      ]);
-      expect(guest.iommu.domainList[0].groupList).toContain(third);
-    });
-  },
-);
+  test('a group joins the newest domain that serves it', () => {
+    const guest = new Guest({ kernel, unit: WIDE });
+    addAll(guest, [FULL, SNOOP, NARROW]);
+    const [third] = addAll(guest, [WIDE]);
+    expect(guest.iommu.domainList.map(({ domain }) => domain.unit)).toEqual([
+      NARROW,
+      SNOOP,
+      FULL,
+      WIDE,
+    ]);
+    expect(guest.iommu.domainList[0].groupList).toContain(third);
+  });
+});
 
-describe.each(kernelVersions)('page sizes that differ, kernel $series', ({ series }) => {
+describe.each(kernels)('page sizes that differ, kernel $name', (kernel) => {
   /** A folio of 1 GiB and one of 2 MiB, physically one after the other. */
   function memory(unit: IommuUnit): Guest {
     const ranges = [{ pfn: 2 * GIB, npage: 2 * GIB }];
-    return new Guest({ series, unit, ranges })
+    return new Guest({ kernel, unit, ranges })
       .mmap({ vpn: 4 * GIB, pfn: 2 * GIB, npage: GIB, order: 18, kind: 'hugetlb' })
       .mmap({ vpn: 5 * GIB, pfn: 3 * GIB, npage: 512, order: 9 });
   }
@@ -125,7 +122,7 @@ describe.each(kernelVersions)('page sizes that differ, kernel $series', ({ serie
   });
 
   test('the container has those that all domains have, until one leaves', () => {
-    const guest = new Guest({ series });
+    const guest = new Guest({ kernel });
     const { container } = guest;
     const sizes = (): bigint => container.getInfo().iovaPgsizes;
     expect(sizes()).toBe(SIZES.full);
@@ -138,7 +135,7 @@ describe.each(kernelVersions)('page sizes that differ, kernel $series', ({ serie
   });
 
   test('unmapping reads the first domain, empties the others before it, and unpins once', () => {
-    const guest = new Guest({ series }).mmapFrames(VPN, FRAMES);
+    const guest = new Guest({ kernel }).mmapFrames(VPN, FRAMES);
     addAll(guest, [NO_1G, SMALL]);
     guest.map(100, 9);
     const notes: string[] = [];

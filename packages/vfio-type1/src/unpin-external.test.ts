@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { bytes, VPN } from '../test/guest.ts';
 import { IOVA, Mdev, NPAGE, type MdevOptions } from '../test/mdev.ts';
-import { kernelVersions } from './versions/index.ts';
+import { kernels } from '../test/kernels.ts';
 
-const SERIES = kernelVersions.map(({ series }) => series);
 const LAST = 2 ** 52 - 1;
 
 /** A mapping with a pin of its first four pages, one reference each, two of the first. */
@@ -14,9 +13,9 @@ function pinned(options: MdevOptions = {}): Mdev {
   return made;
 }
 
-describe.each(SERIES)('%s', (series) => {
+describe.each(kernels)('$name', (kernel) => {
   test('the last reference unpins and uncharges', () => {
-    const made = pinned({ series });
+    const made = pinned({ kernel });
     made.unpin(IOVA, 2);
     expect([made.held, made.nodes.length]).toEqual([[3, 3], 3]);
     made.unpin(IOVA);
@@ -24,7 +23,7 @@ describe.each(SERIES)('%s', (series) => {
   });
 
   test('pages that are not pinned are passed over', () => {
-    const made = pinned({ series });
+    const made = pinned({ kernel });
     made.unpin(IOVA, NPAGE);
     made.container.unpinPages(made.device, bytes(IOVA) + 1n, 1);
     expect([made.held, made.nodes]).toEqual([[1, 1], [[IOVA, 0, 1]]]);
@@ -32,14 +31,14 @@ describe.each(SERIES)('%s', (series) => {
   });
 
   test('up to the end of the mapping, with a warning', () => {
-    const made = pinned({ series });
+    const made = pinned({ kernel });
     made.unpin(IOVA + 2, NPAGE);
     expect(made.held).toEqual([2, 2]);
     expect([...made.memory.warnings.keys()]).toEqual(['vfio_iommu_type1_unpin_pages']);
   });
 
   test('a range that wraps gives nothing back', () => {
-    const made = new Mdev({ series }).map(0, 4).map(LAST - 3, 4, VPN + 4);
+    const made = new Mdev({ kernel }).map(0, 4).map(LAST - 3, 4, VPN + 4);
     made.pin(0);
     made.unpin(LAST, 2);
     // Up to 6.17 the mapping that ends at 2^64 is not found, later the range is refused.

@@ -1,10 +1,10 @@
 import { Errno } from '@pinfold/base';
 import { expect, test } from 'vitest';
 import { Guest } from '../test/guest.ts';
-import { kernelVersion } from './versions/index.ts';
 import { DEFAULT_MODULE_PARAMS, VfioIommu } from './vfio-iommu.ts';
+import { RUNS } from '../test/kernels.ts';
 
-const { type1 } = kernelVersion('6.18');
+const { type1 } = RUNS;
 
 test('the module parameters are those of the module', () => {
   expect(DEFAULT_MODULE_PARAMS).toEqual({ disableHugepages: false, dmaEntryLimit: 65_535 });

@@ -7,17 +7,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { COUNTER_NAMES, type CounterName } from '@pinfold/base';
-import {
-  kernelVersions,
-  VFIO_DMA_UNMAP_FLAG_ALL,
-  type KernelVersion,
-  type PinAlgorithm,
-} from '../src/index.ts';
+import { VFIO_DMA_UNMAP_FLAG_ALL, type PinAlgorithm } from '../src/index.ts';
 import { folioCounts } from './audit.ts';
 import { setup, step, type Setup, type Step } from './ioctls.ts';
 import { Process } from './process.ts';
 import { batchAlgorithms, rightAlgorithms, WITHOUT_BATCHES } from './right-algorithms.ts';
 import { world, type World } from './world.ts';
+import { kernels, type TestKernel } from './kernels.ts';
 
 /** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
 const SEED = Number(process.env.PINFOLD_SEED ?? 0);
@@ -33,7 +29,7 @@ const sequence = fc.tuple(
 );
 type Sequence = readonly [World, Setup, readonly Step[], boolean];
 
-describe.each(kernelVersions)('kernel $series', (kernel) => {
+describe.each(kernels)('kernel $name', (kernel) => {
   test.each(rightAlgorithms)(
     'with $name',
     (algorithm) => {
@@ -122,7 +118,7 @@ const GROUPS: readonly { algorithms: readonly PinAlgorithm[]; own: readonly Coun
   { algorithms: batchAlgorithms, own: [...CHECKS, ...REFILLS] },
 ];
 
-describe.each(kernelVersions)('under the mm rules of $series', (kernel: KernelVersion) => {
+describe.each(kernels)('under the mm rules of $name', (kernel: TestKernel) => {
   test(
     'the algorithms with batches return, map, pin, charge and dirty alike, map chunks in the same calls, and fill batches in the same calls unless they pin pages again',
     () => {

@@ -1,7 +1,7 @@
 /**
  * Maps and unmaps 16 GiB in one layout of reference strategies.md and prints what was counted:
  *
- *     node --conditions=@pinfold/source count-16g.ts 6.18 H2 [ALGORITHM]
+ *     node --conditions=@pinfold/source count-16g.ts runs H2 [ALGORITHM]
  *
  * Beside its layouts, G2 is H2 in hugetlb pages, and an "a" behind it means that they are adjacent.
  */
@@ -15,7 +15,8 @@ import {
   type FrameSource,
   type MemoryKind,
 } from '@pinfold/mm';
-import { kernelVersion, pinAlgorithm, VfioContainer, VFIO_TYPE1v2_IOMMU } from '../src/index.ts';
+import { pinAlgorithm, VfioContainer, VFIO_TYPE1v2_IOMMU } from '../src/index.ts';
+import { testKernel } from './kernels.ts';
 
 type Layout = 'S4' | 'T4' | 'H2' | 'H1' | 'G2' | 'G2a' | 'H1a';
 
@@ -62,8 +63,8 @@ function framesOf(layout: Layout): FrameSource {
   };
 }
 
-function count(release: string, layout: Layout, algorithm: string | undefined): void {
-  const kernel = kernelVersion(release);
+function count(name: string, layout: Layout, algorithm: string | undefined): void {
+  const kernel = testKernel(name);
   const memory = new Memory(new MemMap([{ pfn: 0, npage: 2 ** 20 + N + 1024 }]), kernel.mm);
   const mm = new MmStruct(memory);
   const { kind, order } = MEMORY[layout];
@@ -78,7 +79,7 @@ function count(release: string, layout: Layout, algorithm: string | undefined): 
   process.stdout.write(JSON.stringify([map, memory.counters.since(map)]));
 }
 
-const [release = '', layout = '', algorithm] = process.argv.slice(2);
+const [kernel = '', layout = '', algorithm] = process.argv.slice(2);
 if (!(layout in MEMORY))
   throw new Error(`layout: expected ${Object.keys(MEMORY).join(', ')}, got '${layout}'`);
-count(release, layout as Layout, algorithm);
+count(kernel, layout as Layout, algorithm);

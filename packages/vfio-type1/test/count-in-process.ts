@@ -7,7 +7,7 @@ import type { CounterName, CounterValues } from '@pinfold/base';
 /**
  * Runs `count-16g.ts`: what the test runner does to imports costs a factor of five.
  *
- * @param args release, layout and, unless it is that of the release, the algorithm
+ * @param args kernel of the tests, layout and, unless it is the kernel's own, the algorithm
  * @returns the counts of the map and of the unmap
  */
 export async function countsOf(...args: readonly string[]): Promise<CounterValues[]> {

@@ -9,10 +9,11 @@ import fc from 'fast-check';
 import { intelVtd } from '@pinfold/iommu';
 import { describe, expect, test } from 'vitest';
 import { markDirty, narrowDirtyScope } from '../src/dirty.ts';
-import { DirtyBitmap, kernelVersions, VfioPfn } from '../src/index.ts';
+import { DirtyBitmap, VfioPfn } from '../src/index.ts';
 import { bitmapBytes, bitsOf } from './emulated.ts';
 import { bytes, Guest, outcome, PFN, VPN } from './guest.ts';
 import { PlainDirty, type PlainMemory } from './plain-dirty.ts';
+import { kernels, type TestKernel } from './kernels.ts';
 
 /** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
 const SEED = Number(process.env.PINFOLD_SEED ?? 0);
@@ -79,8 +80,8 @@ class Pair {
   readonly #second = { name: 'second', unit: intelVtd() };
   #joined = false;
 
-  constructor(series: string) {
-    this.guest = new Guest({ series }).mmap({ npage: MEMORY });
+  constructor(kernel: TestKernel) {
+    this.guest = new Guest({ kernel }).mmap({ npage: MEMORY });
     // The first group pins what it uses, so that not everything is dirty from the start.
     narrowDirtyScope(this.guest.iommu, this.guest.iommu.domainList[0].groupList[0]);
     this.start();
@@ -232,12 +233,12 @@ function text(bits: readonly boolean[]): string {
   return bits.map((set) => (set ? '1' : '.')).join('');
 }
 
-describe.each(kernelVersions)('kernel $series', ({ series }) => {
+describe.each(kernels)('kernel $name', (kernel) => {
   test(
     'reads and unmaps show what the plain model says, bit by bit',
     () => {
       const check = (steps: readonly Step[]): void => {
-        const pair = new Pair(series);
+        const pair = new Pair(kernel);
         for (const what of steps) {
           pair.run(what);
           pair.audit();

@@ -3,7 +3,6 @@ import { MemMap, Memory, MmStruct, Task } from '@pinfold/mm';
 import {
   DEFAULT_MODULE_PARAMS,
   DirtyBitmap,
-  kernelVersion,
   VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
   VfioIommu,
   VfioPfn,
@@ -15,6 +14,7 @@ import { markDirty } from '../src/dirty.ts';
 import { vfioDmaDoMap } from '../src/map.ts';
 import { vfioDmaDoUnmap, type UnmapOutcome } from '../src/unmap.ts';
 import { bytes } from './guest.ts';
+import { RUNS } from './kernels.ts';
 
 /** The state of such a container. */
 export class Emulated {
@@ -22,8 +22,7 @@ export class Emulated {
   readonly task: Task;
   readonly iommu: VfioIommu;
 
-  constructor(series = '6.18', v2 = true) {
-    const kernel = kernelVersion(series);
+  constructor(kernel = RUNS, v2 = true) {
     this.memory = new Memory(new MemMap([{ pfn: 2 ** 15, npage: 2 ** 15 }]), kernel.mm);
     this.task = new Task(new MmStruct(this.memory));
     this.iommu = new VfioIommu(this.memory, kernel.type1, DEFAULT_MODULE_PARAMS, v2);

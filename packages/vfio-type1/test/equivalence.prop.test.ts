@@ -7,11 +7,12 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { kernelVersion, kernelVersions, pinAlgorithm } from '../src/index.ts';
+import { pinAlgorithm } from '../src/index.ts';
 import { everyStep, type EveryStep } from './every-step.ts';
 import { setup, type Setup } from './ioctls.ts';
 import { Machine } from './machine.ts';
 import { world, type World } from './world.ts';
+import { kernels, testKernel } from './kernels.ts';
 
 /** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
 const SEED = Number(process.env.PINFOLD_SEED ?? 0);
@@ -91,7 +92,7 @@ interface Alike {
 }
 
 const sequence = fc.record({
-  series: fc.constantFrom(...kernelVersions.map((kernel) => kernel.series)),
+  kernel: fc.constantFrom(...kernels.map(({ name }) => name)),
   memory: world.map(readable),
   options: setup,
   /** Whether a group behind an IOMMU is in from the beginning. */
@@ -130,19 +131,14 @@ test(
   'the algorithms return, translate, pin and charge as batched does',
   () => {
     const check = (sample: {
-      readonly series: string;
+      readonly kernel: string;
       readonly memory: World;
       readonly options: Setup;
       readonly attached: boolean;
       readonly steps: readonly EveryStep[];
     }): void => {
       const machine = (name: string): Machine =>
-        new Machine(
-          sample.memory,
-          sample.options,
-          kernelVersion(sample.series),
-          pinAlgorithm(name),
-        );
+        new Machine(sample.memory, sample.options, testKernel(sample.kernel), pinAlgorithm(name));
       const first = machine('batched');
       let alike: Alike = { first, others: ALGORITHMS.map(machine), haveFailed: false };
       const begin: EveryStep[] = sample.attached ? [{ op: 'group', which: 1 }] : [];

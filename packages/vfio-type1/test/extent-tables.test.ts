@@ -67,7 +67,7 @@ describe('extent, 16 GiB', () => {
   it.concurrent.each(LAYOUTS.map((layout, column) => [layout, column] as const))(
     '%s',
     async (layout, column) => {
-      const counts = await countsOf('6.16', layout, 'extent');
+      const counts = await countsOf('batches', layout, 'extent');
       for (const [op, table] of [MAP, UNMAP].entries()) {
         const names = Object.keys(table) as CounterName[];
         const expected = Object.fromEntries(names.map((name) => [name, table[name]?.[column]]));

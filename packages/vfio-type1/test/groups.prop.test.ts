@@ -10,18 +10,12 @@ import fc from 'fast-check';
 import { errnoName, KernelError } from '@pinfold/base';
 import { intelVtd, type IommuUnit } from '@pinfold/iommu';
 import { describe, expect, test } from 'vitest';
-import {
-  kernelVersions,
-  pinAlgorithm,
-  type IommuGroup,
-  type KernelVersion,
-  type PinAlgorithm,
-  type VfioDevice,
-} from '../src/index.ts';
+import { pinAlgorithm, type IommuGroup, type PinAlgorithm, type VfioDevice } from '../src/index.ts';
 import { BAR, bytes, Guest, PFN, VPN } from './guest.ts';
 import { emulatedGroup, iommuGroup } from './mixed.ts';
 import { pinsByFolio } from './pins.ts';
 import { PlainGroups, type PlainPage } from './plain-groups.ts';
+import { kernels, type TestKernel } from './kernels.ts';
 
 /** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
 const SEED = Number(process.env.PINFOLD_SEED ?? 0);
@@ -100,16 +94,15 @@ class Pair {
   held: number[] = [];
   open = false;
 
-  constructor(kernel: KernelVersion, startsEmulated: boolean, pinAlgorithm: PinAlgorithm) {
+  constructor(kernel: TestKernel, startsEmulated: boolean, pinAlgorithm: PinAlgorithm) {
     const { groups, emulated } = this;
     this.device = {
       name: 'ext0',
       group: emulated,
       dmaUnmap: (iova, size) => this.release(iova, size),
     };
-    const { series } = kernel;
     const group = startsEmulated ? emulated : groups[0];
-    this.guest = new Guest({ series, group, type1: { pinAlgorithm } });
+    this.guest = new Guest({ kernel, group, type1: { pinAlgorithm } });
     this.plain = new PlainGroups(kernel);
     if (startsEmulated) this.openDevice();
     else {
@@ -306,7 +299,7 @@ function attempt(call: () => void): string | number {
   }
 }
 
-describe.each(kernelVersions)('kernel $series', (kernel) => {
+describe.each(kernels)('kernel $name', (kernel) => {
   test.each([kernel.type1.pinAlgorithm, pinAlgorithm('extent')])(
     'groups come and go as in the plain model: $name',
     (algorithm) => {

@@ -16,7 +16,6 @@ import {
   type Prot,
 } from '@pinfold/mm';
 import {
-  kernelVersion,
   VfioContainer,
   VFIO_TYPE1_IOMMU,
   VFIO_TYPE1v2_IOMMU,
@@ -27,6 +26,7 @@ import {
   type VfioGroup,
   type VfioIommu,
 } from '../src/index.ts';
+import { RUNS, type TestKernel } from './kernels.ts';
 
 /** Pages of a section, 128 MiB. */
 export const SECTION: number = PAGES_PER_SECTION;
@@ -40,7 +40,7 @@ export const BAR: number = 2 ** 26;
 /** How a guest differs from the usual one. */
 export interface GuestOptions {
   /** Release; default 6.18. */
-  readonly series?: string;
+  readonly kernel?: TestKernel;
   /** Type1v2 (default) or type1. */
   readonly v2?: boolean;
   /** RLIMIT_MEMLOCK in pages; default unlimited. */
@@ -91,8 +91,7 @@ export class Guest {
   readonly container: VfioContainer;
 
   constructor(options: GuestOptions = {}) {
-    const { series = '6.18', v2 = true, memlockPages = Infinity, capIpcLock = false } = options;
-    const kernel = kernelVersion(series);
+    const { kernel = RUNS, v2 = true, memlockPages = Infinity, capIpcLock = false } = options;
     const { params, type1, unit = intelVtd(), ranges = RANGES, model, seed } = options;
     const { group = { name: 'device', unit } } = options;
     this.memory = new Memory(new MemMap(ranges, model, seed), kernel.mm);

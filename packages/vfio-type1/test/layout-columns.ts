@@ -1,6 +1,7 @@
 /** The columns of reference strategies.md, table 2, as pin algorithms. */
 import { pinAlgorithm } from '../src/index.ts';
 import { Guest, type GuestOptions } from './guest.ts';
+import { BATCHES } from './kernels.ts';
 
 /** Columns a, d, f, g and j of the table; and the page-wise mapping of (c). */
 export const RIGHT: readonly string[] = [
@@ -27,7 +28,7 @@ export const IOVA = 4096;
 /** A machine on which an algorithm runs; the rest is 6.16. */
 export function machine(algorithm: string, options: GuestOptions = {}): Guest {
   return new Guest({
-    series: '6.16',
+    kernel: BATCHES,
     type1: { pinAlgorithm: pinAlgorithm(algorithm) },
     ...options,
   });

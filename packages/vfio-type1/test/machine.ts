@@ -12,7 +12,6 @@ import {
   VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP,
   VFIO_TYPE1v2_IOMMU,
   type DirtyBitmap,
-  type KernelVersion,
   type PinAlgorithm,
   type VfioDevice,
   type VfioDma,
@@ -26,6 +25,7 @@ import { bytes } from './guest.ts';
 import { ioctlOf, type Ioctl, type Setup } from './ioctls.ts';
 import { watch } from './watched-table.ts';
 import { buildWorld, type BuiltWorld, type World } from './world.ts';
+import type { TestKernel } from './kernels.ts';
 
 /** An ioctl or another call, the same for all machines. */
 export type Call =
@@ -66,7 +66,7 @@ export class Machine {
   /** Mapping this page fails, in every domain. */
   #failAt = NOWHERE;
 
-  constructor(world: World, setup: Setup, kernel: KernelVersion, pinAlgorithm: PinAlgorithm) {
+  constructor(world: World, setup: Setup, kernel: TestKernel, pinAlgorithm: PinAlgorithm) {
     const classic = buildWorld(world, kernel.mm);
     // Range unpin by page + i is a bug of the kernel there; it has a test of its own.
     const breaks = kernel.mm.rangeUnpinStep === 'page + i' && classic.pages.runOverSections();

@@ -7,12 +7,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Errno } from '@pinfold/base';
-import { kernelVersions } from '../src/index.ts';
 import { setup, step } from './ioctls.ts';
 import { Process } from './process.ts';
 import { watch } from './watched-table.ts';
 import { rightAlgorithms } from './right-algorithms.ts';
 import { world } from './world.ts';
+import { kernels } from './kernels.ts';
 
 /** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
 const SEED = Number(process.env.PINFOLD_SEED ?? 0);
@@ -28,7 +28,7 @@ const failure = fc.record({
 
 const sequence = fc.array(fc.tuple(step, failure), { minLength: 2, maxLength: 10, size: 'max' });
 
-describe.each(kernelVersions)('kernel $series', (kernel) => {
+describe.each(kernels)('kernel $name', (kernel) => {
   test.each(rightAlgorithms)(
     'with $name',
     (algorithm) => {

@@ -11,7 +11,6 @@ import {
   Task,
 } from '@pinfold/mm';
 import {
-  kernelVersion,
   NO_PAGE,
   VFIO_TYPE1_IOMMU,
   VFIO_TYPE1v2_IOMMU,
@@ -23,6 +22,7 @@ import {
   type VfioIommu,
 } from '../src/index.ts';
 import { BAR, bytes, PFN, SECTION, VPN } from './guest.ts';
+import { RUNS, type TestKernel } from './kernels.ts';
 
 /** First I/O virtual page that {@link Mdev.map} uses. */
 export const IOVA = 256;
@@ -53,7 +53,7 @@ export class TestDevice implements VfioDevice {
 
 /** How the machine differs from the usual one. */
 export interface MdevOptions {
-  readonly series?: string;
+  readonly kernel?: TestKernel;
   readonly v2?: boolean;
   /** RLIMIT_MEMLOCK in pages; default unlimited. */
   readonly memlockPages?: number;
@@ -74,8 +74,7 @@ export class Mdev {
   readonly log: [string, number, number][] = [];
 
   constructor(options: MdevOptions = {}) {
-    const { series = '6.18', v2 = true, memlockPages = Infinity, capIpcLock = false } = options;
-    const kernel = kernelVersion(series);
+    const { kernel = RUNS, v2 = true, memlockPages = Infinity, capIpcLock = false } = options;
     this.memory = new Memory(new MemMap([{ pfn: SECTION, npage: 2 * SECTION }]), kernel.mm);
     this.memory.contents = new PageContents();
     this.mm = new MmStruct(this.memory);

@@ -5,11 +5,12 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { algorithmFrom, kernelVersions, ownAlgorithmTemplate, pinAlgorithm } from '../src/index.ts';
+import { algorithmFrom, ownAlgorithmTemplate, pinAlgorithm } from '../src/index.ts';
 import { setup, step, type Setup, type Step } from './ioctls.ts';
 import template from './own-algorithm-template.ts';
 import { Process } from './process.ts';
 import { world, type World } from './world.ts';
+import { kernels } from './kernels.ts';
 
 /** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
 const SEED = Number(process.env.PINFOLD_SEED ?? 0);
@@ -65,7 +66,7 @@ const sequence = fc.tuple(
 );
 type Sequence = readonly [World, Setup, readonly Step[]];
 
-describe.each(kernelVersions)('under the rules of $series', (kernel) => {
+describe.each(kernels)('under the rules of $name', (kernel) => {
   test(
     'it ends in the same state as series-1-4, with the same counters and failures',
     () => {

@@ -65,7 +65,7 @@ describe('page-list, 16 GiB', () => {
   it.concurrent.each(LAYOUTS.map((layout, column) => [layout, column] as const))(
     '%s',
     async (layout, column) => {
-      const counts = await countsOf('6.16', layout, 'page-list');
+      const counts = await countsOf('batches', layout, 'page-list');
       for (const [op, table] of [MAP, UNMAP].entries()) {
         const names = Object.keys(table) as CounterName[];
         const expected = Object.fromEntries(names.map((name) => [name, table[name]?.[column]]));

@@ -8,6 +8,7 @@ import { MemMap } from '@pinfold/mm';
 import { describe, expect, test } from 'vitest';
 import { pinAlgorithm } from '../src/index.ts';
 import { Guest, outcome, SECTION, VPN, type GuestOptions } from './guest.ts';
+import { BATCHES, RUNS } from './kernels.ts';
 
 const batched = pinAlgorithm('batched');
 const series14 = pinAlgorithm('series-1-4');
@@ -31,32 +32,32 @@ function unmapsCleanly(guest: Guest, npage = 20): boolean {
 
 describe('a mapping over a section border is unmapped cleanly', () => {
   test.each<[string, GuestOptions]>([
-    ['6.16, vmemmap', { series: '6.16' }],
-    ['6.16, classic sparsemem', { series: '6.16', model: 'sparsemem' }],
+    ['nth_page, vmemmap', { kernel: BATCHES }],
+    ['nth_page, classic sparsemem', { kernel: BATCHES, model: 'sparsemem' }],
     [
-      '6.16 with the runs of 6.18: nth_page goes through the pfn',
-      { series: '6.16', model: 'sparsemem', type1: { pinAlgorithm: series14 } },
+      'nth_page with runs: it goes through the pfn',
+      { kernel: BATCHES, model: 'sparsemem', type1: { pinAlgorithm: series14 } },
     ],
-    ['6.18, vmemmap', { series: '6.18' }],
+    ['page + i, vmemmap', { kernel: RUNS }],
     [
-      '6.18 with the page-by-page unpin of 6.16',
-      { series: '6.18', model: 'sparsemem', type1: { pinAlgorithm: batched } },
+      'page + i with the page-by-page unpin',
+      { kernel: RUNS, model: 'sparsemem', type1: { pinAlgorithm: batched } },
     ],
   ])('%s', (_, options) => {
     expect(unmapsCleanly(overBorder(options))).toBe(true);
   });
 
-  test('6.18, classic sparsemem, if a device page in the mapping makes every page be put on its own', () => {
-    const guest = new Guest({ series: '6.18', model: 'sparsemem' })
+  test('page + i, classic sparsemem, if a device page in the mapping makes every page be put on its own', () => {
+    const guest = new Guest({ kernel: RUNS, model: 'sparsemem' })
       .mmap({ pfn: BORDER - 10, npage: 20 })
       .mmapBar({ vpn: VPN + 20, npage: 1 });
     guest.map(0, 21);
     expect(unmapsCleanly(guest, 21)).toBe(true);
   });
 
-  test('6.18, classic sparsemem, inside one folio that is larger than a section', () => {
+  test('page + i, classic sparsemem, inside one folio that is larger than a section', () => {
     const guest = new Guest({
-      series: '6.18',
+      kernel: RUNS,
       model: 'sparsemem',
       ranges: [{ pfn: 2 ** 18, npage: 2 ** 18 }],
     });
@@ -67,8 +68,8 @@ describe('a mapping over a section border is unmapped cleanly', () => {
   });
 });
 
-describe('6.18, classic sparsemem', () => {
-  const options: GuestOptions = { series: '6.18', model: 'sparsemem' };
+describe('page + i, classic sparsemem', () => {
+  const options: GuestOptions = { kernel: RUNS, model: 'sparsemem' };
 
   test.each<[string, number, number]>([
     ['small pages', 0, 20],

@@ -6,7 +6,7 @@
  */
 import type { Errno } from '@pinfold/base';
 import type { IommuUnit } from '@pinfold/iommu';
-import type { KernelVersion } from '../src/index.ts';
+import type { TestKernel } from './kernels.ts';
 
 /** A page of the process: memory, device memory, or nothing. */
 export interface PlainPage {
@@ -51,9 +51,9 @@ export class PlainGroups {
   last: number | null = null;
   limit = Infinity;
   lockCap = false;
-  readonly #kernel: KernelVersion;
+  readonly #kernel: TestKernel;
 
-  constructor(kernel: KernelVersion) {
+  constructor(kernel: TestKernel) {
     this.#kernel = kernel;
   }
 
@@ -166,7 +166,9 @@ export class PlainGroups {
       const more = this.#pin(mapping, charged);
       if (typeof more === 'string') return more;
       if (mapping.iovaPn + mapping.pages.length - 1 > width)
-        return this.#kernel.series === '7.2' ? 'ERANGE' : 'EFAULT';
+        return this.#kernel.iommu.formats['intel-vtd'] === 'generic-pt-vtd-ss'
+          ? 'ERANGE'
+          : 'EFAULT';
       charged += more;
     }
     for (const mapping of this.mappings) mapping.mapped = true;

@@ -6,7 +6,6 @@
 import { Errno } from '@pinfold/base';
 import type { Task } from '@pinfold/mm';
 import type {
-  KernelVersion,
   PinAlgorithm,
   VfioIommuType1DmaMap,
   VfioIommuType1DmaUnmap,
@@ -15,6 +14,7 @@ import type {
 import type { Setup } from './ioctls.ts';
 import { PAGE_WISE } from './right-algorithms.ts';
 import type { WorldPage, WorldPages } from './world-pages.ts';
+import type { TestKernel } from './kernels.ts';
 
 /** A mapping. */
 export interface PlainDma {
@@ -56,7 +56,7 @@ export class PlainType1 {
 
   constructor(
     options: Setup,
-    kernel: KernelVersion,
+    kernel: TestKernel,
     algorithm: PinAlgorithm,
     pages: WorldPages,
     movable: (pfn: number) => boolean,
@@ -64,7 +64,7 @@ export class PlainType1 {
     this.#setup = options;
     this.#rules = kernel.type1;
     // Recorded: a write-only map is readable for the device on 6.12, and there alone.
-    this.#writeImpliesRead = kernel.series === '6.12';
+    this.#writeImpliesRead = kernel.iommu.formats['intel-vtd'] === 'vtd-second-level-6-12';
     this.#dropsLone = algorithm.name === 'batched-page-array';
     this.#pageWise = PAGE_WISE.includes(algorithm.name);
     this.#pages = pages;

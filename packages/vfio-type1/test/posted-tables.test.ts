@@ -10,6 +10,7 @@ import { describe, expect, it, test } from 'vitest';
 import { pinAlgorithm } from '../src/index.ts';
 import { countsOf, only } from './count-in-process.ts';
 import { Guest, PFN, VPN } from './guest.ts';
+import { BATCHES } from './kernels.ts';
 
 const N = 4_194_304;
 const B = 8_192;
@@ -117,7 +118,7 @@ describe.each(Object.keys(TABLES))('%s, 16 GiB', (algorithm) => {
   it.concurrent.each(Object.keys(TABLES[algorithm]))(
     '%s',
     async (layout) => {
-      const [map, unmap] = await countsOf('6.16', layout, algorithm);
+      const [map, unmap] = await countsOf('batches', layout, algorithm);
       const [mapTable, unmapTable] = TABLES[algorithm][layout];
       expect(only(Object.keys(mapTable), map), 'map').toEqual(mapTable);
       expect(only(Object.keys(unmapTable), unmap), 'unmap').toEqual(unmapTable);
@@ -131,7 +132,7 @@ describe('hugetlb-2020 with memory that is not hugetlb', () => {
 
   /** What map and unmap of 32 MiB count. */
   function counts(name: string, order: number, adjacent: boolean): CounterValues[] {
-    const guest = new Guest({ series: '6.16', type1: { pinAlgorithm: pinAlgorithm(name) } });
+    const guest = new Guest({ kernel: BATCHES, type1: { pinAlgorithm: pinAlgorithm(name) } });
     const folio = 2 ** order;
     const runs = Array.from({ length: PAGES / folio }, (_, i) => ({
       vpn: VPN + i * folio,

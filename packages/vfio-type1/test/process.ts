@@ -5,7 +5,6 @@ import {
   VfioContainer,
   VFIO_TYPE1_IOMMU,
   VFIO_TYPE1v2_IOMMU,
-  type KernelVersion,
   type PinAlgorithm,
   type VfioIommu,
 } from '../src/index.ts';
@@ -13,6 +12,7 @@ import { audit, folioCounts, leavesAsText, type FolioCounts } from './audit.ts';
 import { ioctlOf, type Ioctl, type Setup, type Step } from './ioctls.ts';
 import { PlainType1 } from './plain-type1.ts';
 import { buildWorld, type BuiltWorld, type World } from './world.ts';
+import type { TestKernel } from './kernels.ts';
 
 /** What an ioctl returned. */
 export interface Returned {
@@ -36,7 +36,7 @@ export class Process {
    * Where memory goes on over a section border, range unpin by page + i is a bug of the kernel
    * under classic sparsemem; it has a test of its own, and such a world gets vmemmap here.
    */
-  constructor(world: World, setup: Setup, kernel: KernelVersion, pinAlgorithm: PinAlgorithm) {
+  constructor(world: World, setup: Setup, kernel: TestKernel, pinAlgorithm: PinAlgorithm) {
     const classic = buildWorld(world, kernel.mm);
     const breaks = kernel.mm.rangeUnpinStep === 'page + i' && classic.pages.runOverSections();
     this.#world = breaks

@@ -111,7 +111,7 @@ describe.each(Object.keys(TABLES))('%s, 16 GiB', (algorithm) => {
   it.concurrent.each(counted)(
     '%s',
     async (layout, column) => {
-      const counts = await countsOf('6.16', layout, algorithm);
+      const counts = await countsOf('batches', layout, algorithm);
       for (const [op, table] of TABLES[algorithm].entries()) {
         const names = Object.keys(table) as CounterName[];
         const expected = Object.fromEntries(names.map((name) => [name, table[name]?.[column]]));

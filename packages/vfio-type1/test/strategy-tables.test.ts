@@ -70,7 +70,7 @@ const UNMAP_618: Table = {
   putAtomics: [N, N, 16_384, 32],
 };
 
-const TABLES = { '6.16': [MAP_616, UNMAP_616], '6.18': [MAP_618, UNMAP_618] } as const;
+const TABLES = { batches: [MAP_616, UNMAP_616], runs: [MAP_618, UNMAP_618] } as const;
 
 describe.each(Object.keys(TABLES) as (keyof typeof TABLES)[])('kernel %s, 16 GiB', (release) => {
   it.concurrent.each(LAYOUTS.map((layout, column) => [layout, column] as const))(

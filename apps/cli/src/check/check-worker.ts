@@ -2,6 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { InputError } from '@pinfold/base';
+import { kernelVersion } from '@pinfold/kernels';
 import {
   runBatch,
   smallestFinding,
@@ -10,7 +11,7 @@ import {
   type CheckFinding,
   type RawFinding,
 } from '@pinfold/scenario';
-import { AlgorithmFault, kernelVersion, pinAlgorithm } from '@pinfold/vfio-type1';
+import { AlgorithmFault, pinAlgorithm } from '@pinfold/vfio-type1';
 import { importAlgorithm } from '../algorithm-file.ts';
 
 /** What a thread is started with. */

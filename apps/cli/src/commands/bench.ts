@@ -12,7 +12,7 @@ import {
   type BenchSpec,
   type LayoutName,
 } from '@pinfold/bench';
-import { kernelVersions } from '@pinfold/vfio-type1';
+import { kernelVersions } from '@pinfold/kernels';
 import type { Command, Option } from 'commander';
 import { flag, forFlag, list } from '../flags.ts';
 import {

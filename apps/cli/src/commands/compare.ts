@@ -15,13 +15,8 @@ import {
   type CompareSpec,
   type Layout,
 } from '@pinfold/bench';
-import {
-  kernelVersion,
-  kernelVersions,
-  pinAlgorithm,
-  pinAlgorithms,
-  type PinAlgorithm,
-} from '@pinfold/vfio-type1';
+import { kernelVersion, kernelVersions } from '@pinfold/kernels';
+import { pinAlgorithm, pinAlgorithms, type PinAlgorithm } from '@pinfold/vfio-type1';
 import type { Command, Option } from 'commander';
 import { chosenAlgorithm, fileOptions } from '../algorithm-flags.ts';
 import { flag, forFlag, list } from '../flags.ts';

@@ -1,4 +1,5 @@
 /** `pinfold explain`: why the steps of a scenario failed, and what went wrong without an error. */
+import { kernelVersion } from '@pinfold/kernels';
 import {
   DEFAULT_FACTS,
   explainWhilePossible,
@@ -8,7 +9,6 @@ import {
   type Explanation,
   type Scenario,
 } from '@pinfold/scenario';
-import { kernelVersion } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
 import { explanationText, notDoneText } from '../explanation-text.ts';
 import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';

@@ -1,7 +1,8 @@
 /** `pinfold list`: what there is to choose from, read from the registries. */
 import { backings, layouts, textStyle } from '@pinfold/bench';
+import { kernelVersions, type KernelVersion } from '@pinfold/kernels';
 import { scenarioOps } from '@pinfold/scenario';
-import { kernelVersions, pinAlgorithms, type KernelVersion } from '@pinfold/vfio-type1';
+import { pinAlgorithms } from '@pinfold/vfio-type1';
 import { Argument, type Command } from 'commander';
 import { oneOf } from '../flags.ts';
 import { outputWidth, print } from '../output.ts';

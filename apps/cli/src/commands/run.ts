@@ -1,6 +1,7 @@
 /** `pinfold run`: a scenario on the model. */
 import { basename } from 'node:path';
 import { InputError } from '@pinfold/base';
+import { kernelVersion } from '@pinfold/kernels';
 import {
   auditScenario,
   CallRecorder,
@@ -15,12 +16,7 @@ import {
   type ScenarioRun,
   type StepCalls,
 } from '@pinfold/scenario';
-import {
-  AlgorithmFault,
-  kernelVersion,
-  pinAlgorithm,
-  type PinAlgorithm,
-} from '@pinfold/vfio-type1';
+import { AlgorithmFault, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
 import {
   algorithmOption,

@@ -1,5 +1,6 @@
 /** The page "Break it": the checker, live, and what a device reaches where an algorithm is wrong. */
-import { kernelVersions, pinAlgorithms } from '@pinfold/vfio-type1';
+import { kernelVersions } from '@pinfold/kernels';
+import { pinAlgorithms } from '@pinfold/vfio-type1';
 import { html, nothing, render, type TemplateResult } from 'lit-html';
 import { packText, readHash, writeHash } from '../browser/hash-state.ts';
 import { selectField } from '../browser/select-field.ts';

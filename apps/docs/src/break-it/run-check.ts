@@ -1,4 +1,5 @@
 /** Checks an algorithm, and looks what a device reaches where it goes wrong. */
+import { kernelVersion } from '@pinfold/kernels';
 import {
   checkedOf,
   CheckTally,
@@ -7,7 +8,7 @@ import {
   runBatch,
   smallestFinding,
 } from '@pinfold/scenario';
-import { kernelVersion, pinAlgorithm } from '@pinfold/vfio-type1';
+import { pinAlgorithm } from '@pinfold/vfio-type1';
 import { reachOf } from './reach.ts';
 import type { CheckRequest, CheckResult, ShownFinding } from './request.ts';
 

@@ -1,5 +1,6 @@
 /** The page "Scenario playground": an editor for scenarios, and what their steps do. */
-import { kernelVersions, pinAlgorithms } from '@pinfold/vfio-type1';
+import { kernelVersions } from '@pinfold/kernels';
+import { pinAlgorithms } from '@pinfold/vfio-type1';
 import { html, nothing, render, type TemplateResult } from 'lit-html';
 import { readHash, writeHash } from '../browser/hash-state.ts';
 import { selectField, type Choice } from '../browser/select-field.ts';

@@ -1,5 +1,6 @@
 /** Runs a scenario of the user's on a release, and on the others to compare. */
 import { KernelBug } from '@pinfold/base';
+import { kernelVersion, kernelVersions } from '@pinfold/kernels';
 import {
   auditScenario,
   CallRecorder,
@@ -20,7 +21,7 @@ import {
   type ScenarioRun,
   type StepCalls,
 } from '@pinfold/scenario';
-import { kernelVersion, kernelVersions, pinAlgorithm } from '@pinfold/vfio-type1';
+import { pinAlgorithm } from '@pinfold/vfio-type1';
 import { FILE, type RunOutcome, type ScenarioRequest, type StepOutcome } from './outcome.ts';
 
 /**

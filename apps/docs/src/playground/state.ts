@@ -1,5 +1,6 @@
 /** What the playground shows, and how an address says it. */
-import { kernelVersion, kernelVersions, pinAlgorithm } from '@pinfold/vfio-type1';
+import { kernelVersion, kernelVersions } from '@pinfold/kernels';
+import { pinAlgorithm } from '@pinfold/vfio-type1';
 import { packText, unpackText } from '../browser/hash-state.ts';
 
 /** A recording: which, and of which kernel. */

@@ -1,7 +1,8 @@
 /** The menus that choose what is run, and the buttons that step through it. */
 import { formatSize } from '@pinfold/base';
 import { backing, backings, layouts } from '@pinfold/bench';
-import { kernelVersion, kernelVersions, pinAlgorithms } from '@pinfold/vfio-type1';
+import { kernelVersion, kernelVersions } from '@pinfold/kernels';
+import { pinAlgorithms } from '@pinfold/vfio-type1';
 import { fill, h, menu, type Choice } from './dom.ts';
 import { count } from './call-text.ts';
 import type { Overview } from './recording.ts';

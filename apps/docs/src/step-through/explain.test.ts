@@ -1,4 +1,5 @@
-import { kernelVersions, pinAlgorithms } from '@pinfold/vfio-type1';
+import { kernelVersions } from '@pinfold/kernels';
+import { pinAlgorithms } from '@pinfold/vfio-type1';
 import { describe, expect, test } from 'vitest';
 import { explain } from './explain.ts';
 import { Recording } from './recording.ts';

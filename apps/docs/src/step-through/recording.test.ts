@@ -1,7 +1,8 @@
 import { COUNTER_NAMES } from '@pinfold/base';
 import { backing, layouts, MemDmaMap } from '@pinfold/bench';
+import { kernelVersion, kernelVersions } from '@pinfold/kernels';
 import { folioOrderOf } from '@pinfold/mm';
-import { kernelVersion, kernelVersions, pinAlgorithm, pinAlgorithms } from '@pinfold/vfio-type1';
+import { pinAlgorithm, pinAlgorithms } from '@pinfold/vfio-type1';
 import { describe, expect, test } from 'vitest';
 import { bandsOf, focusOf, stateOf } from './bands.ts';
 import { leafOrderAt, pfnOf } from './memory-shape.ts';

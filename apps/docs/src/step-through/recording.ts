@@ -5,7 +5,8 @@
  */
 import { ModelBug, PAGE_SIZE } from '@pinfold/base';
 import { backing, layouts, MemDmaMap } from '@pinfold/bench';
-import { kernelVersion, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
+import { pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { BesideSearch, type Target } from './beside.ts';
 import type { MemoryShape } from './memory-shape.ts';
 import { shapeOf } from './read-shape.ts';

@@ -13,7 +13,8 @@ import {
   type Backing,
   type LayoutTag,
 } from '@pinfold/bench';
-import { kernelVersion, kernelVersions, pinAlgorithm } from '@pinfold/vfio-type1';
+import { kernelVersion, kernelVersions } from '@pinfold/kernels';
+import { pinAlgorithm } from '@pinfold/vfio-type1';
 
 /** The memory, and the kernel whose rules hold for it. */
 export interface Settings {

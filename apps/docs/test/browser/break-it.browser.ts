@@ -1,5 +1,6 @@
+import { kernelVersion } from '@pinfold/kernels';
 import { checkAlgorithm, type CheckFinding } from '@pinfold/scenario';
-import { kernelVersion, pinAlgorithm } from '@pinfold/vfio-type1';
+import { pinAlgorithm } from '@pinfold/vfio-type1';
 import type { Page } from 'playwright';
 import { expect, test } from 'vitest';
 import { siteBrowser } from './open-page.ts';

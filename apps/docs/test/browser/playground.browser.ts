@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { kernelVersion } from '@pinfold/kernels';
 import {
   ModelMachine,
   parseScenario,
@@ -11,7 +12,7 @@ import {
   type Observation,
   type Recording,
 } from '@pinfold/scenario';
-import { kernelVersion, pinAlgorithm } from '@pinfold/vfio-type1';
+import { pinAlgorithm } from '@pinfold/vfio-type1';
 import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
 import { siteBrowser } from './open-page.ts';

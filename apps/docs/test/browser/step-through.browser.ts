@@ -1,6 +1,7 @@
 import { COUNTER_NAMES, PAGE_SIZE, type CounterName } from '@pinfold/base';
 import { backing, layouts, MemDmaMap } from '@pinfold/bench';
-import { kernelVersion, pinAlgorithm } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
+import { pinAlgorithm } from '@pinfold/vfio-type1';
 import type { BrowserContextOptions, Locator, Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
 import { Recording } from '../../src/step-through/recording.ts';

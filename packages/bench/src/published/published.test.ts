@@ -1,5 +1,5 @@
 import { PAGE_SIZE } from '@pinfold/base';
-import { kernelVersions } from '@pinfold/vfio-type1';
+import { kernelVersions } from '@pinfold/kernels';
 import { describe, expect, it } from 'vitest';
 import { backing } from '../backings.ts';
 import { publishedFigure, publishedFigures, type PublishedQuery } from './index.ts';

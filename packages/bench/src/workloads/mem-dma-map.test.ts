@@ -1,5 +1,5 @@
 import { KernelError, ModelBug } from '@pinfold/base';
-import { kernelVersion } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
 import { describe, expect, it } from 'vitest';
 import { backing } from '../backings.ts';
 import { layouts } from '../layouts.ts';

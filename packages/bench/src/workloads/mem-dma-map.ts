@@ -14,13 +14,9 @@ import {
   type Vpn,
 } from '@pinfold/base';
 import { intelVtd, type IoLeaf } from '@pinfold/iommu';
+import type { KernelVersion } from '@pinfold/kernels';
 import { MemMap, Memory, mmapMemory, MmStruct, PAGES_PER_SECTION, Task } from '@pinfold/mm';
-import {
-  VFIO_TYPE1v2_IOMMU,
-  VfioContainer,
-  type KernelVersion,
-  type PinAlgorithm,
-} from '@pinfold/vfio-type1';
+import { VFIO_TYPE1v2_IOMMU, VfioContainer, type PinAlgorithm } from '@pinfold/vfio-type1';
 import type { Backing } from '../backings.ts';
 import type { Layout } from '../layouts.ts';
 

@@ -3,8 +3,9 @@
  * pinned, what is charged. Unlike the invariants of the model, it costs what a scenario's own pages
  * cost, and it says what went wrong in the words of a reviewer.
  */
+import type { KernelVersion } from '@pinfold/kernels';
 import type { Memory } from '@pinfold/mm';
-import type { KernelVersion, VfioDma } from '@pinfold/vfio-type1';
+import type { VfioDma } from '@pinfold/vfio-type1';
 import { DRIVER_FAULTS } from '../driver-faults.ts';
 import { FolioTally } from '../folio-tally.ts';
 import { hex } from '../hex.ts';

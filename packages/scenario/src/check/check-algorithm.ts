@@ -1,11 +1,6 @@
 /** The check of an algorithm: many sequences, and a minimal one for everything that is found. */
-import {
-  AlgorithmFault,
-  kernelVersion,
-  pinAlgorithm,
-  type KernelVersion,
-  type PinAlgorithm,
-} from '@pinfold/vfio-type1';
+import { kernelVersion, type KernelVersion } from '@pinfold/kernels';
+import { AlgorithmFault, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { boundaryClasses } from './boundaries/index.ts';
 import { PairMemory, type CheckedAlgorithms } from './checked-pair.ts';
 import { sequenceAt } from './generate.ts';

@@ -1,7 +1,8 @@
 /** A machine with the algorithm that is checked, beside one with the reference. */
 import { errnoName, InputError, KernelBug, KernelHang } from '@pinfold/base';
+import type { KernelVersion } from '@pinfold/kernels';
 import { PageStateArrays } from '@pinfold/mm';
-import { AlgorithmFault, type KernelVersion, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { AlgorithmFault, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { FolioTally } from '../folio-tally.ts';
 import type { Done } from '../guest.ts';
 import { LazyFrames } from '../lazy-frames.ts';

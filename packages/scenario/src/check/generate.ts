@@ -1,6 +1,6 @@
 /** Which sequence a number stands for: boundary classes in turn, then mixtures of them. */
 import * as fc from 'fast-check';
-import type { KernelVersion } from '@pinfold/vfio-type1';
+import type { KernelVersion } from '@pinfold/kernels';
 import type { MachineLine } from '../machine-line.ts';
 import type { Operation } from '../operation.ts';
 import type { BoundaryClass } from './boundaries/boundary.ts';

@@ -1,5 +1,5 @@
 /** What the recorded kernels do wrong themselves: a check tells it, and does not count it. */
-import type { KernelVersion } from '@pinfold/vfio-type1';
+import type { KernelVersion } from '@pinfold/kernels';
 
 /** Pages that devices have pinned at addresses inside pages are charged again, up to 6.17. */
 export const OVERCHARGE =

@@ -2,8 +2,9 @@
  * Which of the kernels' own faults a machine has met: all come of pins at addresses inside pages,
  * which look-ups by pages miss.
  */
+import type { KernelVersion } from '@pinfold/kernels';
 import type { MmStruct } from '@pinfold/mm';
-import type { KernelVersion, VfioDma, VfioIommu } from '@pinfold/vfio-type1';
+import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 import {
   BIT_BELOW,
   LIMIT_IGNORED,

@@ -1,6 +1,6 @@
 /** Why the steps of a scenario failed, what succeeded in a way one would not expect, and where. */
 import type { InputError } from '@pinfold/base';
-import { kernelVersions, type KernelVersion } from '@pinfold/vfio-type1';
+import { kernelVersions, type KernelVersion } from '@pinfold/kernels';
 import { failureText } from '../failure.ts';
 import type { Scenario } from '../language.ts';
 import type { Machine } from '../machine.ts';

@@ -9,7 +9,7 @@
  *
  * @source recordings README, "Kernel differences seen in the recordings"
  */
-import { kernelVersion } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
 import { diff, MAX_DIFFERENCES, type Difference } from '../differences.ts';
 import type { IommuInfo, LayoutExtent, Observation } from '../observation.ts';
 import type { Recording } from '../recording.ts';

@@ -6,7 +6,7 @@
  *
  * @source recordings README, "Trace"
  */
-import { kernelVersion } from '@pinfold/vfio-type1';
+import { kernelVersion } from '@pinfold/kernels';
 import { diff, type Difference } from '../differences.ts';
 import type { Recording } from '../recording.ts';
 import { MORE_LINES } from '../trace/probe-lines.ts';

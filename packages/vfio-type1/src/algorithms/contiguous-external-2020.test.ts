@@ -6,6 +6,7 @@ import { pinsByFolio } from '../../test/pins.ts';
 import { NO_PAGE } from '../pin-external.ts';
 import type { VfioDevice } from '../vfio-device.ts';
 import { pinAlgorithm } from './index.ts';
+import { BATCHES } from '../../test/kernels.ts';
 
 const POSTED = 'contiguous-external-2020';
 const TODAY = 'batched';
@@ -15,7 +16,7 @@ const device: VfioDevice = { name: 'emulated', group, dmaUnmap: () => undefined 
 /** A container with a device without an IOMMU, and 16 pages mapped at page 0. */
 function machine(name: string, options: GuestOptions = {}, npage = 16): Guest {
   const type1 = { pinAlgorithm: pinAlgorithm(name) };
-  const guest = new Guest({ series: '6.16', type1, group, ...options }).mmap({ npage });
+  const guest = new Guest({ kernel: BATCHES, type1, group, ...options }).mmap({ npage });
   guest.container.openDevice(device);
   expect(guest.map(0, npage).ret).toBe(0);
   return guest;

@@ -6,6 +6,7 @@ import { iommuGroup, Mixed } from '../../test/mixed.ts';
 import { watch } from '../../test/watched-table.ts';
 import { ExtentList } from '../extent-list.ts';
 import { extent } from './extent.ts';
+import { GENERIC_PT } from '../../test/kernels.ts';
 
 const RO = { read: true, write: false };
 
@@ -198,7 +199,7 @@ describe('what is remembered', () => {
 
 describe('an unmap', () => {
   test('of which the IOMMU takes only a part at a time unpins no more than that', () => {
-    const guest = boot({ series: '7.2' }).mmap({ npage: 1024, order: 9 });
+    const guest = boot({ kernel: GENERIC_PT }).mmap({ npage: 1024, order: 9 });
     expect(outcome(guest.map(0, 1024))).toBe('ok');
     const held: number[] = [];
     watch(guest.iommu, {

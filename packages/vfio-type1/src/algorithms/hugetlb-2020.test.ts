@@ -8,10 +8,11 @@ import { VfioDma } from '../dma.ts';
 import { PinnedChunk } from '../pin-chunk.ts';
 import { VfioPfn } from '../vpfn.ts';
 import { pinAlgorithm } from './index.ts';
+import { BATCHES } from '../../test/kernels.ts';
 
 /** Which defect is seen where the table of layouts (correctness-layouts.test.ts) does not show it. */
 function machine(options: GuestOptions = {}, name = 'hugetlb-2020'): Guest {
-  return new Guest({ series: '6.16', type1: { pinAlgorithm: pinAlgorithm(name) }, ...options });
+  return new Guest({ kernel: BATCHES, type1: { pinAlgorithm: pinAlgorithm(name) }, ...options });
 }
 
 describe('over RLIMIT_MEMLOCK', () => {

@@ -2,10 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { Guest, outcome, PFN, VPN, type GuestOptions } from '../../test/guest.ts';
 import { onePinEach, pinsByFolio, reached } from '../../test/pins.ts';
 import { pinAlgorithm } from './index.ts';
+import { BATCHES } from '../../test/kernels.ts';
 
 function machine(options: GuestOptions = {}): Guest {
   const type1 = { pinAlgorithm: pinAlgorithm('page-at-a-time') };
-  return new Guest({ series: '6.16', type1, ...options });
+  return new Guest({ kernel: BATCHES, type1, ...options });
 }
 
 /** Three runs of 4 pages. */

@@ -4,6 +4,7 @@ import { BAR, bytes, Guest, outcome, PFN, VPN, type GuestOptions } from '../../t
 import { iommuGroup, Mixed } from '../../test/mixed.ts';
 import { watch } from '../../test/watched-table.ts';
 import { pageList } from './page-list.ts';
+import { BATCHES } from '../../test/kernels.ts';
 
 const RO = { read: true, write: false };
 
@@ -48,7 +49,7 @@ describe('the limit', () => {
       .mmap({ npage: 4 })
       .mmap({ vpn: VPN + 4, pfn: PFN + 4, npage: 4, prot: RO });
     expect(outcome(guest.map(0, 8))).toBe('ENOMEM');
-    const batched = new Guest({ series: '6.16', memlockPages: 6 })
+    const batched = new Guest({ kernel: BATCHES, memlockPages: 6 })
       .mmap({ npage: 4 })
       .mmap({ vpn: VPN + 4, pfn: PFN + 4, npage: 4, prot: RO });
     expect(outcome(batched.map(0, 8))).toBe('EFAULT');
@@ -115,7 +116,7 @@ test('write-only memory is pinned for a device that reads: fast GUP looks at no 
   const guest = boot().mmap({ npage: 3, prot: writeOnly });
   expect(outcome(guest.map(0, 3, VPN, 1))).toBe('ok');
   expect(guest.mm.lockedVm).toBe(3);
-  const batched = new Guest({ series: '6.16' }).mmap({ npage: 3, prot: writeOnly });
+  const batched = new Guest({ kernel: BATCHES }).mmap({ npage: 3, prot: writeOnly });
   expect(outcome(batched.map(0, 3, VPN, 1))).toBe('EFAULT');
 });
 

@@ -1,7 +1,7 @@
 /** A kernel release: three small tables, each owned by its layer. */
 import type { IommuRules } from '@pinfold/iommu';
 import type { MmRules } from '@pinfold/mm';
-import type { Type1Rules } from '../rules.ts';
+import type { Type1Rules } from '@pinfold/vfio-type1';
 
 /** A release series and its rules; point releases use the table of their series. */
 export interface KernelVersion {

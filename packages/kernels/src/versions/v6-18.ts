@@ -1,14 +1,13 @@
 /** Linux 6.18: with the large-folio series, and with the argument checks of later releases. */
 import { Errno } from '@pinfold/base';
-import { series14 } from '../algorithms/series-1-4.ts';
-import type { KernelVersion } from './kernel-version.ts';
+import { pinAlgorithm } from '@pinfold/vfio-type1';
+import type { KernelVersion } from '../kernel-version.ts';
 
 /** The 6.18 series. */
 export const v6_18: KernelVersion = {
   series: '6.18',
   summary: 'runs of consecutive pages on pin, range unpin with one put per folio',
   mm: {
-    series: '6.18',
     rangeUnpinStep: 'page + i',
     hugeZeroUnshare: 'thp',
     diskLargeFolios: true,
@@ -20,13 +19,11 @@ export const v6_18: KernelVersion = {
     source: 'mm/gup.c gup_folio_range_next, 6.18',
   },
   iommu: {
-    series: '6.18',
     formats: { 'intel-vtd': 'vtd-second-level' },
     source: 'drivers/iommu/intel/iommu.c, 6.18',
   },
   type1: {
-    series: '6.18',
-    pinAlgorithm: series14,
+    pinAlgorithm: pinAlgorithm('series-1-4'),
     batchCapacity: 512,
     wrapErrno: Errno.EOVERFLOW,
     rangeCheckedFirst: true,

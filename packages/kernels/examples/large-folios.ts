@@ -1,6 +1,7 @@
 import { COUNTER_NAMES } from '@pinfold/base';
+import { kernelVersion } from '@pinfold/kernels';
 import { MemMap, Memory, mmapMemory, MmStruct, PrescribedLayout, Task } from '@pinfold/mm';
-import { kernelVersion, openContainer } from '@pinfold/vfio-type1';
+import { openContainer } from '@pinfold/vfio-type1';
 
 // 4 MiB of THP: two folios of 2 MiB that are not adjacent.
 const frames = new PrescribedLayout([

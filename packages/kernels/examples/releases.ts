@@ -1,4 +1,5 @@
 import { intelVtd } from '@pinfold/iommu';
+import { kernelVersions } from '@pinfold/kernels';
 import {
   MemMap,
   Memory,
@@ -8,7 +9,7 @@ import {
   PrescribedLayout,
   Task,
 } from '@pinfold/mm';
-import { kernelVersions, VFIO_TYPE1v2_IOMMU, VfioContainer } from '@pinfold/vfio-type1';
+import { VFIO_TYPE1v2_IOMMU, VfioContainer } from '@pinfold/vfio-type1';
 
 // 513 pages of 4 KiB, the last of them apart from the others, and behind them a BAR of 16 MiB.
 const frames = new PrescribedLayout([

@@ -1,6 +1,6 @@
 /** The kernel releases by name; `all.ts` is their registry. */
 import { InputError } from '@pinfold/base';
-import * as all from './all.ts';
+import * as all from './versions/all.ts';
 import type { KernelVersion } from './kernel-version.ts';
 
 /** All release series, oldest first. */

@@ -1,14 +1,13 @@
 /** Linux 6.16: before the large-folio series. */
 import { Errno } from '@pinfold/base';
-import { batched } from '../algorithms/batched.ts';
-import type { KernelVersion } from './kernel-version.ts';
+import { pinAlgorithm } from '@pinfold/vfio-type1';
+import type { KernelVersion } from '../kernel-version.ts';
 
 /** The 6.16 series. */
 export const v6_16: KernelVersion = {
   series: '6.16',
   summary: 'page-by-page accounting and unpin in batches of 512',
   mm: {
-    series: '6.16',
     rangeUnpinStep: 'nth_page',
     hugeZeroUnshare: 'thp',
     diskLargeFolios: true,
@@ -20,14 +19,12 @@ export const v6_16: KernelVersion = {
     source: 'mm/gup.c unpin_user_page_range_dirty_lock, 6.16',
   },
   iommu: {
-    series: '6.16',
     formats: { 'intel-vtd': 'vtd-second-level' },
     attachNeedsSameSuperpages: true,
     source: 'drivers/iommu/intel/iommu.c, 6.16',
   },
   type1: {
-    series: '6.16',
-    pinAlgorithm: batched,
+    pinAlgorithm: pinAlgorithm('batched'),
     batchCapacity: 512,
     wrapErrno: Errno.EINVAL,
     rangeCheckedFirst: false,

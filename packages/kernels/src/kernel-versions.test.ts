@@ -1,8 +1,8 @@
 import { errnoName, InputError } from '@pinfold/base';
 import { ioPageTableFormats } from '@pinfold/iommu';
 import { describe, expect, test } from 'vitest';
-import { pinAlgorithms } from '../algorithms/index.ts';
-import { kernelVersion, kernelVersions } from './index.ts';
+import { pinAlgorithms } from '@pinfold/vfio-type1';
+import { kernelVersion, kernelVersions } from './kernel-versions.ts';
 
 describe.each(kernelVersions)('kernel $series', (kernel) => {
   test('is found by its series and by any point release', () => {
@@ -16,11 +16,8 @@ describe.each(kernelVersions)('kernel $series', (kernel) => {
     }
   });
 
-  test('has three tables of that series, each with its source', () => {
-    for (const table of [kernel.mm, kernel.iommu, kernel.type1]) {
-      expect(table.series).toBe(kernel.series);
-      expect(table.source).toMatch(/\S/);
-    }
+  test('has three tables, each with its source', () => {
+    for (const table of [kernel.mm, kernel.iommu, kernel.type1]) expect(table.source).toMatch(/\S/);
     expect(kernel.summary).toMatch(/\S/);
   });
 
