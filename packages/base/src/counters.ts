@@ -94,6 +94,9 @@ export const COUNTER_DOCS = {
   leafVisits: 'page-table leaves that those walks read, 4 KiB, 2 MiB or 1 GiB each',
   extentMerges: 'pinned leaves that became a part of an extent, or began one',
   extentReads: 'extents that were read back to unpin their pages',
+  iommuLeavesOther: 'leaves of other sizes written to the IOMMU page table',
+  iommuFlushes: 'IOTLB range flushes issued by the drivers of AMD and SMMUv3',
+  iommuCommands: 'commands put into the command queue of an AMD IOMMU or an SMMU, waits included',
 } as const;
 
 /** Name of a counter. */
@@ -183,6 +186,9 @@ export const Slot: Readonly<Record<CounterName, number>> = {
   leafVisits: 73,
   extentMerges: 74,
   extentReads: 75,
+  iommuLeavesOther: 76,
+  iommuFlushes: 77,
+  iommuCommands: 78,
 };
 
 /** Values of all counters by name. */

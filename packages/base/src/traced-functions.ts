@@ -16,9 +16,13 @@
  * - `bytes`: a number of pages, written as a hexadecimal number of bytes;
  * - `number`: a page frame, a number of pages or of other things, or a negative errno: decimal;
  * - `limit`: a number of pages or Infinity, which is RLIM_INFINITY, shifted as the kernel does;
- * - `flags`: hexadecimal.
+ * - `flags`: hexadecimal;
+ * - `wide`: the upper and, as the next value, the lower 32 bits of a number: hexadecimal;
+ * - `extent`: how far a range reaches: 0 and, as the next value, its pages, written as `size`; or 1 and
+ *   its last page, written as `last`. An argument that has changed its meaning.
  */
-export type TracedUnit = 'address' | 'byte' | 'bytes' | 'number' | 'limit' | 'flags';
+export type TracedUnit =
+  'address' | 'byte' | 'bytes' | 'number' | 'limit' | 'flags' | 'wide' | 'extent';
 
 /** What is traced of a function. */
 export interface TracedSignature {
@@ -51,6 +55,25 @@ const SIGNATURES = {
     args: { iova: 'address', paddr: 'address', pgsize: 'bytes', pgcount: 'number' },
     ret: 'number',
   },
+  amd_iommu_map_pages: {
+    args: { iova: 'address', paddr: 'address', pgsize: 'bytes', pgcount: 'number' },
+    ret: 'number',
+  },
+  amdv1_map_range: { args: { iova: 'address', paddr: 'address', len: 'bytes' }, ret: 'number' },
+  amd_iommu_iotlb_sync_map: { args: { iova: 'address', size: 'bytes' }, ret: null },
+  arm_smmu_map_pages: {
+    args: { iova: 'address', paddr: 'address', pgsize: 'bytes', pgcount: 'number' },
+    ret: 'number',
+  },
+  arm_lpae_map_pages: {
+    args: { iova: 'address', paddr: 'address', pgsize: 'bytes', pgcount: 'number' },
+    ret: 'number',
+  },
+  __arm_lpae_map: { args: {}, ret: null },
+  __arm_lpae_alloc_pages: { args: {}, ret: null },
+  iommu_alloc_pages_node_sz: { args: { size: 'bytes' }, ret: null },
+  iommu_free_pages: { args: {}, ret: null },
+  iommu_put_pages_list: { args: {}, ret: null },
   vfio_remove_dma: { args: { iova: 'address', size: 'bytes' }, ret: null },
   vfio_unmap_unpin: { args: { acct: 'number' }, ret: null },
   iommu_iova_to_phys: { args: { iova: 'address' }, ret: 'address' },
@@ -60,9 +83,70 @@ const SIGNATURES = {
     args: { iova: 'address', pgsize: 'bytes', pgcount: 'number' },
     ret: 'bytes',
   },
+  amd_iommu_unmap_pages: {
+    args: { iova: 'address', pgsize: 'bytes', pgcount: 'number' },
+    ret: 'bytes',
+  },
+  amdv1_unmap_range: { args: { iova: 'address', len: 'bytes' }, ret: 'bytes' },
+  arm_smmu_unmap_pages: {
+    args: { iova: 'address', pgsize: 'bytes', pgcount: 'number' },
+    ret: 'bytes',
+  },
+  arm_lpae_unmap_pages: {
+    args: { iova: 'address', pgsize: 'bytes', pgcount: 'number' },
+    ret: 'bytes',
+  },
+  __arm_lpae_unmap: { args: {}, ret: null },
+  __arm_lpae_free_pgtable: { args: { lvl: 'number' }, ret: null },
+  __arm_lpae_free_pages: { args: {}, ret: null },
   vfio_sync_unpin: { args: { regions: 'number' }, ret: 'number' },
   intel_iommu_tlb_sync: { args: {}, ret: null },
   cache_tag_flush_range: { args: { start: 'address', end: 'byte' }, ret: null },
+  amd_iommu_iotlb_sync: {
+    args: { start: 'address', end: 'byte', pgsize: 'bytes' },
+    ret: null,
+  },
+  amd_iommu_domain_flush_pages: { args: { address: 'address', size: 'extent' }, ret: null },
+  __domain_flush_pages: { args: { address: 'address', size: 'extent' }, ret: null },
+  build_inv_iommu_pages: {
+    args: { address: 'address', size: 'extent', domid: 'number' },
+    ret: null,
+  },
+  domain_flush_complete: { args: {}, ret: null },
+  __iommu_queue_command_sync: {
+    args: { w0: 'flags', w1: 'flags', w2: 'flags', w3: 'flags' },
+    ret: null,
+  },
+  iommu_flush_dte: { args: { devid: 'flags' }, ret: null },
+  amd_iommu_update_and_flush_device_table: { args: {}, ret: null },
+  amd_iommu_change_top: { args: {}, ret: null },
+  amd_iommu_attach_device: { args: {}, ret: null },
+  arm_smmu_tlb_inv_walk: {
+    args: { iova: 'address', size: 'bytes', granule: 'bytes' },
+    ret: null,
+  },
+  arm_smmu_tlb_inv_page_nosync: { args: { iova: 'address', granule: 'bytes' }, ret: null },
+  arm_smmu_iotlb_sync: { args: { start: 'address', end: 'byte', pgsize: 'bytes' }, ret: null },
+  arm_smmu_tlb_inv_range_domain: {
+    args: { iova: 'address', size: 'bytes', granule: 'bytes', leaf: 'number' },
+    ret: null,
+  },
+  arm_smmu_domain_inv_range: {
+    args: { iova: 'address', size: 'bytes', granule: 'number', leaf: 'number' },
+    ret: null,
+  },
+  __arm_smmu_tlb_inv_range: {
+    args: { iova: 'address', size: 'bytes', granule: 'bytes' },
+    ret: null,
+  },
+  arm_smmu_cmdq_batch_add: { args: {}, ret: null },
+  arm_smmu_cmdq_issue_cmdlist: {
+    args: { cmd0: 'wide', cmd1: 'byte', n: 'number', sync: 'number' },
+    ret: null,
+  },
+  arm_smmu_atc_inv_domain: { args: {}, ret: null },
+  arm_smmu_tlb_inv_context: { args: {}, ret: null },
+  arm_smmu_attach_dev: { args: {}, ret: null },
   vfio_unpin_pages_remote: {
     args: { iova: 'address', pfn: 'number', npage: 'number' },
     ret: 'number',
@@ -107,6 +191,7 @@ export interface WrittenArgument {
 
 /** A step between values that are handed over: what a page is to bytes. */
 const PAGE_DIGITS = '000';
+const ADDRESS_SPACE_PAGES = 2 ** 52;
 const RLIM_INFINITY_PAGES = 2 ** 52 - 1;
 const ALL_ONES = '0xffffffffffffffff';
 
@@ -121,9 +206,10 @@ const ALL_ONES = '0xffffffffffffffff';
 export function writeArguments(fn: TracedFunction, values: readonly number[]): WrittenArgument[] {
   let slot = 0;
   return Object.entries(TRACED_FUNCTIONS[fn].args).map(([name, unit]) => {
-    const text = writeValue(unit, values[slot], values[slot + 1]);
-    slot += unit === 'byte' ? 2 : 1;
-    return { name, text };
+    const [value, next] = [values[slot], values[slot + 1]];
+    slot += TWO_SLOTS.has(unit) ? 2 : 1;
+    if (unit === 'extent') return writeExtent(value, next);
+    return { name, text: writeValue(unit, value, next) };
   });
 }
 
@@ -140,6 +226,19 @@ export function writeReturn(fn: TracedFunction, ret: number): string {
   return unit === null ? '' : writeValue(unit, ret, 0);
 }
 
+/** What is handed over as two values. */
+const TWO_SLOTS: ReadonlySet<TracedUnit> = new Set(['byte', 'wide', 'extent']);
+/** Size of a flush of everything. */
+const ALL_PAGES = '0x7fffffffffffffff';
+/** Size of an empty gather, from its last byte 0 to its first, 2^64 - 1. */
+const EMPTY_SIZE = '0x2';
+
+function writeExtent(isLast: number, value: number): WrittenArgument {
+  if (isLast === 1) return { name: 'last', text: writePage(value, 'fff') };
+  if (value < 0) return { name: 'size', text: EMPTY_SIZE };
+  return { name: 'size', text: value === Infinity ? ALL_PAGES : writePage(value, PAGE_DIGITS) };
+}
+
 function writeValue(unit: TracedUnit, value: number, offset: number): string {
   switch (unit) {
     case 'address':
@@ -149,9 +248,14 @@ function writeValue(unit: TracedUnit, value: number, offset: number): string {
       return writePage(value, offset.toString(16).padStart(PAGE_DIGITS.length, '0'));
     case 'flags':
       return `0x${value.toString(16)}`;
+    case 'wide': {
+      const low = offset.toString(16);
+      return value === 0 ? `0x${low}` : `0x${value.toString(16)}${low.padStart(8, '0')}`;
+    }
     case 'limit':
       return String(Math.min(value, RLIM_INFINITY_PAGES));
     case 'number':
+    case 'extent':
       return String(value);
   }
 }
@@ -160,6 +264,8 @@ function writeValue(unit: TracedUnit, value: number, offset: number): string {
 function writePage(pn: number, digits: string): string {
   if (pn === Infinity) return ALL_ONES;
   if (pn < 0) return '0x0';
-  const text = pn === 0 ? digits.replace(/^0+(?=.)/, '') : pn.toString(16) + digits;
+  // An address of 64 bits goes on at 0.
+  const wrapped = pn % ADDRESS_SPACE_PAGES;
+  const text = wrapped === 0 ? digits.replace(/^0+(?=.)/, '') : wrapped.toString(16) + digits;
   return `0x${text}`;
 }

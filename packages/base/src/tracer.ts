@@ -18,8 +18,18 @@ export interface Tracer {
    * @param b second argument
    * @param c third argument
    * @param d fourth argument
+   * @param e fifth argument
+   * @param f sixth argument
    */
-  enter(fn: TracedFunction, a?: number, b?: number, c?: number, d?: number): void;
+  enter(
+    fn: TracedFunction,
+    a?: number,
+    b?: number,
+    c?: number,
+    d?: number,
+    e?: number,
+    f?: number,
+  ): void;
 
   /**
    * The function entered last returns. A call that ends in a KernelBug has no exit.

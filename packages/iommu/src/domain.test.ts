@@ -1,14 +1,9 @@
 import { Counters, Errno, InputError } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
 import { FakeTable } from '../test/fake-table.ts';
-import {
-  canAttach,
-  IommuDomain,
-  intelVtd,
-  iommuPagingDomainAlloc,
-  type IommuUnit,
-} from './domain.ts';
+import { canAttach, IommuDomain, iommuPagingDomainAlloc, type IommuUnit } from './domain.ts';
 import { IOMMU, PhysRun } from './formats/format.ts';
+import { intelVtd } from './kinds/index.ts';
 import { IotlbGather } from './iotlb-gather.ts';
 import type { IommuRules } from './rules.ts';
 

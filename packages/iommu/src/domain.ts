@@ -17,44 +17,31 @@ import {
   type Tracer,
 } from '@pinfold/base';
 import { ioPageTableFormat } from './formats/index.ts';
-import type { IoLeaf, IoPageTable, LeafRun, PhysRun } from './formats/format.ts';
+import type {
+  IoLeaf,
+  IommuDevice,
+  IoPageTable,
+  IoPageTableOptions,
+  LeafRun,
+  PhysRun,
+} from './formats/format.ts';
 import { IotlbGather } from './iotlb-gather.ts';
 import { iommuPgsize, Pgsize } from './pgsize.ts';
-import { X86_MSI_REGION, type ResvRegion } from './resv-region.ts';
-import type { IommuKind, IommuRules } from './rules.ts';
+import { iommuKind } from './kinds/index.ts';
+import type { ResvRegion } from './resv-region.ts';
+import type { IommuRules } from './rules.ts';
 import { TracedDriver } from './traced-driver.ts';
 
 /** Facts of one IOMMU. */
-export interface IommuUnit {
-  /** Kind of hardware. */
-  readonly kind: IommuKind;
-  /** Input address width in bits: 39, 48 or 57 for VT-d. */
-  readonly addressWidth: number;
-  /** Orders of its large leaves: 9 (2 MiB), 18 (1 GiB). */
-  readonly superpageOrders: readonly number[];
+export interface IommuUnit extends IoPageTableOptions {
+  /** Kind of hardware: name of an {@link IommuKind}. */
+  readonly kind: string;
   /** Whether it can ignore no-snoop requests (enforce_cache_coherency). */
   readonly snoopControl: boolean;
   /** Regions that its groups must not be given. */
   readonly resvRegions: readonly ResvRegion[];
   /** Told of every domain that is allocated on it; not there: nobody is. */
   domainAllocated?: (domain: IommuDomain) => void;
-}
-
-/**
- * A VT-d unit with 2 MiB and 1 GiB superpages and the MSI window.
- *
- * @param addressWidth input address width in bits: 39, 48 (default) or 57
- * @returns the unit's facts
- * @source drivers/iommu/intel/iommu.c intel_iommu_get_resv_regions, 6.16
- */
-export function intelVtd(addressWidth = 48): IommuUnit {
-  return {
-    kind: 'intel-vtd',
-    addressWidth,
-    superpageOrders: [9, 18],
-    snoopControl: false,
-    resvRegions: [X86_MSI_REGION],
-  };
 }
 
 /** An I/O address space. */
@@ -101,9 +88,43 @@ export class IommuDomain {
     return pageOrders.reduce((bitmap, order) => bitmap | (BigInt(PAGE_SIZE) << BigInt(order)), 0n);
   }
 
-  /** Last page of the aperture, inclusive; the first is 0. */
+  /** First page of the aperture. */
+  get apertureFirst(): IovaPn {
+    return this.table.apertureFirst ?? 0;
+  }
+
+  /** Last page of the aperture, inclusive. */
   get apertureLast(): IovaPn {
     return this.table.aperturePages - 1;
+  }
+
+  /**
+   * A device begins to translate by the domain.
+   *
+   * @param device the device; one that nobody names shows nothing to its driver
+   * @source drivers/iommu/iommu.c __iommu_attach_device, 6.18
+   */
+  attachDevice(device: IommuDevice | undefined): void {
+    if (device) this.table.attachDevice?.(device);
+  }
+
+  /**
+   * A device translates by the domain no longer: it is blocked.
+   *
+   * @param device the device
+   * @source drivers/iommu/iommu.c __iommu_group_set_core_domain, 6.18
+   */
+  detachDevice(device: IommuDevice | undefined): void {
+    if (device) this.table.detachDevice?.(device);
+  }
+
+  /**
+   * Frees the domain, which no device translates by any more.
+   *
+   * @source drivers/iommu/iommu.c iommu_domain_free, 6.18
+   */
+  free(): void {
+    this.table.freeAll?.();
   }
 
   /**
@@ -127,7 +148,8 @@ export class IommuDomain {
       error = this.table.isIommupt
         ? this.#mapRange(iovaPn, pfn, npage, prot)
         : this.#mapBySize(iovaPn, pfn, npage, prot);
-      if (error !== 0) this.unmap(iovaPn, this.#mapped);
+      if (error === 0) this.table.iotlbSyncMap?.(iovaPn, npage);
+      else this.unmap(iovaPn, this.#mapped);
     }
     if (tracer !== null) this.#exitMap(tracer, error);
     return error;
@@ -304,14 +326,14 @@ export class IommuDomain {
     this.#counters.add(Slot.iommuUnmapCalls, 1);
     if (this.#misaligned(iovaPn, npage)) return 0;
     return this.table.isIommupt
-      ? this.table.unmapPages(iovaPn, this.#smallest, npage / pagesOf(this.#smallest), gather)
+      ? this.#driver().unmapPages(iovaPn, this.#smallest, npage / pagesOf(this.#smallest), gather)
       : this.#unmapBySize(iovaPn, npage, gather);
   }
 
   /** The whole range in one call of the generic page table code; `#mapped` says how far it came. */
   #mapRange(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
     const count = npage / pagesOf(this.#smallest);
-    const error = this.table.mapPages(iovaPn, pfn, this.#smallest, count, prot);
+    const error = this.#driver().mapPages(iovaPn, pfn, this.#smallest, count, prot);
     this.#mapped = this.table.mapped;
     return error;
   }
@@ -319,8 +341,7 @@ export class IommuDomain {
   /** One map_pages call per page size; `#mapped` says how far it came. */
   #mapBySize(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
     const { table } = this;
-    const { tracer } = this.#counters;
-    const driver = tracer === null ? table : new TracedDriver(table, tracer);
+    const driver = this.#driver();
     let done = 0;
     let calls = 0;
     let error = 0;
@@ -339,8 +360,7 @@ export class IommuDomain {
   /** One unmap_pages call per page size, until one unmaps nothing; returns the pages unmapped. */
   #unmapBySize(iovaPn: IovaPn, npage: number, gather: IotlbGather): number {
     const { table } = this;
-    const { tracer } = this.#counters;
-    const driver = tracer === null ? table : new TracedDriver(table, tracer);
+    const driver = this.#driver();
     let done = 0;
     let calls = 0;
     while (done < npage) {
@@ -353,6 +373,14 @@ export class IommuDomain {
     }
     this.#counters.add(Slot.iommuUnmapPagesCalls, calls);
     return done;
+  }
+
+  /** The page table, through a tracer if there is one and the driver's functions have names. */
+  #driver(): Pick<IoPageTable, 'mapPages' | 'unmapPages'> {
+    const { tracer } = this.#counters;
+    const { traced } = this.table;
+    if (tracer === null || traced === undefined) return this.table;
+    return new TracedDriver(this.table, traced, tracer);
   }
 
   #misaligned(pn: number, npage: number): boolean {
@@ -397,7 +425,7 @@ export function iommuPagingDomainAlloc(
   rules: IommuRules,
   counters: Counters,
 ): IommuDomain {
-  const format = ioPageTableFormat(rules.formats[unit.kind]);
+  const format = ioPageTableFormat(rules.formats[unit.kind] ?? iommuKind(unit.kind).format);
   const table = format.create(unit, counters);
   const domain = new IommuDomain(unit, table, counters, rules);
   unit.domainAllocated?.(domain);

@@ -2,19 +2,18 @@
  * IOMMU domains and page-table formats: map, unmap, iova_to_phys, the IOTLB gather, reserved
  * regions. Knows nothing of memory management or VFIO.
  */
-export { LATEST_IOMMU_RULES, type IommuKind, type IommuRules } from './rules.ts';
-export {
-  canAttach,
-  IommuDomain,
-  intelVtd,
-  iommuPagingDomainAlloc,
-  type IommuUnit,
-} from './domain.ts';
+export { LATEST_IOMMU_RULES, type IommuRules } from './rules.ts';
+export { intelVtd, iommuKind, iommuKinds } from './kinds/index.ts';
+export type { IommuFacts, IommuKind } from './kinds/kind.ts';
+export { canAttach, IommuDomain, iommuPagingDomainAlloc, type IommuUnit } from './domain.ts';
 export {
   IOMMU,
   LeafRun,
   PhysRun,
+  type DomainIds,
+  type DriverFunctions,
   type IoLeaf,
+  type IommuDevice,
   type IoPageTable,
   type IoPageTableFormat,
   type IoPageTableOptions,

@@ -38,9 +38,19 @@ export class IotlbGather {
    * @source include/linux/iommu.h iommu_iotlb_gather_add_page, iommu_iotlb_gather_is_disjoint, 6.16
    */
   mustSyncBefore(start: IovaPn, npage: number): boolean {
-    if (this.pieceSize === 0) return false;
-    const disjoint = start + npage < this.start || start > this.end + 1;
-    return this.pieceSize !== npage || disjoint;
+    return this.pieceSize !== 0 && (this.pieceSize !== npage || this.isDisjoint(start, npage));
+  }
+
+  /**
+   * Whether a range would leave a gap to what is pending.
+   *
+   * @param start first page
+   * @param npage length in pages
+   * @returns false if it touches, or nothing is pending
+   * @source include/linux/iommu.h iommu_iotlb_gather_is_disjoint, 6.16
+   */
+  isDisjoint(start: IovaPn, npage: number): boolean {
+    return !this.isEmpty && (start + npage < this.start || start > this.end + 1);
   }
 
   /**

@@ -31,11 +31,12 @@ export function iommuPgsize(
   npage: number,
   out: Pgsize,
 ): void {
-  let i = pageOrders.length - 1;
-  while (i > 0) {
-    const order = pageOrders[i];
-    if (pagesOf(order) <= npage && isAligned(iovaPn, order) && isAligned(pfn, order)) break;
-    i--;
+  // What is aligned to a size is aligned to all smaller ones.
+  let i = 0;
+  while (i + 1 < pageOrders.length) {
+    const larger = pageOrders[i + 1];
+    if (pagesOf(larger) > npage || !isAligned(iovaPn, larger) || !isAligned(pfn, larger)) break;
+    i++;
   }
   const order = pageOrders[i];
   let length = npage;

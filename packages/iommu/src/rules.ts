@@ -5,8 +5,8 @@
 
 /** The IOMMU part of a kernel release. */
 export interface IommuRules {
-  /** Name of the page-table format (see `formats`) that serves each kind of IOMMU. */
-  readonly formats: Readonly<Record<IommuKind, string>>;
+  /** Names of page-table formats by kind of IOMMU (see `kinds`), where it is not the kind's own. */
+  readonly formats: Readonly<Partial<Record<string, string>>>;
   /** Whether iommu_map calls iommu_map_nosync, which only a tracer sees; default true. */
   readonly hasMapNosync?: boolean;
   /**
@@ -23,12 +23,13 @@ export interface IommuRules {
   readonly source: string;
 }
 
-/** Kinds of IOMMU hardware that the model knows. */
-export type IommuKind = 'intel-vtd';
-
 /** The rules of the newest kernel, so that this package can be used alone. */
 export const LATEST_IOMMU_RULES: IommuRules = {
-  formats: { 'intel-vtd': 'generic-pt-vtd-ss' },
+  formats: {
+    'intel-vtd': 'generic-pt-vtd-ss',
+    amd: 'generic-pt-amd-v1',
+    'arm-smmu-v3': 'arm-lpae-s1-inv-list',
+  },
   syncsEmptyGathers: false,
   source: 'drivers/iommu/generic_pt; recordings of 7.2.12',
 };

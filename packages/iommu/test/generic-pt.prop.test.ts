@@ -3,7 +3,8 @@
 import { Counters } from '@pinfold/base';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { IommuDomain, intelVtd } from '../src/domain.ts';
+import { IommuDomain } from '../src/domain.ts';
+import { intelVtd } from '../src/kinds/index.ts';
 import { genericPtVtdSs } from '../src/formats/generic-pt-vtd-ss.ts';
 import { IotlbGather } from '../src/iotlb-gather.ts';
 import {

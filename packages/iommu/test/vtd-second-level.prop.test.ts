@@ -2,7 +2,8 @@
 import { Counters } from '@pinfold/base';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { IommuDomain, intelVtd } from '../src/domain.ts';
+import { IommuDomain } from '../src/domain.ts';
+import { intelVtd } from '../src/kinds/index.ts';
 import { PhysRun, type IoPageTable } from '../src/formats/format.ts';
 import { vtdSecondLevel } from '../src/formats/vtd-second-level.ts';
 import { IotlbGather } from '../src/iotlb-gather.ts';

@@ -10,7 +10,8 @@ import type { IommuRun, IommuTable } from './observation.ts';
 /** Runs that are listed; `runs_total` counts all. */
 export const MAX_RUNS = 8192;
 
-const LEAF_NAMES: Readonly<Record<number, '4K' | '2M' | '1G'>> = { 0: '4K', 9: '2M', 18: '1G' };
+const PAGE_SHIFT = 12;
+const UNITS = 'KMGTP';
 const PERM_NAMES = ['r', 'r', 'w', 'rw'] as const;
 
 /** A page table that is not there: before VFIO_SET_IOMMU. */
@@ -29,7 +30,7 @@ export const NO_TABLE: IommuTable = {
  * @returns table pages, leaves per size, and runs of leaves that continue each other
  */
 export function iommuTableOf(domain: IommuDomain): IommuTable {
-  const leaf = { '4K': 0, '2M': 0, '1G': 0 };
+  const leaf: Record<string, number> = { ...NO_TABLE.leaf };
   const runs: IommuRun[] = [];
   let total = 0;
   const flush = (run: Run | null): void => {
@@ -39,7 +40,7 @@ export function iommuTableOf(domain: IommuDomain): IommuTable {
   };
   let open: Run | null = null;
   for (const next of domain.leaves()) {
-    leaf[LEAF_NAMES[next.order]]++;
+    leaf[leafName(next.order)] = (leaf[leafName(next.order)] ?? 0) + 1;
     if (open && continues(open, next)) open.npage += 2 ** next.order;
     else {
       flush(open);
@@ -48,6 +49,12 @@ export function iommuTableOf(domain: IommuDomain): IommuTable {
   }
   flush(open);
   return { present: 1, pt_pages: domain.table.tablePages, leaf, runs_total: total, runs };
+}
+
+/** Name of a leaf's size: 4K, 8K, up to 2P. */
+function leafName(order: number): string {
+  const unit = Math.floor((order + PAGE_SHIFT - 10) / 10);
+  return `${2 ** (order + PAGE_SHIFT - 10 - 10 * unit)}${UNITS[unit]}`;
 }
 
 interface Run {
@@ -66,5 +73,5 @@ function continues({ first, npage }: Run, next: IoLeaf): boolean {
 
 function asRun({ first, npage }: Run): IommuRun {
   const { iovaPn, pfn, order, prot } = first;
-  return [hexPages(iovaPn), hexPages(pfn), hexPages(npage), LEAF_NAMES[order], PERM_NAMES[prot]];
+  return [hexPages(iovaPn), hexPages(pfn), hexPages(npage), leafName(order), PERM_NAMES[prot]];
 }

@@ -20,19 +20,12 @@ export type IommuRun = readonly [
   iova: string,
   phys: string,
   size: string,
-  leaf: '4K' | '2M' | '1G',
+  leaf: string,
   perm: 'r' | 'w' | 'rw',
 ];
 
-/** Leaves of an IOMMU page table per size. */
-export interface LeafCounts {
-  /** Leaves of 4 KiB. */
-  readonly '4K': number;
-  /** Leaves of 2 MiB. */
-  readonly '2M': number;
-  /** Leaves of 1 GiB. */
-  readonly '1G': number;
-}
+/** Leaves of an IOMMU page table per size: of `4K`, `2M` and `1G` always, of others if there are any. */
+export type LeafCounts = Readonly<Record<string, number>>;
 
 /** Memory of a process that counts against its limit. */
 export interface LockedMemory {

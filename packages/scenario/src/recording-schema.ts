@@ -17,12 +17,13 @@ const MAX_PAGE = 2 ** 40;
 
 const page = count.max(MAX_PAGE);
 const extent = z.tuple([page, page, count.max(MAX_EXTENT), count.max(18), z.string()]);
-const run = z.tuple([hex, hex, hex, z.enum(['4K', '2M', '1G']), z.enum(['r', 'w', 'rw'])]);
+const leafSize = z.string().regex(/^\d{1,3}[KMGTP]$/, 'a size such as 64K');
+const run = z.tuple([hex, hex, hex, leafSize, z.enum(['r', 'w', 'rw'])]);
 
 const table = z.looseObject({
   present: count,
   pt_pages: count,
-  leaf: z.looseObject({ '4K': count, '2M': count, '1G': count }),
+  leaf: z.record(z.string(), count),
   runs_total: count,
   runs: z.array(run),
 });

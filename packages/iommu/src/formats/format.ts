@@ -7,7 +7,7 @@
  * @source include/linux/iommu.h struct iommu_domain_ops, 6.16; include/linux/generic_pt/iommu.h
  * struct pt_iommu_ops, 7.2; reference iommu.md §3 to §7
  */
-import type { Counters, Extents, IovaPn, Pfn } from '@pinfold/base';
+import type { Counters, Extents, IovaPn, Pfn, TracedFunction } from '@pinfold/base';
 import type { IotlbGather } from '../iotlb-gather.ts';
 
 /** Access bits of a mapping, with the kernel's values. */
@@ -26,6 +26,36 @@ export interface IoPageTableOptions {
   readonly addressWidth: number;
   /** Orders of the large leaves that the hardware supports, for example [9, 18]. */
   readonly superpageOrders: readonly number[];
+  /** Output address width in bits; default: what the entries of the format hold. */
+  readonly outputWidth?: number;
+  /** AMD: whether it caches absent entries (NpCache), as emulated ones say and real ones do not. */
+  readonly npCache?: boolean;
+  /** Identifiers of domains; default: the table is the only one. */
+  readonly domainIds?: DomainIds;
+}
+
+/** Hands out identifiers of domains: the smallest that is free. */
+export interface DomainIds {
+  /**
+   * Takes one.
+   *
+   * @returns the identifier
+   */
+  take(): number;
+  /**
+   * Gives one back.
+   *
+   * @param id the identifier
+   */
+  give(id: number): void;
+}
+
+/** A device as its IOMMU knows it. */
+export interface IommuDevice {
+  /** Bus, device and function in one number, for example 0x20 for 00:04.0. */
+  readonly requester: number;
+  /** Identifier of the domain that it has at boot. */
+  readonly defaultDomain: number;
 }
 
 /** What a contiguous scan found: see {@link IoPageTable.iovaToPhysRun}. */
@@ -62,11 +92,21 @@ export class LeafRun {
   leaves = 0;
 }
 
+/** Functions of a driver that a tracer sees, the outermost first. */
+export interface DriverFunctions {
+  /** Those that map; with map_range of the generic page table code, their length instead of sizes. */
+  readonly map: readonly TracedFunction[];
+  /** Those that unmap. */
+  readonly unmap: readonly TracedFunction[];
+}
+
 /** The page table of one domain, in one format. All addresses and sizes are in pages. */
 export interface IoPageTable {
   /** Orders of the supported leaf sizes, ascending (pgsize_bitmap). */
   readonly pageOrders: readonly number[];
-  /** Length of the input address space in pages: no page from here on can be mapped. */
+  /** First page that can be mapped; default 0. */
+  readonly apertureFirst?: IovaPn;
+  /** End of the input address space in pages: no page from here on can be mapped. */
   readonly aperturePages: number;
   /** Page-table pages in use, the root included. */
   readonly tablePages: number;
@@ -76,6 +116,8 @@ export interface IoPageTable {
    * splits a range by {@link iommuPgsize} and makes one call per page size.
    */
   readonly isIommupt?: boolean;
+  /** What its driver's map_pages and unmap_pages are called; not there: a tracer does not see them. */
+  readonly traced?: DriverFunctions;
   /** Pages that the last {@link mapPages} mapped, also when it failed half way. */
   readonly mapped: number;
 
@@ -122,6 +164,31 @@ export interface IoPageTable {
    * @param gather the pending invalidation, empty afterwards
    */
   iotlbSync(gather: IotlbGather): void;
+
+  /**
+   * Called after an iommu_map that succeeded; not there: the driver has nothing to do.
+   *
+   * @param iovaPn first I/O virtual page
+   * @param npage length in pages
+   */
+  iotlbSyncMap?(iovaPn: IovaPn, npage: number): void;
+
+  /**
+   * A device begins to translate by the table.
+   *
+   * @param device the device
+   */
+  attachDevice?(device: IommuDevice): void;
+
+  /**
+   * A device translates by it no longer: it is blocked.
+   *
+   * @param device the device
+   */
+  detachDevice?(device: IommuDevice): void;
+
+  /** The domain is freed, and with it all tables. */
+  freeAll?(): void;
 
   /**
    * Translates one page.

@@ -1,6 +1,7 @@
 import { Counters, Errno, type CounterValues } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
-import { IommuDomain, intelVtd } from '../domain.ts';
+import { IommuDomain } from '../domain.ts';
+import { intelVtd } from '../kinds/index.ts';
 import { IotlbGather } from '../iotlb-gather.ts';
 import { IOMMU, PhysRun, type IoPageTable } from './format.ts';
 import { genericPtVtdSs } from './generic-pt-vtd-ss.ts';

@@ -1,6 +1,7 @@
 import { Counters, Errno, KernelBug, type CounterValues } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
-import { IommuDomain, intelVtd } from '../domain.ts';
+import { IommuDomain } from '../domain.ts';
+import { intelVtd } from '../kinds/index.ts';
 import { IotlbGather } from '../iotlb-gather.ts';
 import { IOMMU, LeafRun, PhysRun, type IoPageTable, type IoPageTableFormat } from './format.ts';
 import { vtdSecondLevel, vtdSecondLevel612 } from './vtd-second-level.ts';

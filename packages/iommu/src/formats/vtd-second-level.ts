@@ -28,19 +28,27 @@ import {
 import type { IotlbGather } from '../iotlb-gather.ts';
 import {
   IOMMU,
+  type DriverFunctions,
   type IoPageTable,
   type IoPageTableFormat,
   type IoPageTableOptions,
 } from './format.ts';
-import { clearEntries, ENTRY_PAGES, LEAF_SLOTS, TABLE_PAGES, VtdTables } from './vtd-tables.ts';
+import { clearEntries, ENTRY_PAGES, RadixTables, TABLE_PAGES } from './radix-tables.ts';
+import { cacheTagFlushRange, intelTlbSync, vtdShape } from './vtd-tables.ts';
 
-class VtdSecondLevel extends VtdTables implements IoPageTable {
+const INTEL: DriverFunctions = {
+  map: ['intel_iommu_map_pages'],
+  unmap: ['intel_iommu_unmap_pages'],
+};
+
+class VtdSecondLevel extends RadixTables implements IoPageTable {
+  readonly traced: DriverFunctions = INTEL;
   readonly #maxLeafLevel: number;
   /** Access bits that every leaf gets, whatever was asked for. */
   readonly #always: number;
 
   constructor(options: IoPageTableOptions, counters: Counters, always: number) {
-    super(options, counters);
+    super(vtdShape(options), counters);
     this.#maxLeafLevel = this.pageOrders.includes(9) ? (this.pageOrders.includes(18) ? 2 : 1) : 0;
     this.#always = always;
   }
@@ -80,6 +88,11 @@ class VtdSecondLevel extends VtdTables implements IoPageTable {
     return npage;
   }
 
+  iotlbSync(gather: IotlbGather): void {
+    intelTlbSync(gather, this.counters);
+    this.freeGathered(gather);
+  }
+
   /** The largest level whose leaf fits alignment and length (hardware_largepage_caps). */
   #leafLevel(iovaPn: IovaPn, pfn: Pfn, npage: number): number {
     let level = 0;
@@ -110,7 +123,7 @@ class VtdSecondLevel extends VtdTables implements IoPageTable {
       arena.frame[index] = pfn + i * pages;
       arena.bits[index] = bits;
     }
-    this.counters.add(LEAF_SLOTS[level], n);
+    this.countLeaves(9 * level, n);
     return n * pages;
   }
 
@@ -122,7 +135,8 @@ class VtdSecondLevel extends VtdTables implements IoPageTable {
       if (table <= 0) continue;
       this.collectTables(table, level - 1, freed);
       this.dirs.child[index] = 0;
-      this.flushRange(iovaPn + (index - first) * ENTRY_PAGES[level], last, 0);
+      const from = iovaPn + (index - first) * ENTRY_PAGES[level];
+      cacheTagFlushRange(from, last, 0, this.counters);
     }
     this.freeTables(freed);
   }

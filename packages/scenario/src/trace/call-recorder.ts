@@ -71,9 +71,9 @@ export class CallRecorder implements Tracer {
     return { calls, events, omitted };
   }
 
-  enter(fn: TracedFunction, a = 0, b = 0, c = 0, d = 0): void {
+  enter(fn: TracedFunction, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): void {
     this.#events++;
-    const call = this.#add({ fn, values: [a, b, c, d], n: 1, step: 0, retStep: 0 });
+    const call = this.#add({ fn, values: [a, b, c, d, e, f], n: 1, step: 0, retStep: 0 });
     if (call) this.#stack.push(call);
     else {
       this.#skipped++;
@@ -101,7 +101,7 @@ export class CallRecorder implements Tracer {
     retStep: number,
   ): void {
     this.#events += 2 * n;
-    const call = this.#add({ fn, values: [a, 0, 0, 0], n, step, retStep });
+    const call = this.#add({ fn, values: [a, 0, 0, 0, 0, 0], n, step, retStep });
     if (call) call.ret = ret;
     else this.#top.omitted += 2 * n;
   }
@@ -132,7 +132,7 @@ export function replayCalls(calls: readonly TracedCall[], tracer: Tracer): void 
       tracer.repeat(fn, n, values[0], step, ret ?? 0, retStep);
       continue;
     }
-    tracer.enter(fn, ...(values as [number, number, number, number]));
+    tracer.enter(fn, ...(values as [number, number, number, number, number, number]));
     replayCalls(inner, tracer);
     if (ret !== null) tracer.exit(fn, ret);
   }

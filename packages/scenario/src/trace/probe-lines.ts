@@ -13,8 +13,8 @@ import {
 } from '@pinfold/base';
 import type { Probe } from '../recording.ts';
 
-/** Lines that are listed; `...` stands for the others. */
-export const MAX_LINES = 400;
+/** Lines that are listed, as many as recordings have; `...` stands for the others. */
+export const MAX_LINES = 600;
 /** Events that lines are made of; later ones are only counted. */
 export const MAX_EVENTS = 100_000;
 /** The line after the last, if events are left out. */
@@ -30,7 +30,9 @@ const JOINED: ReadonlySet<string> = new Set(['iommu_iova_to_phys']);
 const WITH_RETURN: readonly TracedFunction[] = [
   ...(['vfio_pin_pages_remote', 'vaddr_get_pfns', 'pin_user_pages_remote'] as const),
   ...(['follow_pfnmap_start', 'iommu_map', 'iommu_iova_to_phys', 'iommu_unmap'] as const),
-  ...(['iommu_unmap_fast', 'vfio_unpin_pages_remote'] as const),
+  ...(['iommu_unmap_fast', 'vfio_unpin_pages_remote', 'amd_iommu_map_pages'] as const),
+  ...(['amd_iommu_unmap_pages', 'amdv1_map_range', 'amdv1_unmap_range'] as const),
+  ...(['arm_lpae_map_pages', 'arm_lpae_unmap_pages'] as const),
 ];
 
 /** The probes of the recordings, as if every function that is traced could be probed. */
@@ -102,11 +104,12 @@ export class ProbeLines implements Tracer {
     return isCut ? [...lines.slice(0, MAX_LINES), MORE_LINES] : [...lines];
   }
 
-  enter(fn: TracedFunction, a = 0, b = 0, c = 0, d = 0): void {
+  enter(fn: TracedFunction, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): void {
     const probed = this.#probed.get(fn);
     if (!probed) return;
     if (probed.ret && JOINED.has(fn)) this.#entered = a;
-    else if (this.#count(1) > 0) this.#push(entryLine(fn, probed.args ? [a, b, c, d] : null), 1);
+    else if (this.#count(1) > 0)
+      this.#push(entryLine(fn, probed.args ? [a, b, c, d, e, f] : null), 1);
   }
 
   exit(fn: TracedFunction, ret = 0): void {
