@@ -1,4 +1,4 @@
-// What comes before the scripts that a clone can begin with, `npm start` and `npm test`: installs what
+// Runs before the scripts that a clone can begin with, `npm start` and `npm test`: installs what
 // is missing. npm then finds the workspace's own Node, which is a package like any other, before the
 // one that runs this. Plain JavaScript without dependencies: it starts on any Node >= 18.
 import { spawnSync } from 'node:child_process';

@@ -7,7 +7,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
-/** The packages whose code stands for kernel code, which each function and class has to name. */
+/** The packages that model kernel code; each function and class there has to name its source. */
 const NEED_SOURCE = ['packages/mm', 'packages/iommu', 'packages/vfio-type1'];
 
 /**

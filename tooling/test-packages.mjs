@@ -1,5 +1,5 @@
 // Uses the packages as somebody does who has their tarballs and nothing else of this repository.
-// Each goes into an empty project with npm, beside the tarballs of the packages of ours that it
+// Each is installed with npm into an empty project, beside the tarballs of the packages of ours that it
 // needs; its first example then runs on Node 20 and on this Node, and a bundle of it in Chromium
 // (CHROMIUM names another than /usr/bin/chromium). The command runs from its tarball by npx. npm
 // gets what is not ours from the registry or its cache. Needs a build.

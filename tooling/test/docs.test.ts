@@ -12,7 +12,7 @@ afterEach(() => {
   rmSync(root, { recursive: true });
 });
 
-/** What is missing in a package whose index exports the given code. */
+/** What is missing in a package with an index that exports the given code. */
 function check(code: string, needsSource = false): string[] {
   const index = join(root, 'index.ts');
   writeFileSync(index, code);

@@ -8,7 +8,7 @@ const folder = dirname(fileURLToPath(import.meta.resolve('pinfold/package.json')
 /**
  * Runs a command line.
  *
- * @param args its words behind `pinfold`
+ * @param args its words after `pinfold`
  * @param cwd where it runs
  * @param codes exit codes that are all right
  * @returns what it printed

@@ -11,7 +11,7 @@ export interface Backing {
   readonly name: string;
   /** One line on what it is. */
   readonly summary: string;
-  /** Where it comes from: who has published times of it. */
+  /** Who has published times of it. */
   readonly source: string;
   /** Kind of memory. */
   readonly kind: MemoryKind;
@@ -72,7 +72,7 @@ export function backing(name: string, place = 'backing'): Backing {
  * @param bytes the size
  * @param isAskedFor whether a backing was asked for in another way, such as by its layout: then it
  *   stays, whatever the size
- * @returns those of which the size is a whole number of pages; if it is of none, the one with the
+ * @returns those that the size is a whole number of pages of; if there are none, the one with the
  *   smallest page
  */
 export function backingsFor(

@@ -25,7 +25,7 @@ import { formatCount, type Column } from './table.ts';
 
 type CompareLine = ReportLine<CompareRow>;
 
-/** Stands behind the name of an algorithm that is known to be wrong. */
+/** Follows the name of an algorithm that is known to be wrong. */
 const WRONG = ' (!)';
 
 /**

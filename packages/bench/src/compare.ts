@@ -37,7 +37,7 @@ export interface CompareSpec {
   readonly memories: readonly Memory[];
   /** Size of the mapping: a whole number of pages of every backing. */
   readonly bytes: number;
-  /** The kernel whose rules hold for all, except its pin algorithm: a series or a point release. */
+  /** The kernel that sets the rules for all, except its pin algorithm: a series or a point release. */
   readonly kernel: string;
   /** Repetitions of map and unmap, at least 1. */
   readonly repeat: number;
@@ -79,7 +79,7 @@ export interface CompareReport {
   readonly base: string;
   /** The algorithms, the base first unless it was asked for at another place. */
   readonly algorithms: readonly ComparedAlgorithm[];
-  /** The counters of which `operations` is the sum, by call. */
+  /** The counters that `operations` adds up, by call. */
   readonly operations: Readonly<Record<Op, readonly OperationName[]>>;
   /** One row per memory, call and algorithm. */
   readonly rows: readonly CompareRow[];

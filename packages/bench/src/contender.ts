@@ -3,7 +3,7 @@ import { InputError } from '@pinfold/base';
 import { kernelVersion, kernelVersions, type KernelVersion } from '@pinfold/kernels';
 import { pinAlgorithms, type PinAlgorithm } from '@pinfold/vfio-type1';
 
-/** The kernel whose rules hold for an algorithm: the release for which the series was merged. */
+/** The kernel that sets the rules for an algorithm: the release that merged the series. */
 const RULES = '6.18';
 
 /** A kernel, or an algorithm in one. */
@@ -14,7 +14,7 @@ export interface Contender {
   readonly kernel: KernelVersion;
   /** Its pin algorithm, or the one that was asked for. */
   readonly pinAlgorithm: PinAlgorithm;
-  /** Release series of which published figures are its own. */
+  /** Release series that published figures of it were measured on. */
   readonly series: readonly string[];
 }
 

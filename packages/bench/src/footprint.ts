@@ -14,7 +14,7 @@ const LAST_LEVEL_BYTES = 9;
 const DIRECTORY_BYTES = 13;
 /** Arrays grow by a quarter; while they are copied, both copies exist. */
 const GROWTH = 2.25;
-/** Leaves of a page table whose place still fits a 32-bit integer. */
+/** Most leaves of a page table: the index of each fits a 32-bit integer. */
 const MAX_LEAVES = 2 ** 30;
 /** Physical memory of x86-64 with four page-table levels: 46 address bits. */
 const MAX_BYTES = 2 ** 46;

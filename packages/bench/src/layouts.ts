@@ -3,7 +3,7 @@
  * pinning and unmapping find.
  *
  * The tags are those of the reference: T4 and S4 are the two extremes of 4 KiB pages, and real
- * memory lies between; H2 and H1 are huge pages of which no two are adjacent, and H2-adjacent and
+ * memory lies between; H2 and H1 are huge pages, no two of them adjacent, and H2-adjacent and
  * H1-adjacent those that all are. A layout is one entry of `layouts`.
  */
 import { InputError, pagesOf, PMD_ORDER, PUD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
@@ -33,7 +33,7 @@ export interface Layout {
   readonly tag: LayoutTag;
   /** One line on what it is. */
   readonly summary: string;
-  /** Where it comes from: of which memory it is an extreme, and what was measured on such. */
+  /** The kind of memory that it is an extreme of, and what was measured on it. */
   readonly source: string;
   /** Order of the folios that it lays out: a backing has to have the same. */
   readonly order: number;

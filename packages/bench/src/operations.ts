@@ -51,7 +51,7 @@ const HEADINGS = {
 export type OperationName = keyof typeof HEADINGS;
 
 /**
- * The operations of a call, in the order in which a kernel comes to them.
+ * The operations of a call, in the order in which a kernel does them.
  *
  * @source reference strategies.md, tables (a) to (h) and (j)
  */

@@ -90,7 +90,7 @@ function ratioColumn(
   };
 }
 
-/** Two digits behind the point; of what is much smaller, two that are not 0. */
+/** Two decimals; for much smaller values, two significant digits. */
 function ratioText(ratio: number | null): string {
   if (ratio === null) return '';
   return ratio >= 0.1 || ratio === 0 ? ratio.toFixed(2) : String(Number(ratio.toPrecision(2)));

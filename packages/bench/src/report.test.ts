@@ -12,7 +12,7 @@ const TAGS: Readonly<Record<string, LayoutTag>> = {
   ...{ thp: 'H2', '4k': 'T4', 'hugetlb-2m': 'H2', 'hugetlb-1g': 'H1' },
 };
 
-/** A report whose counters and times are made up, as wide as those of 16 GiB. */
+/** A report with made-up counters and times, as wide as those of 16 GiB. */
 function reportOf(backings: string[], kernels: string[], bytes = GIB16): BenchReport {
   const rows = backings.flatMap((backing) =>
     ops.flatMap((op) => kernels.map((series, i) => row(backing, series, op, bytes, 40 - 10 * i))),

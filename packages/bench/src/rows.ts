@@ -19,7 +19,7 @@ export interface BenchHost {
   /** Called before every step with a few words on what it is. */
   readonly onProgress?: (step: string) => void;
   /**
-   * What is thrown in place of an error of a case, for a case whose algorithm may be wrong; default:
+   * Replaces the error of a case, where its algorithm may be wrong; default:
    * the error.
    */
   readonly failureOf?: (error: unknown, failed: BenchCase) => unknown;
@@ -87,7 +87,7 @@ export function measureCases(
  * @param options what was mapped
  * @param measurement what was measured of it
  * @param op the call
- * @param series release series whose published figures it may stand beside, first the best
+ * @param series release series with published figures that it can be compared with, the best first
  * @returns the row
  */
 export function measuredRow(

@@ -101,7 +101,7 @@ function fittingTables<Row>(
   return tables.map((columns) => render([...keys, ...columns], rows)).join('\n');
 }
 
-/** Columns in as few lists that fit as possible, about as long as each other. */
+/** Splits columns into as few lists as fit, of about the same length. */
 function split<Item>(columns: readonly Item[], fits: (some: readonly Item[]) => boolean): Item[][] {
   for (let lists = 1; lists < columns.length; lists++) {
     const evenly = chunks(columns, lists);

@@ -4,7 +4,7 @@ export default {
   name: 'my-algorithm',
   summary: 'what Linux 6.18 does (series-1-4)',
 
-  // Pins pages from vaddr on as long as they are physically contiguous, run by run.
+  // Pins pages from vaddr on while they are physically contiguous, run by run.
   pinChunk(kernel, dma, vaddr, npage, limit, batch, chunk) {
     const want = kernel.disableHugepages ? 1 : npage;
     let ret = 0;
@@ -28,7 +28,7 @@ export default {
         chunk.pinned += nr;
         batch.take(nr);
       } else if (chunk.rsvd) chunk.pinned += ret;
-      else break; // device memory behind ordinary pages
+      else break; // device memory after ordinary pages
     }
     if (ret >= 0) ret = kernel.lockAcct(dma, chunk.lockAcct, false);
     dma.hasRsvd ||= ret >= 0 && chunk.rsvd;

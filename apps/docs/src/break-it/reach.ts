@@ -72,7 +72,7 @@ export async function reachOf(script: string, checked: CheckedAlgorithms): Promi
   return last ? { line: last.line, text: last.text, ...follower.reach() } : null;
 }
 
-/** The page of the process behind an I/O virtual page, when it was mapped. */
+/** The page of the process that an I/O virtual page mapped, at the time of the map. */
 interface MappedPage {
   readonly label: string;
   readonly frame: number | null;
@@ -154,7 +154,7 @@ function frameIn([at, pfn, , , flags]: LayoutExtent, off: number): number {
   return flags === 'z' ? pfn : pfn + (off - at);
 }
 
-/** The frame behind every page of an IOMMU page table. */
+/** The frame that each page of an IOMMU page table maps to. */
 function framesOf(table: IommuTable | undefined): Map<number, number> {
   const frames = new Map<number, number>();
   for (const [iova, phys, size] of table?.runs ?? []) {

@@ -6,7 +6,7 @@ import type { Reach } from './reach.ts';
 export interface CheckRequest {
   /** Name of the pin algorithm. */
   readonly algorithm: string;
-  /** Release series whose rules hold. */
+  /** Release series that sets the rules. */
   readonly kernel: string;
   /** Sequences at most. */
   readonly runs: number;

@@ -1,4 +1,4 @@
-/** Checks an algorithm, and looks what a device reaches where it goes wrong. */
+/** Checks an algorithm, and finds out what a device reaches after it went wrong. */
 import { kernelVersion } from '@pinfold/kernels';
 import {
   checkedOf,

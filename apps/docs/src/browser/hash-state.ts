@@ -10,7 +10,7 @@ export function readHash(): URLSearchParams {
 }
 
 /**
- * Replaces the fragment; the history gets no entry, and no `hashchange` comes.
+ * Replaces the fragment; the history gets no entry, and no `hashchange` is fired.
  *
  * @param parameters what it is to say
  */

@@ -10,7 +10,7 @@ export type RecordingIndex = readonly {
   readonly kernels: readonly string[];
 }[];
 
-/** `data/examples.json`: scenarios, of which each shows one reason for an error or a surprise. */
+/** `data/examples.json`: scenarios, each of which shows one reason for an error or a surprise. */
 export type ExampleIndex = readonly {
   readonly name: string;
   readonly title: string;

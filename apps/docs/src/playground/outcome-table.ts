@@ -25,7 +25,7 @@ function figure(n: number): string {
 
 /** What the table needs of the page. */
 export interface TableOptions {
-  /** Index of the step whose details are shown. */
+  /** Index of the step shown in detail. */
   readonly selected: number;
   readonly onSelect: (index: number) => void;
   /** Kernel of the recording; null without one. */

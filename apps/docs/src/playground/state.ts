@@ -3,7 +3,7 @@ import { kernelVersion, kernelVersions } from '@pinfold/kernels';
 import { pinAlgorithm } from '@pinfold/vfio-type1';
 import { packText, unpackText } from '../browser/hash-state.ts';
 
-/** A recording: which, and of which kernel. */
+/** A recording: its name and its kernel. */
 export interface ChosenRecording {
   readonly kernel: string;
   /** Folder and file: `main/e03-bad-vaddr.json.gz`. */

@@ -1,4 +1,4 @@
-/** The commands whose figures the pages under Results show; the pages name them. */
+/** The commands that make the figures of the pages under Results; the pages name them. */
 export const resultCommands = {
   bench: 'pinfold bench',
   compare: 'pinfold compare --size 1G --repeat 1 --no-time',

@@ -8,7 +8,7 @@ import { Col, Kind, type Step } from './steps.ts';
 /** State of a page. */
 export type PageState = 'idle' | 'pinned' | 'chunk' | 'mapped' | 'waiting' | 'released';
 
-/** All states in the order in which a page goes through them, and what each means. */
+/** All states of a page in their order, and what each means. */
 export const PAGE_STATES: Readonly<Record<PageState, string>> = {
   idle: 'not pinned',
   pinned: 'pinned by GUP',

@@ -91,7 +91,7 @@ export function besideIn(
     if (progressOf(rowAt(middle), npage) < target.progress) low = middle + 1;
     else high = middle;
   }
-  // What comes before the window might be as far, too.
+  // Steps before the window may be as far, too.
   if (low === 0 && indices[0] > 0) return null;
   const search = new BesideSearch(target, npage);
   for (let i = Math.max(0, low - 1); i < indices.length; i++)

@@ -101,7 +101,7 @@ export function pages(n: number): string {
 }
 
 /**
- * A number of pages, of which something is said.
+ * A number of pages, as the subject of a sentence.
  *
  * @param n how many
  * @returns for example `1 page is`, `512 pages are`

@@ -19,7 +19,7 @@ export class CountersTable {
   readonly #table = h('table', { className: 'st-counters' });
   readonly #all = h('input', { type: 'checkbox' });
   #columns: readonly ShownStep[] = [];
-  /** What the rows are for; as long as it stays, only numbers change. */
+  /** What the rows are for; while it stays the same, only numbers change. */
   #layout = '';
   #rows: readonly CounterRow[] = [];
 

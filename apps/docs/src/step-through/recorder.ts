@@ -74,7 +74,7 @@ export class Recorder implements Tracer {
   }
 
   /**
-   * An algorithm whose every step this recorder sees from within, and which is otherwise the same.
+   * The same algorithm, with every step seen by this recorder.
    *
    * @param algorithm the algorithm
    * @returns what to give to the machine
@@ -99,7 +99,7 @@ export class Recorder implements Tracer {
   /**
    * Records the two ioctls of a machine.
    *
-   * @param machine a machine whose algorithm is {@link watch}ed
+   * @param machine a machine with an algorithm that is {@link watch}ed
    * @param betweenIoctls called when everything is mapped
    */
   record(machine: MemDmaMap, betweenIoctls: () => void = () => undefined): void {

@@ -60,7 +60,7 @@ export class Recording {
   /**
    * Goes through all steps once.
    *
-   * @param from number of the first step of the window that comes with it
+   * @param from number of the first step of the window that is sent with it
    * @param length how many steps that has at most
    * @param onProgress called now and then
    * @returns what is known of all of them
@@ -116,7 +116,7 @@ export class Recording {
    *
    * @param fn index of the function in {@link FUNCTIONS}
    * @param from number of a step
-   * @param forward whether to look behind it, or before it
+   * @param forward whether to look after it, or before it
    * @returns number of the step; -1 if there is none
    */
   find(fn: number, from: number, forward: boolean): number {

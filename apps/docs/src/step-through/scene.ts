@@ -50,7 +50,7 @@ interface Frame extends Scene, Canvas {
 }
 
 /**
- * Draws the process's memory and the frames behind it.
+ * Draws the process's memory and its frames.
  *
  * @param canvas the canvas
  * @param scene what to draw

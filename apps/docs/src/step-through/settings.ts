@@ -16,7 +16,7 @@ import {
 import { kernelVersion, kernelVersions } from '@pinfold/kernels';
 import { pinAlgorithm } from '@pinfold/vfio-type1';
 
-/** The memory, and the kernel whose rules hold for it. */
+/** The memory, and the kernel that sets its rules. */
 export interface Settings {
   /** Name of the backing: what the memory is. */
   readonly backing: string;

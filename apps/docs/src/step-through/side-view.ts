@@ -49,7 +49,7 @@ export class SideView {
   }
 
   /**
-   * Says that the steps are being gone through.
+   * Says that the steps are being made.
    *
    * @param text what to say; empty when they are there
    */

@@ -1,5 +1,5 @@
 /**
- * One algorithm as the page sees it: its steps, of which a few windows are here and the worker has
+ * One algorithm as the page sees it: its steps, a few windows of them here, while the worker has
  * the rest.
  */
 import { besideIn, type Target } from './beside.ts';
@@ -18,7 +18,7 @@ interface Waiting {
 
 /** Steps of one algorithm on the chosen memory. */
 export class Side {
-  /** What is known of all steps; null until they were gone through. */
+  /** What is known about all steps; null until all were made. */
   overview: Overview | null = null;
   readonly #worker: Worker;
   readonly #onProgress: (steps: number) => void;
@@ -29,7 +29,7 @@ export class Side {
 
   /**
    * @param worker a worker that runs `worker.ts`
-   * @param onProgress called while the steps are gone through, with how many there were
+   * @param onProgress called while the steps are made, with the number made
    */
   constructor(worker: Worker, onProgress: (steps: number) => void) {
     this.#worker = worker;
@@ -88,7 +88,7 @@ export class Side {
   }
 
   /**
-   * The last step that is certainly here and not behind a number.
+   * The last step, at or before a number, that is certainly here.
    *
    * @param index the number
    * @returns a step of the sample
@@ -117,7 +117,7 @@ export class Side {
    *
    * @param fn index of the function
    * @param from number of a step
-   * @param forward whether to look behind it, or before it
+   * @param forward whether to look after it, or before it
    * @returns number of the step; -1 if there is none
    */
   async find(fn: number, from: number, forward: boolean): Promise<number> {

@@ -1,5 +1,5 @@
 /**
- * Steps as rows of numbers: what happened, what it left behind, and what the counters said then. A
+ * Steps as rows of numbers: what happened, the state after it, and the counters at that time. A
  * log of them is a few typed arrays, which a worker hands over without a copy.
  */
 import { COUNTER_NAMES, TRACED_FUNCTIONS, type TracedFunction } from '@pinfold/base';
@@ -155,11 +155,11 @@ export function stepOf({ indices, rows }: StepLog, i: number): Step {
 }
 
 /**
- * The last step of a log that is not behind a number.
+ * The last step of a log that is not after a number.
  *
  * @param log a log that is not empty
  * @param index number of a step
- * @returns its place in the log; -1 if all are behind
+ * @returns its place in the log; -1 if all are after it
  */
 export function placeOf({ indices }: StepLog, index: number): number {
   let low = 0;
@@ -173,7 +173,7 @@ export function placeOf({ indices }: StepLog, index: number): number {
 }
 
 /**
- * How far a step has come: it never goes back, whatever the algorithm, so that two of them can be
+ * The progress at a step: it never decreases, whatever the algorithm, so that two of them can be
  * stopped at the same page.
  *
  * @param row the step's row

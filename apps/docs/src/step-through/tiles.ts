@@ -1,6 +1,6 @@
 /**
  * Where things are drawn. A tile is what one page of a page table covers, 512 cells of 32 by 16: of
- * 4 KiB pages, or of 2 MiB where memory comes in folios of 1 GiB. A batch of 512 pointers is as large.
+ * 4 KiB pages, or of 2 MiB where memory is in folios of 1 GiB. A batch of 512 pointers is as large.
  */
 import { pfnOf, type MemoryShape } from './memory-shape.ts';
 
@@ -8,7 +8,7 @@ import { pfnOf, type MemoryShape } from './memory-shape.ts';
 const TILE_CELLS = 512;
 const COLUMNS = 32;
 const GAP = 14;
-/** A cell of which one still sees that it is one. */
+/** The smallest cell that is still visible as one. */
 const SMALLEST_CELL = 4;
 /** Tiles side by side, at most: more do not help. */
 const MOST_TILES = 4;

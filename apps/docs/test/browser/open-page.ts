@@ -46,7 +46,7 @@ export function siteBrowser(): SiteBrowser {
         ...options,
       });
       const page = await context.newPage();
-      // Nothing is timed: this only ends a wait for what never comes, on a busy machine too.
+      // Nothing is timed: this only ends a wait for something that never happens, on a busy machine too.
       page.setDefaultTimeout(100_000);
       watch(page, faults);
       prepare(page);

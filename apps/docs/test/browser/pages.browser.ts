@@ -14,7 +14,7 @@ const screenshots = join(root, 'screenshots');
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const WIDTHS = { wide: 1280, phone: 360 };
-/** Taller pages are shown as far as the window goes. */
+/** Taller pages are cut at the height of the window. */
 const MAX_HEIGHT = 12_000;
 /** Script that the first page may load, in bytes as compressed. */
 const MAX_SCRIPT = 300_000;

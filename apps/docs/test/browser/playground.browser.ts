@@ -33,7 +33,7 @@ async function openPlayground(fragment = ''): Promise<Page> {
   return page;
 }
 
-/** Waits for the end of a run; what was shown before it must have gone. */
+/** Waits for the end of a run; what was shown before it must have been removed. */
 const ran = (page: Page): Promise<void> =>
   page
     .getByRole('status')

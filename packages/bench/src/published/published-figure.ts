@@ -15,7 +15,7 @@ export interface PublishedSource {
 
 /** Seconds that a real kernel took, as an author has published them. */
 export interface PublishedFigure {
-  /** Release series whose code it is to be compared with. */
+  /** Release series to compare it with. */
   readonly series: string;
   /** Backing that it is to be compared with. */
   readonly backing: string;

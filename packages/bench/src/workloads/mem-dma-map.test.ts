@@ -11,7 +11,7 @@ function workload(): MemDmaMap {
 }
 
 describe('MemDmaMap', () => {
-  it('maps and unmaps again and again, and leaves nothing behind', () => {
+  it('maps and unmaps again and again, and leaves nothing', () => {
     const test = workload();
     for (let i = 0; i < 3; i++) {
       test.map();

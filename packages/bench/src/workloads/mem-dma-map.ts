@@ -39,7 +39,7 @@ export interface MemDmaMapOptions {
   readonly bytes: number;
 }
 
-/** A machine with one process, whose memory is populated, and one container. */
+/** A machine with one process, its memory populated, and one container. */
 export class MemDmaMap {
   /** First virtual page of the process's buffer. */
   readonly vaddr: Vpn = VADDR;
