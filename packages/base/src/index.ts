@@ -12,6 +12,16 @@ export {
   type ErrorDetail,
 } from './errors.ts';
 export {
+  ARM64_16K,
+  ARM64_4K,
+  ARM64_64K,
+  pageGeometries,
+  pageGeometry,
+  X86_64,
+  type PageGeometry,
+  type PageGeometryFacts,
+} from './page-geometry.ts';
+export {
   byteAddress,
   formatSize,
   isAligned,

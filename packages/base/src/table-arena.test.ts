@@ -10,20 +10,20 @@ function presentIn(arena: TableArena, table: number): number[] {
 }
 
 test('tables are numbered from 1, because 0 is an absent entry', () => {
-  const arena = new TableArena(true);
+  const arena = new TableArena(true, 9);
   expect([arena.alloc(), arena.alloc(), arena.alloc()]).toEqual([1, 2, 3]);
   expect(LEAF).toBeLessThan(0);
 });
 
 test('an arena of last-level tables has no child entries', () => {
-  const arena = new TableArena(false);
+  const arena = new TableArena(false, 9);
   arena.reserve(100);
   expect(arena.child.length).toBe(0);
   expect(arena.frame.length).toBe(arena.bits.length);
 });
 
 test('live counts the tables in use', () => {
-  const arena = new TableArena(true);
+  const arena = new TableArena(true, 9);
   const first = arena.alloc();
   arena.alloc();
   arena.free(first);
@@ -33,7 +33,7 @@ test('live counts the tables in use', () => {
 });
 
 test('a table that was given back is empty when it is used again', () => {
-  const arena = new TableArena(true);
+  const arena = new TableArena(true, 9);
   const table = arena.alloc();
   for (const i of [0, 1, 511]) {
     arena.child[table * PTRS_PER_TABLE + i] = LEAF;
@@ -47,7 +47,7 @@ test('a table that was given back is empty when it is used again', () => {
 
 describe('growing', () => {
   test('keeps what the tables hold', () => {
-    const arena = new TableArena(true);
+    const arena = new TableArena(true, 9);
     const tables = Array.from({ length: 1000 }, () => {
       const table = arena.alloc();
       arena.child[table * PTRS_PER_TABLE + 511] = table;
@@ -67,7 +67,7 @@ describe('growing', () => {
   });
 
   test('keeps the view of four entries a word on the same bits', () => {
-    const arena = new TableArena(false);
+    const arena = new TableArena(false, 9);
     for (let i = 0; i < 100; i++) {
       const entry = arena.alloc() * PTRS_PER_TABLE;
       arena.bits.fill(1, entry, entry + 4);
@@ -76,7 +76,7 @@ describe('growing', () => {
   });
 
   test('is done beforehand by reserve: the arrays stay while the tables are taken', () => {
-    const arena = new TableArena(true);
+    const arena = new TableArena(true, 9);
     arena.reserve(500);
     const { child, frame, bits } = arena;
     for (let i = 0; i < 500; i++) arena.alloc();
@@ -86,7 +86,7 @@ describe('growing', () => {
   });
 
   test('is not done by reserve for tables that were given back', () => {
-    const arena = new TableArena(true);
+    const arena = new TableArena(true, 9);
     const tables = Array.from({ length: 20 }, () => arena.alloc());
     for (const table of tables) arena.free(table);
     const { bits } = arena;
@@ -97,7 +97,7 @@ describe('growing', () => {
 
 describe('frames', () => {
   test('of any size can be stored once they are admitted, and those from before stay', () => {
-    const arena = new TableArena(false);
+    const arena = new TableArena(false, 9);
     const first = arena.alloc() * PTRS_PER_TABLE;
     arena.admitFrames(2 ** 31);
     arena.frame[first] = 2 ** 31 - 1;
@@ -113,7 +113,7 @@ describe('frames', () => {
   });
 
   test('are kept in half the room while they fit', () => {
-    const arena = new TableArena(false);
+    const arena = new TableArena(false, 9);
     arena.admitFrames(2 ** 31);
     arena.reserve(1000);
     expect(arena.frame.BYTES_PER_ELEMENT).toBe(4);
@@ -125,7 +125,7 @@ describe('frames', () => {
 test.each([0, -1, 2])(
   'giving back table %d, which was never made, is a bug of the model',
   (table) => {
-    const arena = new TableArena(true);
+    const arena = new TableArena(true, 9);
     arena.alloc();
     expect(() => arena.free(table)).toThrow(ModelBug);
   },

@@ -1,14 +1,13 @@
 /**
- * Storage for page tables of 512 entries, for CPU and IOMMU formats alike: every table is a slice
- * of a few large typed arrays, so that a walk is one load per level and no object is touched.
+ * Storage for page tables, for CPU and IOMMU formats alike: every table is a slice of a few large
+ * typed arrays, so that a walk is one load per level and no object is touched.
  *
- * Tables are numbered from 1; entry i of table t is element `t * 512 + i`. Number 0 means "no
+ * Tables are numbered from 1; entry i of table t is element `(t << tableBits) + i`. Number 0 means "no
  * table", so that a zeroed entry is an absent one. A format keeps directories (whose entries point
  * to tables or are large leaves) and last-level tables in two arenas; only the former has `child`.
  */
 import { ModelBug } from './errors.ts';
 import { NARROW_END, pageNumbers, type PageNumbers } from './page-numbers.ts';
-import { PTRS_PER_TABLE } from './units.ts';
 
 /** Value of a `child` entry that is a large leaf: look into `frame` and `bits`. */
 export const LEAF = -1;
@@ -28,18 +27,24 @@ export class TableArena {
   words: Uint32Array;
   /** Tables in use. */
   live = 0;
+  /** log2 of the entries of a table. */
+  readonly tableBits: number;
   readonly #directories: boolean;
   #capacity: number;
   #frameEnd = 0;
   #next = 1;
   readonly #free: number[] = [];
 
-  /** @param directories whether entries may point to further tables */
-  constructor(directories: boolean) {
+  /**
+   * @param directories whether entries may point to further tables
+   * @param tableBits log2 of the entries of a table, at least 2
+   */
+  constructor(directories: boolean, tableBits: number) {
     this.#directories = directories;
+    this.tableBits = tableBits;
     // Every table has a top directory; last-level tables come with the first page.
     this.#capacity = directories ? FIRST_TABLES : 1;
-    const entries = directories ? this.#capacity * PTRS_PER_TABLE : 0;
+    const entries = directories ? this.#capacity * 2 ** tableBits : 0;
     const buffer = new ArrayBuffer(9 * entries);
     this.child = new Int32Array(buffer, 0, entries);
     this.frame = new Int32Array(buffer, 4 * entries, entries);
@@ -85,7 +90,7 @@ export class TableArena {
     const need = this.#next + tables - this.#free.length;
     if (need <= this.#capacity) return;
     this.#capacity = need;
-    const entries = need * PTRS_PER_TABLE;
+    const entries = need * 2 ** this.tableBits;
     if (this.#directories) this.child = grown(this.child, new Int32Array(entries));
     this.frame = grown(this.frame, pageNumbers(entries, this.#frameEnd));
     this.bits = grown(this.bits, new Uint8Array(entries));
@@ -106,8 +111,8 @@ export class TableArena {
   }
 
   #clear(table: number): void {
-    const from = table * PTRS_PER_TABLE;
-    const to = from + PTRS_PER_TABLE;
+    const from = table * 2 ** this.tableBits;
+    const to = from + 2 ** this.tableBits;
     if (this.#directories) this.child.fill(0, from, to);
     this.frame.fill(0, from, to);
     this.bits.fill(0, from, to);

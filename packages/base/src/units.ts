@@ -34,20 +34,22 @@ export const PTRS_PER_TABLE = 512;
  * Byte address to page number; the offset inside the page is dropped.
  *
  * @param address byte address, 0 to 2^64 - 1
+ * @param pageShift log2 of the page size in bytes
  * @returns page number, exact
  */
-export function pageNumber(address: bigint): number {
-  return Number(address >> 12n);
+export function pageNumber(address: bigint, pageShift: number = PAGE_SHIFT): number {
+  return Number(address >> BigInt(pageShift));
 }
 
 /**
  * Page number to byte address.
  *
- * @param pn page number, 0 to 2^52 - 1
+ * @param pn page number, below 2^64 bytes
+ * @param pageShift log2 of the page size in bytes
  * @returns byte address of the page's first byte
  */
-export function byteAddress(pn: number): bigint {
-  return BigInt(pn) << 12n;
+export function byteAddress(pn: number, pageShift: number = PAGE_SHIFT): bigint {
+  return BigInt(pn) << BigInt(pageShift);
 }
 
 const PAGES_OF_ORDER: readonly number[] = Array.from({ length: 53 }, (_, order) => 2 ** order);
@@ -86,7 +88,6 @@ export function isAligned(pn: number, order: number): boolean {
 
 const SUFFIXES: Readonly<Record<string, number>> = {
   '': 1,
-  P: PAGE_SIZE,
   K: 2 ** 10,
   M: 2 ** 20,
   G: 2 ** 30,
@@ -95,21 +96,23 @@ const SUFFIXES: Readonly<Record<string, number>> = {
 
 /**
  * Reads a size such as `16G`: a number with an optional suffix K, M, G, T (powers of 1024) or
- * P (pages of 4 KiB).
+ * P (pages).
  *
  * @param text the size as written
  * @param place the flag or the place in a file, for the message
+ * @param pageSize bytes of a page
  * @returns size in bytes, a whole number of at most 2^53 - 1
  * @throws {InputError} when the text is no such size
  */
-export function parseSize(text: string, place: string): number {
+export function parseSize(text: string, place: string, pageSize: number = PAGE_SIZE): number {
   const match = /^(\d+)([PKMGT]?)$/i.exec(text.trim());
-  const factor = match ? SUFFIXES[(match[2] ?? '').toUpperCase()] : undefined;
+  const suffix = (match?.[2] ?? '').toUpperCase();
+  const factor = suffix === 'P' ? pageSize : SUFFIXES[suffix];
   const bytes = match && factor !== undefined ? Number(match[1]) * factor : NaN;
   if (!Number.isSafeInteger(bytes)) {
     throw new InputError(
       place,
-      'a size like 4096, 512K, 16M, 16G, 1T or 8P (4 KiB pages)',
+      `a size like 4096, 512K, 16M, 16G, 1T or 8P (${pageSize / 1024} KiB pages)`,
       `'${text}'`,
     );
   }

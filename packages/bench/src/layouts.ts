@@ -6,8 +6,16 @@
  * memory lies between; H2 and H1 are huge pages, no two of them adjacent, and H2-adjacent and
  * H1-adjacent those that all are. A layout is one entry of `layouts`.
  */
-import { InputError, pagesOf, PMD_ORDER, PUD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
-import { PAGES_PER_SECTION, type FrameRun, type FrameSource, type MemoryRange } from '@pinfold/mm';
+import {
+  InputError,
+  pagesOf,
+  PMD_ORDER,
+  PUD_ORDER,
+  X86_64,
+  type Pfn,
+  type Vpn,
+} from '@pinfold/base';
+import type { FrameRun, FrameSource, MemoryRange } from '@pinfold/mm';
 import type { Backing } from './backings.ts';
 
 /** Name of a layout of 4 KiB pages, as on the command line. */
@@ -173,6 +181,6 @@ function swappedPairs(vpn: Vpn, npage: number, order: number): Placement {
 }
 
 function memoryUpTo(end: Pfn): MemoryRange {
-  const sections = Math.ceil((end - MEMORY_START) / PAGES_PER_SECTION);
-  return { pfn: MEMORY_START, npage: sections * PAGES_PER_SECTION };
+  const sections = Math.ceil((end - MEMORY_START) / X86_64.sectionPages);
+  return { pfn: MEMORY_START, npage: sections * X86_64.sectionPages };
 }

@@ -1,9 +1,10 @@
-import { MemMap, nthPage, numPagesContiguous, PAGES_PER_SECTION } from '@pinfold/mm';
+import { X86_64 } from '@pinfold/base';
+import { MemMap, nthPage, numPagesContiguous } from '@pinfold/mm';
 
 // Eight pages with consecutive pfns, the last four in the next section of 128 MiB.
-const first = PAGES_PER_SECTION - 4;
+const first = X86_64.sectionPages - 4;
 for (const model of ['sparsemem-vmemmap', 'sparsemem'] as const) {
-  const memmap = new MemMap([{ pfn: 0, npage: 4 * PAGES_PER_SECTION }], model);
+  const memmap = new MemMap([{ pfn: 0, npage: 4 * X86_64.sectionPages }], model);
   const pages = Float64Array.from({ length: 8 }, (_, i) => memmap.pfnToPage(first + i));
   const [page, , , , fifth] = pages;
   console.log(model);

@@ -7,7 +7,7 @@
  * @source mm/memory.c do_anonymous_page, mm/huge_memory.c do_huge_pmd_anonymous_page,
  * do_huge_pmd_wp_page, 6.16; reference mm.md §5.5 and §6
  */
-import { offsetIn, pagesOf, PMD_ORDER, PTRS_PER_TABLE, type Pfn, type Vpn } from '@pinfold/base';
+import { offsetIn, pagesOf, type Pfn, type Vpn } from '@pinfold/base';
 import { doWpPage } from './cow.ts';
 import { FAULT_FLAG, VM_FAULT, type VmOperations } from './fault.ts';
 import { allocZeroedFolio } from './fault-folio.ts';
@@ -52,21 +52,22 @@ function blockIn(vma: Vma, vpn: Vpn, order: number): Vpn {
 /** Maps a THP, or for a read the huge zero page; false if small folios must serve. */
 function hugeAnonymousPage(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): boolean {
   const { memory, pageTable } = mm;
-  const first = blockIn(vma, vpn, PMD_ORDER);
-  if (first < 0 || thpOrders(memory.thp, vma)[0] !== PMD_ORDER) return false;
+  const { pmdOrder } = pageTable.geometry;
+  const first = blockIn(vma, vpn, pmdOrder);
+  if (first < 0 || thpOrders(memory.thp, vma)[0] !== pmdOrder) return false;
   vma.anonVma = true;
   if ((flags & FAULT_FLAG.WRITE) === 0 && memory.thp.useZeroPage) {
     pageTable.setEntry(first, memory.hugeZeroPfn, 1, PTE.present | PTE.special);
     return true;
   }
-  const pfn = allocZeroedFolio(mm, first, PMD_ORDER, PG.anon);
+  const pfn = allocZeroedFolio(mm, first, pmdOrder, PG.anon);
   if (pfn < 0) return false;
   const bits = PTE.present | PTE.anonExclusive | writeBit(vma);
   pageTable.setEntry(first, pfn, 1, bits);
   return true;
 }
 
-/** A fault on a PMD leaf; false if the leaf was split and the 4 KiB entry decides. */
+/** A fault on a PMD leaf; false if the leaf was split and the PTE decides. */
 function hugeWpPage(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): boolean {
   const { pageTable, memory } = mm;
   const { index } = pageTable;
@@ -83,12 +84,13 @@ function hugeWpPage(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): boolean {
   return false;
 }
 
-/** Gives the process a THP of its own for the huge zero page, or else 4 KiB zero pages. */
+/** Gives the process a THP of its own for the huge zero page, or else small zero pages. */
 function replaceHugeZero(mm: MmStruct, vpn: Vpn, write: number): boolean {
   const { pageTable, memory } = mm;
-  const first = vpn - offsetIn(vpn, PMD_ORDER);
+  const { pmdOrder } = pageTable.geometry;
+  const first = vpn - offsetIn(vpn, pmdOrder);
   if (memory.rules.hugeZeroUnshare === 'thp') {
-    const pfn = allocZeroedFolio(mm, first, PMD_ORDER, PG.anon);
+    const pfn = allocZeroedFolio(mm, first, pmdOrder, PG.anon);
     if (pfn >= 0) {
       pageTable.setEntry(first, pfn, 1, PTE.present | PTE.anonExclusive | write);
       return true;
@@ -112,7 +114,8 @@ export function splitHugePmd(mm: MmStruct, vpn: Vpn): void {
   pageTable.walk(vpn);
   const pfn = pageTable.dirs.frame[pageTable.index];
   const special = pageTable.dirs.bits[pageTable.index] & PTE.special;
-  const first = vpn - offsetIn(vpn, PMD_ORDER);
+  const { pmdOrder, tableEntries } = pageTable.geometry;
+  const first = vpn - offsetIn(vpn, pmdOrder);
   const { memmap } = memory;
   const zero = special !== 0 && pfn === memory.hugeZeroPfn;
   if (!zero && (special !== 0 || (memmap.flags[memmap.headEntryOf(pfn)] & PG.anon) === 0)) {
@@ -122,17 +125,17 @@ export function splitHugePmd(mm: MmStruct, vpn: Vpn): void {
   }
   pageTable.splitLeaf(vpn);
   if (zero) {
-    for (let i = 0; i < PTRS_PER_TABLE; i++) {
+    for (let i = 0; i < tableEntries; i++) {
       pageTable.setEntry(first + i, memory.zeroPfn, 0, PTE.present | PTE.special);
     }
-  } else folioRefAdd(memmap, pfn, PTRS_PER_TABLE - 1);
+  } else folioRefAdd(memmap, pfn, tableEntries - 1);
 }
 
 /** Maps a new folio of the largest allowed order that fits around the page. */
 function anonymousPage(mm: MmStruct, vma: Vma, vpn: Vpn): number {
   vma.anonVma = true;
   for (const order of thpOrders(mm.memory.thp, vma)) {
-    const first = order < PMD_ORDER ? blockIn(vma, vpn, order) : -1;
+    const first = order < mm.pageTable.geometry.pmdOrder ? blockIn(vma, vpn, order) : -1;
     if (first < 0 || !allAbsent(mm, first, pagesOf(order))) continue;
     const pfn = allocZeroedFolio(mm, first, order, PG.anon);
     if (pfn >= 0) return mapFolio(mm, vma, first, pfn, pagesOf(order));

@@ -1,9 +1,9 @@
 /**
- * MADV_COLLAPSE: the small pages of an aligned 2 MiB range are copied into one THP.
+ * MADV_COLLAPSE: the small pages of an aligned PMD range are copied into one THP.
  *
  * @source mm/khugepaged.c madvise_collapse, collapse_huge_page, 6.16
  */
-import { Errno, offsetIn, pagesOf, PMD_ORDER, Slot, type Vpn } from '@pinfold/base';
+import { Errno, offsetIn, pagesOf, Slot, type Vpn } from '@pinfold/base';
 import { vmaAllocFolio } from './fault-folio.ts';
 import { folioMaybeDmaPinned, folioPutRefs } from './folio.ts';
 import { PG } from './page-state.ts';
@@ -12,7 +12,7 @@ import { PTE } from './page-table.ts';
 import { VM, type Vma } from './vma.ts';
 
 /**
- * Collapses every aligned 2 MiB block of a range of anonymous memory or of a memfd that is not a THP
+ * Collapses every aligned PMD-sized block of a range of anonymous memory or of a memfd that is not a THP
  * yet, whatever the settings of THP; absent pages become zero pages of it.
  *
  * @param mm address space
@@ -41,28 +41,30 @@ export function adviseCollapse(mm: MmStruct, vpn: Vpn, npage: number): number {
  * @source include/linux/huge_mm.h thp_vma_suitable_order, 6.16
  */
 function collapseIn(mm: MmStruct, vma: Vma, from: Vpn, to: Vpn): number {
-  const pages = pagesOf(PMD_ORDER);
-  const holdsBlock = nextBlock(vma.start) + pages <= vma.end;
-  const aligned = offsetIn(vma.start, PMD_ORDER) === offsetIn(vma.pgoff, PMD_ORDER);
+  const { pmdOrder } = mm.pageTable.geometry;
+  const pages = pagesOf(pmdOrder);
+  const holdsBlock = nextBlock(vma.start, pages) + pages <= vma.end;
+  const aligned = offsetIn(vma.start, pmdOrder) === offsetIn(vma.pgoff, pmdOrder);
   const fits = holdsBlock && (vma.ops?.anonymous === true || aligned);
   const collapse = vma.ops?.anonymous ? collapseBlock : vma.ops?.collapse?.bind(vma.ops);
   if (collapse === undefined || vma.flags & VM.NOHUGEPAGE || !fits) return -Errno.EINVAL;
   let error = 0;
-  for (let at = nextBlock(from); at + pages <= to && error !== -Errno.ENOMEM; at += pages) {
+  for (let at = nextBlock(from, pages); at + pages <= to && error !== -Errno.ENOMEM; at += pages) {
     error = collapse(mm, vma, at) || error;
   }
   return error;
 }
 
-/** The first aligned block of 2 MiB at or after a page. */
-function nextBlock(vpn: Vpn): Vpn {
-  return Math.ceil(vpn / pagesOf(PMD_ORDER)) * pagesOf(PMD_ORDER);
+/** The first aligned block of some pages at or after a page. */
+function nextBlock(vpn: Vpn, pages: number): Vpn {
+  return Math.ceil(vpn / pages) * pages;
 }
 
 function collapseBlock(mm: MmStruct, vma: Vma, vpn: Vpn): number {
   const { pageTable, memory } = mm;
   const { memmap } = memory;
-  const pages = pagesOf(PMD_ORDER);
+  const { pmdOrder } = pageTable.geometry;
+  const pages = pagesOf(pmdOrder);
   if (pageTable.walk(vpn) && pageTable.level === 1) return 0;
   let copied = 0;
   let writable = false;
@@ -76,7 +78,7 @@ function collapseBlock(mm: MmStruct, vma: Vma, vpn: Vpn): number {
   });
   if (busy) return -Errno.EAGAIN;
   if (copied === 0 || (memory.rules.collapseNeedsWritable && !writable)) return -Errno.EINVAL;
-  const thp = vmaAllocFolio(mm, vpn, PMD_ORDER, PG.anon);
+  const thp = vmaAllocFolio(mm, vpn, pmdOrder, PG.anon);
   if (thp < 0) return -Errno.ENOMEM;
   memory.counters.add(Slot.pagesCopied, copied);
   memory.counters.add(Slot.pagesZeroed, pages - copied);

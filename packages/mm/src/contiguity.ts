@@ -7,7 +7,6 @@
  */
 import type { Page, Pfn, PageNumbers } from '@pinfold/base';
 import type { MemMap } from './memmap.ts';
-import { PAGES_PER_SECTION } from './sections.ts';
 
 /**
  * How many entries of a page array, from one on, are consecutive pages: each pointer is the one
@@ -74,10 +73,11 @@ export function numPfnsContiguous(
   nr: number,
   pfn: Pfn,
 ): number {
+  const { sectionPages, sectionMask } = memmap;
   let run = 0;
   while (run < nr && memmap.pageToPfn(pages[offset + run]) === pfn + run) {
     // Inside a section, pages whose pointers are consecutive have consecutive frames.
-    const left = PAGES_PER_SECTION - ((pfn + run) & (PAGES_PER_SECTION - 1));
+    const left = sectionPages - ((pfn + run) & sectionMask);
     run += consecutiveRun(pages, offset + run, offset + Math.min(nr, run + left));
   }
   return run;
@@ -85,7 +85,8 @@ export function numPfnsContiguous(
 
 /** A pointer run can leave a section's memmap only under classic sparsemem, at its end. */
 function pagesLeftInSection(memmap: MemMap, page: Page): number {
-  return memmap.model === 'sparsemem' ? PAGES_PER_SECTION - (page % PAGES_PER_SECTION) : Infinity;
+  const { model, sectionPages } = memmap;
+  return model === 'sparsemem' ? sectionPages - (page % sectionPages) : Infinity;
 }
 
 /**
@@ -112,10 +113,11 @@ export function nthPage(memmap: MemMap, page: Page, n: number): Page {
  */
 export function pageRangeContiguous(memmap: MemMap, page: Page, npage: number): boolean {
   if (memmap.model !== 'sparsemem') return true;
+  const { sectionPages } = memmap;
   const pfn = memmap.pageToPfn(page);
   const end = pfn + npage;
-  let border = (Math.floor(pfn / PAGES_PER_SECTION) + 1) * PAGES_PER_SECTION;
-  for (; border < end; border += PAGES_PER_SECTION) {
+  let border = (Math.floor(pfn / sectionPages) + 1) * sectionPages;
+  for (; border < end; border += sectionPages) {
     if (!memmap.pfnValid(border) || page + (border - pfn) !== memmap.pfnToPage(border))
       return false;
   }
@@ -131,5 +133,5 @@ export function pageRangeContiguous(memmap: MemMap, page: Page, npage: number): 
  * @source include/linux/page_ext.h page_ext_iter_next_fast_possible, 6.18
  */
 export function pageExtIterNextFastPossible(memmap: MemMap, pfn: Pfn): boolean {
-  return memmap.model === 'sparsemem-vmemmap' || pfn % PAGES_PER_SECTION !== 0;
+  return memmap.model === 'sparsemem-vmemmap' || pfn % memmap.sectionPages !== 0;
 }

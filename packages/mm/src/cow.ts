@@ -27,15 +27,16 @@ import { VM, type Vma } from './vma.ts';
  */
 export function doWpPage(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): number {
   if (flags === 0) return 0;
-  const { level, index } = mm.pageTable;
-  const arena = level === 0 ? mm.pageTable.ptes : mm.pageTable.dirs;
+  const { level, index, tableBits, ptes, dirs } = mm.pageTable;
+  const arena = level === 0 ? ptes : dirs;
   const write = flags & FAULT_FLAG.WRITE ? PTE.write : 0;
   const bits = arena.bits[index];
   if (bits & PTE.anonExclusive || canReuse(mm, vpn, arena.frame[index], level, bits)) {
     arena.bits[index] = bits | PTE.anonExclusive | write;
     return 0;
   }
-  return copyPage(mm, vma, vpn - offsetIn(vpn, 9 * level), level, bits & PTE.special, write);
+  const first = vpn - offsetIn(vpn, tableBits * level);
+  return copyPage(mm, vma, first, level, bits & PTE.special, write);
 }
 
 /**
@@ -95,9 +96,10 @@ function copyPage(
   write: number,
 ): number {
   const { pageTable, memory } = mm;
+  const order = pageTable.tableBits * level;
   vma.anonVma = true;
   const flags = PG.anon | (vma.flags & VM.HUGETLB ? PG.hugetlb : 0);
-  const copy = (zero ? allocZeroedFolio : allocCopyOfFolio)(mm, vpn, 9 * level, flags);
+  const copy = (zero ? allocZeroedFolio : allocCopyOfFolio)(mm, vpn, order, flags);
   if (copy < 0 && reservesHugePages(vma) && unmapFromOthers(mm, vpn, level)) {
     pageTable.walk(vpn);
     pageTable.dirs.bits[pageTable.index] |= PTE.anonExclusive | write;
@@ -108,7 +110,7 @@ function copyPage(
   const old = (level === 0 ? pageTable.ptes : pageTable.dirs).frame[pageTable.index];
   pageTable.setEntry(vpn, copy, level, PTE.present | PTE.anonExclusive | write);
   if (zero) return 0;
-  memory.contents?.copy(old, copy, pagesOf(9 * level));
+  memory.contents?.copy(old, copy, pagesOf(order));
   folioPutRefs(memory.memmap, old, 1);
   return 0;
 }

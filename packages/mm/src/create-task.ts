@@ -1,5 +1,5 @@
 /** A small machine with one process, for whoever wants memory to pin and no machine to describe. */
-import { pagesOf, PMD_ORDER, type Vpn } from '@pinfold/base';
+import { pageNumber, X86_64, type PageGeometry, type Vpn } from '@pinfold/base';
 import { anonymousMemory } from './anon.ts';
 import { MemMap } from './memmap.ts';
 import { Memory } from './memory.ts';
@@ -9,15 +9,19 @@ import { LATEST_MM_RULES, type MmRules } from './rules.ts';
 import { doMmap } from './syscalls.ts';
 import { VM } from './vma.ts';
 
-/** First frame of the memory: 4 GiB, above the zero pages and the holes of a PC. */
-const FIRST_PFN = 0x100000;
+/** First byte of the memory: 4 GiB, above the zero pages and the holes of a PC. */
+const FIRST_BYTE = 2n ** 32n;
+/** Bytes of memory, if nothing else is asked for. */
+const MEMORY = 2n ** 28n;
 
 /** What a {@link createTask} machine is like. */
 export interface TaskOptions {
-  /** Memory of the machine in pages; default 65536, which is 256 MiB. */
+  /** Memory of the machine in pages; default 256 MiB. */
   readonly npage?: number;
   /** Rules of the kernel; default those of 7.2. */
   readonly rules?: MmRules;
+  /** Page size and page-table geometry; default those of x86-64. */
+  readonly geometry?: PageGeometry;
 }
 
 /**
@@ -29,10 +33,12 @@ export interface TaskOptions {
  * @source include/uapi/linux/resource.h MLOCK_LIMIT, 6.16, for the limit; the machine is made up
  */
 export function createTask(options: TaskOptions = {}): Task {
-  const { npage = 128 * pagesOf(PMD_ORDER), rules = LATEST_MM_RULES } = options;
-  const ranges = [{ pfn: FIRST_PFN, npage }];
-  const memory = new Memory(new MemMap(ranges), rules);
-  memory.frames = new BuddyAllocator(ranges);
+  const { rules = LATEST_MM_RULES, geometry = X86_64 } = options;
+  const { npage = pageNumber(MEMORY, geometry.pageShift) } = options;
+  const ranges = [{ pfn: pageNumber(FIRST_BYTE, geometry.pageShift), npage }];
+  const memmap = new MemMap(ranges, undefined, undefined, undefined, geometry);
+  const memory = new Memory(memmap, rules);
+  memory.frames = new BuddyAllocator(ranges, { geometry });
   return new Task(new MmStruct(memory));
 }
 

@@ -4,7 +4,7 @@
  *
  * @source mm/khugepaged.c collapse_file, collapse_pte_mapped_thp, 6.16; recordings mem06, hang07
  */
-import { Errno, pagesOf, PMD_ORDER, Slot, type Pfn, type Vpn } from '@pinfold/base';
+import { Errno, pagesOf, Slot, type Pfn, type Vpn } from '@pinfold/base';
 import { vmaAllocFolio } from './fault-folio.ts';
 import type { FileFolios } from './file-folios.ts';
 import { unmapCached, unmapFileRange } from './file-unmap.ts';
@@ -36,7 +36,7 @@ export function collapseInFile(
   const { pageTable, memory } = mm;
   const { memmap } = memory;
   const pgoff = vma.pgoff + (vpn - vma.start);
-  const end = vpn + pagesOf(PMD_ORDER);
+  const end = vpn + pagesOf(memmap.geometry.pmdOrder);
   if (pageTable.walk(vpn) && pageTable.level === 1) return 0;
   const error = makeHuge(mm, vma, vpn, folios);
   if (error !== 0) return error;
@@ -57,18 +57,19 @@ export function collapseInFile(
 function makeHuge(mm: MmStruct, vma: Vma, vpn: Vpn, folios: FileFolios): number {
   const { memory } = mm;
   const { memmap } = memory;
-  const npage = pagesOf(PMD_ORDER);
+  const { pmdOrder } = memmap.geometry;
+  const npage = pagesOf(pmdOrder);
   const pgoff = vma.pgoff + (vpn - vma.start);
   const old: [number, Pfn][] = [];
   for (let at = pgoff; at < pgoff + npage; at++) {
     const pfn = folios.frameAt(at);
     if (pfn === undefined) continue;
-    if (memmap.order[memmap.headEntryOf(pfn)] === PMD_ORDER) return 0;
+    if (memmap.order[memmap.headEntryOf(pfn)] === pmdOrder) return 0;
     if (folioMaybeDmaPinned(memmap, pfn)) return -Errno.EAGAIN;
     old.push([at, pfn]);
   }
   if (old.length === 0) return -Errno.EINVAL;
-  const huge = vmaAllocFolio(mm, vpn, PMD_ORDER, PG.swapbacked);
+  const huge = vmaAllocFolio(mm, vpn, pmdOrder, PG.swapbacked);
   if (huge < 0) return -Errno.ENOMEM;
   memory.counters.add(Slot.pagesCopied, old.length);
   memory.counters.add(Slot.pagesZeroed, npage - old.length);

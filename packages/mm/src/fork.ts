@@ -6,7 +6,7 @@
  * @source kernel/fork.c dup_mmap, mm/memory.c copy_page_range, copy_present_page,
  * mm/huge_memory.c copy_huge_pmd, mm/hugetlb.c copy_hugetlb_page_range, 6.16; reference mm.md §3, §5.5
  */
-import { Errno, pagesOf, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
+import { Errno, pagesOf, type Pfn, type Vpn } from '@pinfold/base';
 import { splitHugePmd } from './anon.ts';
 import { allocCopyOfFolio } from './fault-folio.ts';
 import { folioMaybeDmaPinned, folioRefAdd } from './folio.ts';
@@ -90,9 +90,10 @@ function mayBePinned(mm: MmStruct, pfn: Pfn): boolean {
 function copyPinned(child: MmStruct, vma: Vma, vpn: Vpn, pfn: Pfn, level: number): boolean {
   const { memmap } = child.memory;
   const flags = memmap.flags[memmap.headEntryOf(pfn)] & (PG.anon | PG.hugetlb);
-  const copy = allocCopyOfFolio(child, vpn, level * PMD_ORDER, flags);
+  const order = level * child.pageTable.tableBits;
+  const copy = allocCopyOfFolio(child, vpn, order, flags);
   if (copy < 0) return false;
-  child.memory.contents?.copy(pfn, copy, pagesOf(level * PMD_ORDER));
+  child.memory.contents?.copy(pfn, copy, pagesOf(order));
   const write = vma.flags & VM.WRITE ? PTE.write : 0;
   child.pageTable.setEntry(vpn, copy, level, PTE.present | PTE.anonExclusive | write);
   return true;

@@ -7,7 +7,6 @@
  */
 import { MAX_EXTENT, maskedRun, MIXED, type Extents, type TableArena } from '@pinfold/base';
 import type { MemMap } from './memmap.ts';
-import { PAGES_PER_SECTION } from './sections.ts';
 
 /**
  * Grabs the folios of consecutive entries of a table, each with as many pins as it has pages, and adds
@@ -26,7 +25,7 @@ import { PAGES_PER_SECTION } from './sections.ts';
  * @source reference strategies.md (j)
  */
 export function grabLeaves(
-  { sectionBase, sectionStride, sectionMovable, refcount, pincount, order: orders }: MemMap,
+  memmap: MemMap,
   { bits, words, frame }: TableArena,
   from: number,
   end: number,
@@ -35,6 +34,8 @@ export function grabLeaves(
   order: number,
   out: Extents,
 ): number {
+  const { sectionBase, sectionStride, sectionMovable, perSection, sectionPages } = memmap;
+  const { refcount, pincount, order: orders } = memmap;
   const { pfn: firsts, npage: lengths, capacity } = out;
   const fit = from + maskedRun(bits, words, from, end, mask, need);
   const pages = 1 << order;
@@ -52,10 +53,10 @@ export function grabLeaves(
   for (; at < fit; at++) {
     const pfn = frame[at];
     if (pfn < start || pfn >= behind) {
-      const section = (pfn / PAGES_PER_SECTION) | 0;
+      const section = (pfn * perSection) | 0;
       if (sectionMovable[section] !== 0) break;
-      start = section * PAGES_PER_SECTION;
-      behind = start + PAGES_PER_SECTION;
+      start = section * sectionPages;
+      behind = start + sectionPages;
       base = sectionBase[section];
       stride = sectionStride[section];
     }

@@ -10,7 +10,7 @@ import { FOLL } from './foll.ts';
 import { gupRemainder } from './gup.ts';
 import { PG } from './page-state.ts';
 import type { MmStruct } from './mm-struct.ts';
-import { MAX_VPN, PTE } from './page-table.ts';
+import { PTE } from './page-table.ts';
 import { VM, type Vma } from './vma.ts';
 
 /**
@@ -59,11 +59,11 @@ function pinLeaf(
 ): number {
   const { pageTable, memory } = mm;
   const vma = mm.vmas.lookup(vpn);
-  if (vma === null || vpn >= MAX_VPN || !pageTable.walk(vpn)) return 0;
+  if (vma === null || vpn >= pageTable.virtualPages || !pageTable.walk(vpn)) return 0;
   const { level, index } = pageTable;
   const arena = level === 0 ? pageTable.ptes : pageTable.dirs;
   if (!mayFollow(mm, vma, arena.bits[index], arena.frame[index], gupFlags)) return 0;
-  const leafPages = 2 ** (9 * level);
+  const leafPages = 2 ** (pageTable.tableBits * level);
   const offset = vpn % leafPages;
   const pfn: Pfn = arena.frame[index] + offset;
   if ((gupFlags & FOLL.LONGTERM) !== 0 && !mayStay(mm, pfn, gupFlags)) return 0;

@@ -10,7 +10,6 @@ import {
   Errno,
   maskedRun,
   pagesOf,
-  PMD_ORDER,
   type PageNumbers,
   type Pfn,
   type TableArena,
@@ -21,9 +20,8 @@ import { FOLL } from './foll.ts';
 import { addToSmallFolios, GUP_PIN_COUNTING_BIAS, tryGrabFolio } from './folio.ts';
 import type { MemMap } from './memmap.ts';
 import { PG } from './page-state.ts';
-import { PAGES_PER_SECTION } from './sections.ts';
 import type { MmStruct } from './mm-struct.ts';
-import { MAX_VPN, PTE } from './page-table.ts';
+import { PTE } from './page-table.ts';
 import { VM, type Vma } from './vma.ts';
 
 /** Counts of one GUP call, added to the counters once at its end. */
@@ -61,9 +59,10 @@ export function followLeaf(
   work: GupWork,
 ): number {
   const { pageTable } = mm;
-  if (vpn >= MAX_VPN || !pageTable.walk(vpn)) return 0;
-  const { level } = pageTable;
-  const max = level === 0 ? Math.min(want, 512 - (pageTable.index & 511), vma.end - vpn) | 0 : want;
+  if (vpn >= pageTable.virtualPages || !pageTable.walk(vpn)) return 0;
+  const { level, tableMask } = pageTable;
+  const inTable = tableMask + 1 - (pageTable.index & tableMask);
+  const max = level === 0 ? Math.min(want, inTable, vma.end - vpn) | 0 : want;
   if (gupFlags & (FOLL.WRITE | FOLL.LONGTERM) || vma.flags & VM.SHARED) {
     const need = needBits(vma, gupFlags);
     return level === 0
@@ -135,8 +134,9 @@ function followZeroPage(
   const { bits, frame } = level === 0 ? ptes : dirs;
   const zero = level === 0 ? memory.zeroPfn : memory.hugeZeroPfn;
   if ((bits[index] & PTE.special) === 0 || frame[index] !== zero) return 0;
-  const offset = vpn % pagesOf(PMD_ORDER * level);
-  const npage = Math.min(want, pagesOf(PMD_ORDER * level) - offset);
+  const leafPages = pagesOf(pageTable.tableBits * level);
+  const offset = vpn % leafPages;
+  const npage = Math.min(want, leafPages - offset);
   for (let i = 0; i < npage; i++) pages[at + i] = memory.memmap.pfnToPage(zero + offset + i);
   work.steps++;
   work.fills += npage;
@@ -162,11 +162,12 @@ function followPtes(
 ): number {
   const { ptes, index } = mm.pageTable;
   const { memmap } = mm.memory;
+  const { sectionPages, sectionMask } = memmap;
   const present = followable(ptes, index, max, need);
   let done = 0;
   while (done < present) {
     const pfn = ptes.frame[index + done];
-    const left = Math.min(present - done, PAGES_PER_SECTION - (pfn & (PAGES_PER_SECTION - 1))) | 0;
+    const left = Math.min(present - done, sectionPages - (pfn & sectionMask)) | 0;
     const run = consecutiveRun(ptes.frame, index + done, index + done + left);
     const toPage = memmap.pfnToPage(pfn) - pfn;
     copyFrames(ptes.frame, index + done, run, pages, at + done, toPage);
@@ -248,7 +249,7 @@ export function grabSmallFolios(memmap: MemMap, pfn: Pfn, npage: number): number
 }
 
 /**
- * Pins up to the end of the 2 MiB or 1 GiB leaf that the walk found.
+ * Pins up to the end of the PMD or PUD leaf that the walk found.
  *
  * @returns pages pinned; 0 if the entry must be faulted in; a negative errno if not to be grabbed
  */
@@ -261,9 +262,9 @@ function followLargeLeaf(
   at: number,
   work: GupWork,
 ): number {
-  const { dirs, index, level } = mm.pageTable;
+  const { dirs, index, level, tableBits } = mm.pageTable;
   if ((dirs.bits[index] & (need | PTE.special)) !== need) return 0;
-  const leafPages = level === 1 ? 2 ** 9 : 2 ** 18;
+  const leafPages = 1 << (tableBits * level);
   const offset = vpn & (leafPages - 1);
   const npage = Math.min(want, leafPages - offset) | 0;
   const pfn: Pfn = dirs.frame[index] + offset;
@@ -284,10 +285,10 @@ function grab(mm: MmStruct, pfn: Pfn, refs: number, work: GupWork): boolean {
 
 /** Stores the pointers of consecutive frames; only a section border may break their sequence. */
 function fillPages(memmap: MemMap, pfn: Pfn, npage: number, pages: PageNumbers, at: number): void {
+  const { sectionPages, sectionMask } = memmap;
   for (let done = 0; done < npage;) {
     const first = memmap.pfnToPage(pfn + done);
-    const n =
-      Math.min(npage - done, PAGES_PER_SECTION - ((pfn + done) & (PAGES_PER_SECTION - 1))) | 0;
+    const n = Math.min(npage - done, sectionPages - ((pfn + done) & sectionMask)) | 0;
     storeSequence(pages, (at + done) | 0, (at + done + n) | 0, first);
     done += n;
   }

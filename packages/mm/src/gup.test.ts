@@ -1,4 +1,4 @@
-import { Errno, PMD_ORDER } from '@pinfold/base';
+import { Errno, PMD_ORDER, X86_64 } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
 import {
   boot,
@@ -15,7 +15,6 @@ import { pinUserPagesRemote } from './gup.ts';
 import { mmapMemory, mmapPfnmap } from './mmap.ts';
 import { MmStruct } from './mm-struct.ts';
 import { PrescribedLayout } from './frame-source.ts';
-import { MAX_VPN } from './page-table.ts';
 import type { MemMap } from './memmap.ts';
 
 const READ = FOLL.LONGTERM;
@@ -241,9 +240,9 @@ describe('where a call ends', () => {
   });
 
   test('the last page of 48 address bits', () => {
-    const mm = spaceWith([{ vpn: MAX_VPN - 2, pfn: SECTION, npage: 2 }]);
-    expect(pin(mm, MAX_VPN - 2, 5)).toEqual({ ret: 2, pfns: frames(SECTION, 2) });
-    expect(pin(mm, MAX_VPN, 1).ret).toBe(-Errno.EFAULT);
+    const mm = spaceWith([{ vpn: X86_64.virtualPages - 2, pfn: SECTION, npage: 2 }]);
+    expect(pin(mm, X86_64.virtualPages - 2, 5)).toEqual({ ret: 2, pfns: frames(SECTION, 2) });
+    expect(pin(mm, X86_64.virtualPages, 1).ret).toBe(-Errno.EFAULT);
     expect(pin(mm, 2 ** 52 - 1, 1).ret).toBe(-Errno.EFAULT);
   });
 

@@ -2,7 +2,7 @@
  * Get user pages, the slow path: what `pin_user_pages_remote` does for VFIO.
  *
  * One step per page-table leaf: a walk from the top, one page-table lock, one grab for the first
- * page and, on a large leaf, a second one for the rest, then one pointer store per 4 KiB page.
+ * page and, on a large leaf, a second one for the rest, then one pointer store per page.
  *
  * An entry that is absent or does not allow the access is faulted in, and the step is made again.
  * Memory that nobody answers for (populated by {@link mmapMemory} alone) ends the call with EFAULT.
@@ -16,7 +16,6 @@ import { followLeaf, GupWork } from './gup-follow.ts';
 import { checkMigrateMovablePages } from './longterm.ts';
 import { migrateForLongterm } from './migrate.ts';
 import type { MmStruct } from './mm-struct.ts';
-import { MAX_VPN } from './page-table.ts';
 import { unpinUserPages } from './unpin.ts';
 import { VM, type Vma } from './vma.ts';
 
@@ -236,7 +235,7 @@ export function faultinPage(
   gupFlags: number,
   again: number,
 ): number {
-  if (vma.ops === null || vpn >= MAX_VPN) {
+  if (vma.ops === null || vpn >= mm.pageTable.virtualPages) {
     mm.gupFailure = { vpn, why: 'no page is mapped there with this access' };
     return -Errno.EFAULT;
   }

@@ -1,18 +1,17 @@
-import { KernelBug } from '@pinfold/base';
+import { KernelBug, X86_64 } from '@pinfold/base';
 import { expect, test } from 'vitest';
 import { addHugetlbPins, pageHuge, subHugetlbPins } from './hugetlb-pins.ts';
 import { folioOrderOf, folioPagesLeft } from './folio.ts';
 import { MemMap } from './memmap.ts';
 import { PG } from './page-state.ts';
-import { PAGES_PER_SECTION } from './sections.ts';
 import { Memory } from './memory.ts';
 
-const HUGE = PAGES_PER_SECTION + 512;
+const HUGE = X86_64.sectionPages + 512;
 const THP = HUGE + 512;
-const LAST = 2 * PAGES_PER_SECTION - 512;
+const LAST = 2 * X86_64.sectionPages - 512;
 
 function boot(): Memory {
-  const memmap = new MemMap([{ pfn: PAGES_PER_SECTION, npage: PAGES_PER_SECTION }]);
+  const memmap = new MemMap([{ pfn: X86_64.sectionPages, npage: X86_64.sectionPages }]);
   memmap.allocFolio(HUGE, 9, PG.hugetlb | PG.anon);
   memmap.allocFolio(THP, 9, PG.anon);
   memmap.allocFolio(LAST, 9, PG.hugetlb);
@@ -27,7 +26,7 @@ function counts(memory: Memory, pfn: number): number[] {
 
 test('which pages are hugetlb', () => {
   const { memmap } = boot();
-  const pfns = [HUGE, HUGE + 511, THP, PAGES_PER_SECTION, 5, 2 * PAGES_PER_SECTION];
+  const pfns = [HUGE, HUGE + 511, THP, X86_64.sectionPages, 5, 2 * X86_64.sectionPages];
   expect(pfns.map((pfn) => pageHuge(memmap, pfn))).toEqual([
     true,
     true,
@@ -40,7 +39,7 @@ test('which pages are hugetlb', () => {
 
 test('order, and pages to the end of the folio', () => {
   const { memmap } = boot();
-  const pfns = [HUGE, HUGE + 511, PAGES_PER_SECTION];
+  const pfns = [HUGE, HUGE + 511, X86_64.sectionPages];
   expect(pfns.map((pfn) => [folioOrderOf(memmap, pfn), folioPagesLeft(memmap, pfn)])).toEqual([
     [9, 512],
     [9, 1],

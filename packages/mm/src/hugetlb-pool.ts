@@ -6,7 +6,7 @@
 
 /** A pool of huge pages (struct hstate). */
 export class HugetlbPool {
-  /** Folio order: 9 (2 MiB) or 18 (1 GiB). */
+  /** Folio order, for example 9 for 2 MiB of pages of 4 KiB. */
   readonly order: number;
   /** Pages that are not handed out. */
   freeHugePages: number;

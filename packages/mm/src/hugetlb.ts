@@ -3,7 +3,7 @@
  *
  * @source mm/hugetlb.c hugetlb_fault, hugetlb_no_page, hugetlb_wp, 6.16; reference mm.md §6
  */
-import { Errno, offsetIn, PMD_ORDER, type Vpn } from '@pinfold/base';
+import { Errno, offsetIn, type Vpn } from '@pinfold/base';
 import { doWpPage } from './cow.ts';
 import { FAULT_FLAG, VM_FAULT, type VmOperations } from './fault.ts';
 import { allocZeroedFolio } from './fault-folio.ts';
@@ -20,7 +20,7 @@ export class HugetlbMemory implements VmOperations {
   readonly dirtyTracking = false;
   readonly order: number;
 
-  /** @param order folio order: 9 or 18; the machine's memory has a pool of it */
+  /** @param order folio order, one of the geometry's; the machine's memory has a pool of it */
   constructor(order: number) {
     this.order = order;
   }
@@ -37,7 +37,7 @@ export class HugetlbMemory implements VmOperations {
     if (pfn < 0) return VM_FAULT.SIGBUS;
     const write = flags & FAULT_FLAG.WRITE && vma.flags & VM.WRITE ? PTE.write : 0;
     const bits = PTE.present | PTE.anonExclusive | write;
-    mm.pageTable.setEntry(first, pfn, this.order / PMD_ORDER, bits);
+    mm.pageTable.setEntry(first, pfn, this.order / mm.pageTable.tableBits, bits);
     return 0;
   }
 }

@@ -6,7 +6,7 @@ export { LATEST_MM_RULES, type MmRules } from './rules.ts';
 export { createTask, mmapAnonymous, type TaskOptions } from './create-task.ts';
 export { MemMap, type MemoryModel } from './memmap.ts';
 export { PageStateArrays, PG } from './page-state.ts';
-export { PAGES_PER_SECTION, SECTION_ORDER, type MemoryRange, type ZoneType } from './sections.ts';
+export type { MemoryRange, ZoneType } from './sections.ts';
 export { Memory, VmStat } from './memory.ts';
 export { KernelLog, type KernelMessage } from './kernel-log.ts';
 export { PageContents, readUser, writeUser } from './page-contents.ts';
@@ -27,13 +27,13 @@ export {
   pageRangeContiguous,
 } from './contiguity.ts';
 export { FrameRun, PrescribedLayout, type FrameSource, type LayoutRun } from './frame-source.ts';
-export { MAX_VPN, PageTable, PTE } from './page-table.ts';
+export { PageTable, PTE } from './page-table.ts';
 export { VM, Vma, VmaTree } from './vma.ts';
 export {
   SHMEM_ENABLED,
-  THP_DEFAULTS,
   THP_ENABLED,
   THP_SIZE_ENABLED,
+  thpDefaults,
   type ThpEnabled,
   type ThpSettings,
 } from './thp.ts';
@@ -63,7 +63,7 @@ export { MappedFile, type FileKind } from './page-cache.ts';
 export { PciBar } from './pci-bar.ts';
 export { placeAnonymous } from './place-anonymous.ts';
 export { migrateForLongterm } from './migrate.ts';
-export { BuddyAllocator, MAX_PAGE_ORDER, type BuddyOptions, type ZoneName } from './page-alloc.ts';
+export { BuddyAllocator, type BuddyOptions, type ZoneName } from './page-alloc.ts';
 export { walkSmaps } from './smaps.ts';
 export { exitMmap, zapRange } from './zap.ts';
 export { dupMmap } from './fork.ts';
@@ -83,7 +83,6 @@ export {
   type MmapCall,
 } from './syscalls.ts';
 export { vmEnoughMemory } from './overcommit.ts';
-export { TASK_SIZE } from './task-size.ts';
 export { mremap, type MremapCall, type Mremapped } from './mremap.ts';
 export { accountLockedVm, exceedsMemlock } from './accounting.ts';
 export { FOLL } from './foll.ts';

@@ -6,7 +6,6 @@
 import { maskedRun, Slot, type Pfn, type PageNumbers } from '@pinfold/base';
 import { consecutiveRun } from './contiguity.ts';
 import type { MemMap } from './memmap.ts';
-import { PAGES_PER_SECTION } from './sections.ts';
 import type { Memory } from './memory.ts';
 
 /**
@@ -50,8 +49,8 @@ function checkInSection(
   npage: number,
   pfn: Pfn,
 ): number {
-  const offset = (pfn & (PAGES_PER_SECTION - 1)) | 0;
-  const max = Math.min(npage - from, PAGES_PER_SECTION - offset) | 0;
+  const offset = (pfn & memmap.sectionMask) | 0;
+  const max = Math.min(npage - from, memmap.sectionPages - offset) | 0;
   const run = consecutiveRun(pages, from, from + max);
   const stride = memmap.strideOf(pfn);
   const base = memmap.entryOf(pfn) - (offset >>> stride);

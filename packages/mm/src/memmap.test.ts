@@ -1,10 +1,9 @@
-import { InputError, KernelBug, ModelBug } from '@pinfold/base';
+import { InputError, KernelBug, ModelBug, X86_64 } from '@pinfold/base';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { folioOf, MODELS, SECTION, boot } from '../test/machine.ts';
 import { MemMap } from './memmap.ts';
 import { PageStateArrays, PG } from './page-state.ts';
-import { PAGES_PER_SECTION, SECTION_ORDER } from './sections.ts';
 
 /** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
 const SEED = Number(process.env.PINFOLD_SEED ?? 0);
@@ -22,8 +21,8 @@ function ask<T>(pfns: readonly number[], answer: (pfn: number) => T): T[] {
 }
 
 test('a section is 128 MiB', () => {
-  expect(PAGES_PER_SECTION * 4096).toBe(128 * 2 ** 20);
-  expect(2 ** SECTION_ORDER).toBe(PAGES_PER_SECTION);
+  expect(X86_64.sectionPages * 4096).toBe(128 * 2 ** 20);
+  expect(2 ** X86_64.sectionOrder).toBe(X86_64.sectionPages);
 });
 
 describe.each(MODELS)('memory with holes, %s', (model) => {
@@ -279,7 +278,7 @@ describe('folios', () => {
 
 describe('state in strides', () => {
   const entries = (memmap: MemMap, section: number): number =>
-    PAGES_PER_SECTION >>> memmap.sectionStride[section];
+    X86_64.sectionPages >>> memmap.sectionStride[section];
 
   test('an untouched section has no state', () => {
     const { memmap } = boot();

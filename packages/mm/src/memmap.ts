@@ -1,13 +1,13 @@
 /**
  * The memory map: which pfns have a `struct page`, where it lies, and the state of every page.
  *
- * Memory is organised in sections of 128 MiB (x86-64). Two memory models decide what a
+ * Memory is organised in sections, of 128 MiB on x86-64. Two memory models decide what a
  * `struct page *` is (CONFIG_SPARSEMEM_VMEMMAP):
  *
  * - `sparsemem-vmemmap`: one virtual array; page = base + pfn, so neighbours in pfn are neighbours
  *   in page.
  * - `sparsemem` (classic): every section has its own array somewhere; page = slot of the section
- *   times PAGES_PER_SECTION plus the offset in the section. The slots are a permutation with gaps:
+ *   times its pages plus the offset in the section. The slots are a permutation with gaps:
  *   the arrays of neighbouring sections may be apart, and those of strangers adjacent.
  *
  * Page state is a struct of arrays (`refcount`, `pincount`, `flags`, `order`), in one block per
@@ -25,13 +25,15 @@ import {
   maskedRun,
   ModelBug,
   pageNumbers,
+  X86_64,
   type Page,
+  type PageGeometry,
   type Pfn,
   type PageNumbers,
 } from '@pinfold/base';
 import { PageStateArrays, PG } from './page-state.ts';
 import { SectionSlots } from './section-slots.ts';
-import { checkedRanges, PAGES_PER_SECTION, SECTION_ORDER, type MemoryRange } from './sections.ts';
+import { checkedRanges, type MemoryRange } from './sections.ts';
 
 /** How the kernel is configured to find a `struct page`. */
 export type MemoryModel = 'sparsemem-vmemmap' | 'sparsemem';
@@ -43,6 +45,16 @@ const UNTOUCHED = -2;
 
 /** Sections, `struct page` arithmetic and per-page state of one machine. */
 export class MemMap {
+  /** Page size and page-table geometry of the machine. */
+  readonly geometry: PageGeometry;
+  /** log2 of the pages of a section. */
+  readonly sectionOrder: number;
+  /** Pages of a section. */
+  readonly sectionPages: number;
+  /** Pages of a section less one: `pfn & sectionMask` is the place in its section. */
+  readonly sectionMask: number;
+  /** 1 over the pages of a section, a power of two: `(pfn * perSection) | 0` is its section. */
+  readonly perSection: number;
   /** The memory model that the kernel was configured with. */
   readonly model: MemoryModel;
   /** Whether page = base + pfn. The base is 0, so that copying frames makes page pointers of them. */
@@ -77,7 +89,7 @@ export class MemMap {
   /** First number after all `struct page` pointers. */
   readonly #pageEnd: number;
   #entries = 0;
-  readonly #freeBlocks: number[][] = Array.from({ length: SECTION_ORDER + 1 }, () => []);
+  readonly #freeBlocks: number[][];
 
   /**
    * @param ranges the machine's memory, in pages; sections that no range touches are holes without
@@ -85,6 +97,7 @@ export class MemMap {
    * @param model the memory model
    * @param seed chooses the permutation of the section memmaps under classic sparsemem
    * @param arrays where its state is kept; no other memory map may use them; default: new ones
+   * @param geometry page size and page-table geometry of the machine
    * @throws {InputError} when a range is empty, overlaps another or lies above 52 address bits
    */
   constructor(
@@ -92,7 +105,15 @@ export class MemMap {
     model: MemoryModel = 'sparsemem-vmemmap',
     seed = 0,
     arrays: PageStateArrays = new PageStateArrays(),
+    geometry: PageGeometry = X86_64,
   ) {
+    const { sectionOrder, sectionPages } = geometry;
+    this.geometry = geometry;
+    this.sectionOrder = sectionOrder;
+    this.sectionPages = sectionPages;
+    this.sectionMask = sectionPages - 1;
+    this.perSection = 1 / sectionPages;
+    this.#freeBlocks = Array.from({ length: sectionOrder + 1 }, () => []);
     this.#arrays = arrays;
     arrays.clear();
     this.refcount = arrays.refcount;
@@ -103,9 +124,9 @@ export class MemMap {
     this.orderWords = new Uint32Array(this.order.buffer);
     this.model = model;
     this.vmemmap = model === 'sparsemem-vmemmap';
-    const sorted = checkedRanges(ranges);
+    const sorted = checkedRanges(ranges, geometry.pageShift);
     const end = sorted.reduce((max, range) => Math.max(max, range.pfn + range.npage), 0);
-    const sections = Math.ceil(end / PAGES_PER_SECTION);
+    const sections = Math.ceil(end / sectionPages);
     this.sectionBase = new Int32Array(sections).fill(ABSENT);
     this.sectionStride = new Uint8Array(sections);
     this.sectionMovable = new Uint8Array(sections);
@@ -114,7 +135,7 @@ export class MemMap {
     this.#reserveOutside(sorted);
     const present = (section: number): boolean => this.sectionBase[section] !== ABSENT;
     this.#slots = this.vmemmap ? null : new SectionSlots(sections, present, seed);
-    this.#pageEnd = (this.#slots?.count ?? sections) * PAGES_PER_SECTION;
+    this.#pageEnd = (this.#slots?.count ?? sections) * sectionPages;
   }
 
   /**
@@ -126,7 +147,7 @@ export class MemMap {
    * @source include/linux/mmzone.h pfn_valid, 6.16
    */
   pfnValid(pfn: Pfn): boolean {
-    const section = (pfn / PAGES_PER_SECTION) | 0;
+    const section = (pfn * this.perSection) | 0;
     return section < this.sectionBase.length && this.sectionBase[section] !== ABSENT;
   }
 
@@ -138,10 +159,10 @@ export class MemMap {
    * @source include/linux/page-flags.h PageReserved, 6.16
    */
   pageReserved(pfn: Pfn): boolean {
-    const section = (pfn / PAGES_PER_SECTION) | 0;
+    const section = (pfn * this.perSection) | 0;
     const base = this.sectionBase[section];
     if (base < 0) return false;
-    const entry = base + ((pfn & (PAGES_PER_SECTION - 1)) >>> this.sectionStride[section]);
+    const entry = base + ((pfn & this.sectionMask) >>> this.sectionStride[section]);
     return (this.flags[entry] & PG.reserved) !== 0;
   }
 
@@ -154,10 +175,10 @@ export class MemMap {
    */
   pfnToPage(pfn: Pfn): Page {
     if (this.vmemmap) return pfn as number;
-    const section = Math.floor(pfn / PAGES_PER_SECTION);
+    const section = Math.floor(pfn / this.sectionPages);
     const slot = this.#slots?.slotOf(section) ?? 0;
     if (slot === 0) throw new KernelBug('pfn_to_page', `pfn ${pfn} has no memory map`);
-    return slot * PAGES_PER_SECTION + (pfn - section * PAGES_PER_SECTION);
+    return slot * this.sectionPages + (pfn - section * this.sectionPages);
   }
 
   /**
@@ -171,7 +192,7 @@ export class MemMap {
   pageToPfn(page: Page): Pfn {
     if (this.vmemmap) return page as number;
     const section = this.sectionOfPage(page);
-    return section * PAGES_PER_SECTION + (page % PAGES_PER_SECTION);
+    return section * this.sectionPages + (page % this.sectionPages);
   }
 
   /**
@@ -184,7 +205,7 @@ export class MemMap {
    */
   sectionOfPage(page: Page): number {
     if (this.#slots === null) return 0;
-    const section = this.#slots.sectionOf(Math.floor(page / PAGES_PER_SECTION));
+    const section = this.#slots.sectionOf(Math.floor(page / this.sectionPages));
     if (section < 0)
       throw new KernelBug('page_to_pfn', `struct page ${page} lies in no section's memmap`);
     return section;
@@ -207,7 +228,7 @@ export class MemMap {
    * @returns no extents yet
    */
   extents(capacity: number): Extents {
-    const end = this.sectionBase.length * PAGES_PER_SECTION;
+    const end = this.sectionBase.length * this.sectionPages;
     return new Extents(pageNumbers(capacity, end), new Int32Array(capacity));
   }
 
@@ -218,10 +239,10 @@ export class MemMap {
    * @returns index into `flags` and `order`; into the counts only if the page is a folio's head
    */
   entryOf(pfn: Pfn): number {
-    const section = (pfn / PAGES_PER_SECTION) | 0;
+    const section = (pfn * this.perSection) | 0;
     const base = this.sectionBase[section];
     if (base < 0) return this.#touch(pfn, section);
-    return base + ((pfn & (PAGES_PER_SECTION - 1)) >>> this.sectionStride[section]);
+    return base + ((pfn & this.sectionMask) >>> this.sectionStride[section]);
   }
 
   /**
@@ -232,14 +253,14 @@ export class MemMap {
    * @source include/linux/page-flags.h page_folio, 6.16
    */
   headEntryOf(pfn: Pfn): number {
-    const section = (pfn / PAGES_PER_SECTION) | 0;
+    const section = (pfn * this.perSection) | 0;
     const base = this.sectionBase[section];
     if (base < 0) return this.#touch(pfn, section);
-    const offset = pfn & (PAGES_PER_SECTION - 1);
+    const offset = pfn & this.sectionMask;
     const stride = this.sectionStride[section];
     const order = this.order[base + (offset >>> stride)];
     if (order <= stride) return base + (offset >>> stride);
-    if (order <= SECTION_ORDER) return base + (((offset >>> order) << order) >>> stride);
+    if (order <= this.sectionOrder) return base + (((offset >>> order) << order) >>> stride);
     return this.entryOf(pfn - (pfn % 2 ** order));
   }
 
@@ -247,10 +268,10 @@ export class MemMap {
    * log2 of the pages that one state entry of a page's section stands for.
    *
    * @param pfn page frame of a section that was touched
-   * @returns 0 to 15
+   * @returns 0 to the order of a section
    */
   strideOf(pfn: Pfn): number {
-    return this.sectionStride[(pfn / PAGES_PER_SECTION) | 0];
+    return this.sectionStride[(pfn * this.perSection) | 0];
   }
 
   /**
@@ -266,9 +287,9 @@ export class MemMap {
   invalidOrReservedRun(pfn: Pfn, npage: number, wanted: boolean): number {
     for (let done = 0; done < npage;) {
       const at = pfn + done;
-      const offset = (at & (PAGES_PER_SECTION - 1)) | 0;
-      const n = Math.min(npage - done, PAGES_PER_SECTION - offset) | 0;
-      const run = this.#reservedRunInSection((at / PAGES_PER_SECTION) | 0, offset, n, wanted);
+      const offset = (at & this.sectionMask) | 0;
+      const n = Math.min(npage - done, this.sectionPages - offset) | 0;
+      const run = this.#reservedRunInSection((at * this.perSection) | 0, offset, n, wanted);
       done += run;
       if (run < n) return done;
     }
@@ -304,14 +325,14 @@ export class MemMap {
    * @source include/linux/mm.h folio_is_longterm_pinnable, 6.16
    */
   longtermPinnable(pfn: Pfn): boolean {
-    return this.sectionMovable[(pfn / PAGES_PER_SECTION) | 0] === 0;
+    return this.sectionMovable[(pfn * this.perSection) | 0] === 0;
   }
 
   /**
    * Makes free pages a folio with one reference.
    *
    * @param pfn head page frame, aligned to the order
-   * @param order folio order, 0 to 18
+   * @param order folio order
    * @param flags {@link PG} flags of the folio
    * @returns state entry of the head
    * @throws {InputError} when the pages are no memory, reserved or already part of a folio
@@ -320,8 +341,8 @@ export class MemMap {
     if (!isAligned(pfn, order))
       throw new ModelBug(`folio of order ${order} at unaligned pfn ${pfn}`);
     const end = pfn + 2 ** order;
-    for (let at = pfn; at < end; at += PAGES_PER_SECTION) {
-      this.#allocInSection(at, Math.min(order, SECTION_ORDER), order, flags);
+    for (let at = pfn; at < end; at += this.sectionPages) {
+      this.#allocInSection(at, Math.min(order, this.sectionOrder), order, flags);
     }
     const head = this.entryOf(pfn);
     this.refcount[head] = 1;
@@ -345,9 +366,9 @@ export class MemMap {
       return;
     }
     const head = pfn - (pfn % 2 ** order);
-    for (let at = head; at < head + 2 ** order; at += PAGES_PER_SECTION) {
+    for (let at = head; at < head + 2 ** order; at += this.sectionPages) {
       const from = this.entryOf(at);
-      const to = from + ((2 ** Math.min(order, SECTION_ORDER)) >>> this.strideOf(at));
+      const to = from + ((2 ** Math.min(order, this.sectionOrder)) >>> this.strideOf(at));
       for (const field of [this.refcount, this.pincount, this.flags, this.order]) {
         field.fill(0, from, Math.max(to, from + 1));
       }
@@ -366,7 +387,7 @@ export class MemMap {
     for (let at = pfn; at < end;) {
       this.#refine(at, 0);
       const from = this.entryOf(at);
-      const inSection = PAGES_PER_SECTION - (at & (PAGES_PER_SECTION - 1));
+      const inSection = this.sectionPages - (at & this.sectionMask);
       const to = from + Math.min(end - at, inSection);
       this.#arrays.use(from, to);
       for (let entry = from; entry < to; entry++) this.flags[entry] |= PG.reserved;
@@ -390,11 +411,11 @@ export class MemMap {
       const base = this.sectionBase[section];
       if (base < 0) continue;
       const stride = this.sectionStride[section];
-      const end = base + (PAGES_PER_SECTION >>> stride);
+      const end = base + (this.sectionPages >>> stride);
       for (let entry = this.#inUse(base, end); entry < end; entry = this.#inUse(entry + 1, end)) {
         const refcount = this.refcount[entry];
         const pincount = this.pincount[entry];
-        const pfn = section * PAGES_PER_SECTION + ((entry - base) << stride);
+        const pfn = section * this.sectionPages + ((entry - base) << stride);
         yield { pfn, order: this.order[entry], refcount, pincount, flags: this.flags[entry] };
       }
     }
@@ -407,7 +428,7 @@ export class MemMap {
    * @param order order of their folios
    */
   reserveState(npage: number, order: number): void {
-    this.#grow(this.#entries + Math.ceil(npage / 2 ** Math.min(order, SECTION_ORDER)));
+    this.#grow(this.#entries + Math.ceil(npage / 2 ** Math.min(order, this.sectionOrder)));
   }
 
   /** First state entry from one on that holds references; `end` without one. */
@@ -427,8 +448,8 @@ export class MemMap {
   }
 
   #addRange(range: MemoryRange): void {
-    const first = Math.floor(range.pfn / PAGES_PER_SECTION);
-    const last = Math.floor((range.pfn + range.npage - 1) / PAGES_PER_SECTION);
+    const first = Math.floor(range.pfn / this.sectionPages);
+    const last = Math.floor((range.pfn + range.npage - 1) / this.sectionPages);
     this.sectionBase.fill(UNTOUCHED, first, last + 1);
     if (range.zone === 'movable' || range.cma) this.sectionMovable.fill(1, first, last + 1);
   }
@@ -437,8 +458,8 @@ export class MemMap {
   #reserveOutside(sorted: readonly MemoryRange[]): void {
     let covered = 0;
     const gap = (from: number, to: number): void => {
-      const firstEnd = Math.min(to, Math.ceil(from / PAGES_PER_SECTION) * PAGES_PER_SECTION);
-      const lastStart = Math.floor(to / PAGES_PER_SECTION) * PAGES_PER_SECTION;
+      const firstEnd = Math.min(to, Math.ceil(from / this.sectionPages) * this.sectionPages);
+      const lastStart = Math.floor(to / this.sectionPages) * this.sectionPages;
       this.#reserveIfPresent(from, firstEnd);
       this.#reserveIfPresent(Math.max(lastStart, firstEnd), to);
     };
@@ -446,7 +467,7 @@ export class MemMap {
       gap(covered, range.pfn);
       covered = range.pfn + range.npage;
     }
-    gap(covered, this.sectionBase.length * PAGES_PER_SECTION);
+    gap(covered, this.sectionBase.length * this.sectionPages);
   }
 
   #reserveIfPresent(from: Pfn, to: Pfn): void {
@@ -455,7 +476,7 @@ export class MemMap {
 
   #touch(pfn: Pfn, section: number): number {
     if (!this.pfnValid(pfn)) throw new KernelBug('pfn_to_page', `pfn ${pfn} has no memory map`);
-    this.#makeBlock(section, SECTION_ORDER);
+    this.#makeBlock(section, this.sectionOrder);
     return this.entryOf(pfn);
   }
 
@@ -486,7 +507,7 @@ export class MemMap {
 
   /** Makes sure that the section's state has one entry per 2^order pages or finer. */
   #refine(pfn: Pfn, order: number): void {
-    const section = (pfn / PAGES_PER_SECTION) | 0;
+    const section = (pfn * this.perSection) | 0;
     const old = this.sectionBase[section];
     if (old < 0) {
       this.#makeBlock(section, order);
@@ -496,7 +517,7 @@ export class MemMap {
     if (stride <= order) return;
     this.#makeBlock(section, order);
     const base = this.sectionBase[section];
-    for (let i = 0; i < PAGES_PER_SECTION >>> stride; i++) {
+    for (let i = 0; i < this.sectionPages >>> stride; i++) {
       if ((this.refcount[old + i] | this.flags[old + i] | this.order[old + i]) === 0) continue;
       const first = base + ((i << stride) >>> order);
       const next = first + (1 << (stride - order));
@@ -510,7 +531,7 @@ export class MemMap {
   }
 
   #makeBlock(section: number, stride: number): void {
-    const size = PAGES_PER_SECTION >>> stride;
+    const size = this.sectionPages >>> stride;
     let base = this.#freeBlocks[stride].pop();
     if (base === undefined) {
       base = this.#entries;

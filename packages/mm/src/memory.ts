@@ -13,9 +13,9 @@ import { PG } from './page-state.ts';
 import type { MmStruct } from './mm-struct.ts';
 import type { PageContents } from './page-contents.ts';
 import type { MmRules } from './rules.ts';
-import { THP_DEFAULTS, type ThpSettings } from './thp.ts';
+import { thpDefaults, type ThpSettings } from './thp.ts';
 
-/** The node statistics of pinning, in 4 KiB pages. Their difference is the number of pins held. */
+/** The node statistics of pinning, in pages. Their difference is the number of pins held. */
 export class VmStat {
   /** nr_foll_pin_acquired: pins taken. */
   nrFollPinAcquired = 0;
@@ -42,12 +42,12 @@ export class Memory {
   frames: FrameSource | null = null;
   /** The shared zero page: mapped where anonymous memory was only read, never pinned. */
   zeroPfn: Pfn = 1;
-  /** First frame of the huge zero page (2 MiB). */
-  hugeZeroPfn: Pfn = 512;
+  /** First frame of the huge zero page, which a PMD leaf maps. */
+  hugeZeroPfn: Pfn;
   /** Pages of memory that the kernel manages (totalram_pages): all of it, unless set otherwise. */
   totalRamPages: number;
   /** Transparent huge pages, as set in sysfs. */
-  thp: ThpSettings = THP_DEFAULTS;
+  thp: ThpSettings;
   /** What the kernel has warned of: the first text of each place. */
   readonly warnings: Map<string, string> = new Map();
   /** What the kernel has printed, warnings included. */
@@ -70,6 +70,8 @@ export class Memory {
    */
   constructor(memmap: MemMap, rules: MmRules, counters: Counters = new Counters()) {
     this.memmap = memmap;
+    this.hugeZeroPfn = pagesOf(memmap.geometry.pmdOrder);
+    this.thp = thpDefaults(memmap.geometry);
     memmap.folioFreed = (pfn, order, flags) => {
       if (flags & PG.hugetlb) this.hugetlbPool(order)?.free();
       if (this.contents !== null) this.contents.drop(pfn, pagesOf(order));

@@ -3,7 +3,7 @@
  *
  * @source include/linux/mm_types.h struct mm_struct, 6.16; reference mm.md §8
  */
-import { PAGE_SIZE, type Vpn } from '@pinfold/base';
+import type { Vpn } from '@pinfold/base';
 import type { FrameSource } from './frame-source.ts';
 import type { Memory } from './memory.ts';
 import { PageTable } from './page-table.ts';
@@ -39,7 +39,7 @@ export class MmStruct {
   /** @param memory the machine's memory */
   constructor(memory: Memory) {
     this.memory = memory;
-    this.pageTable = new PageTable(memory.maxPageTables);
+    this.pageTable = new PageTable(memory.memmap.geometry, memory.maxPageTables);
     memory.addressSpaces.add(this);
   }
 }
@@ -66,6 +66,6 @@ export class Task {
 
   /** RLIMIT_MEMLOCK in whole pages. */
   get memlockPages(): number {
-    return Math.floor(this.rlimitMemlock / PAGE_SIZE);
+    return Math.floor(this.rlimitMemlock / this.mm.pageTable.geometry.pageSize);
   }
 }

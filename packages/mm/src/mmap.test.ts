@@ -1,11 +1,11 @@
-import { InputError } from '@pinfold/base';
+import { InputError, X86_64 } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
 import { boot, folioOf, SECTION, spaceWith, type Run } from '../test/machine.ts';
 import { PG } from './page-state.ts';
 import { mmapMemory, mmapPfnmap } from './mmap.ts';
 import { MmStruct } from './mm-struct.ts';
 import { PrescribedLayout, type FrameSource } from './frame-source.ts';
-import { MAX_VPN, PTE } from './page-table.ts';
+import { PTE } from './page-table.ts';
 import { VM } from './vma.ts';
 
 /** 2 GiB of memory from 1 GiB on, for 1 GiB folios. */
@@ -153,7 +153,13 @@ describe('a mapping that is refused', () => {
       SECTION + 100,
       'mapping at virtual page -1: expected a range below 2^48 bytes',
     ],
-    ['beyond 48 address bits', MAX_VPN - 1, 2, SECTION + 100, 'expected a range below 2^48 bytes'],
+    [
+      'beyond 48 address bits',
+      X86_64.virtualPages - 1,
+      2,
+      SECTION + 100,
+      'expected a range below 2^48 bytes',
+    ],
     [
       'over another',
       1009,
@@ -169,8 +175,8 @@ describe('a mapping that is refused', () => {
   });
 
   test('the last page below 2^48 bytes is none', () => {
-    const mm = spaceWith([{ vpn: MAX_VPN - 1, pfn: SECTION, npage: 1 }]);
-    expect(mm.pageTable.pfnAt(MAX_VPN - 1)).toBe(SECTION);
+    const mm = spaceWith([{ vpn: X86_64.virtualPages - 1, pfn: SECTION, npage: 1 }]);
+    expect(mm.pageTable.pfnAt(X86_64.virtualPages - 1)).toBe(SECTION);
   });
 });
 
@@ -215,7 +221,7 @@ describe('device memory', () => {
   test.each([
     ['empty', { vpn: 0, npage: 0, pfn: 1 }],
     ['over another mapping', { vpn: 100, npage: 2, pfn: 1 }],
-    ['beyond 48 address bits', { vpn: MAX_VPN, npage: 1, pfn: 1 }],
+    ['beyond 48 address bits', { vpn: X86_64.virtualPages, npage: 1, pfn: 1 }],
   ])('%s is refused', (_, device) => {
     const mm = spaceWith([{ vpn: 101, pfn: SECTION, npage: 1 }]);
     expect(() => mmapPfnmap(mm, device)).toThrow(InputError);

@@ -8,12 +8,12 @@
  *
  * @source reference mm.md §6; mm/memory.c, mm/huge_memory.c, 6.16
  */
-import { InputError, isAligned, PMD_ORDER, PUD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
+import { InputError, isAligned, type PageGeometry, type Pfn, type Vpn } from '@pinfold/base';
 import { FrameRun, type FrameSource } from './frame-source.ts';
 import { PG } from './page-state.ts';
-import { MAX_PFN } from './sections.ts';
+import { endOfFrames } from './sections.ts';
 import type { MmStruct } from './mm-struct.ts';
-import { MAX_VPN, PTE } from './page-table.ts';
+import { PTE } from './page-table.ts';
 import { VM, Vma } from './vma.ts';
 
 /** Access that a mapping allows. */
@@ -90,30 +90,36 @@ export function mmapMemory(mm: MmStruct, memory: MmapMemory): void {
  */
 export function mmapPfnmap(mm: MmStruct, device: MmapPfnmap): void {
   const prot = device.prot ?? READ_WRITE;
-  if (device.pfn + device.npage > MAX_PFN) {
+  const { pageShift, hugeOrders, pudOrder, tableBits } = mm.pageTable.geometry;
+  if (device.pfn + device.npage > endOfFrames(pageShift)) {
     const got = `frames ${device.pfn} to ${device.pfn + device.npage - 1}`;
     throw new InputError('device memory', 'frames below 2^52 bytes', got);
   }
   insertVma(mm, device, VM.PFNMAP | VM.IO);
   const bits = PTE.present | PTE.special | (prot.write ? PTE.write : 0);
-  const max = device.maxLeafOrder ?? PUD_ORDER;
+  const max = device.maxLeafOrder ?? pudOrder;
   for (let done = 0; done < device.npage;) {
     const vpn = device.vpn + done;
     const pfn = device.pfn + done;
-    const order = [PUD_ORDER, PMD_ORDER].find(
+    const order = hugeOrders.find(
       (o) => o <= max && isAligned(vpn, o) && isAligned(pfn, o) && device.npage - done >= 2 ** o,
     );
-    mm.pageTable.setLeaves(vpn, pfn, 1, (order ?? 0) / 9, bits);
+    mm.pageTable.setLeaves(vpn, pfn, 1, (order ?? 0) / tableBits, bits);
     done += 2 ** (order ?? 0);
   }
 }
 
 function insertVma(mm: MmStruct, range: MmapRange, kind: number, order = 0): Vma {
   const { vpn, npage, prot = READ_WRITE } = range;
+  const { addressBits } = mm.pageTable.geometry;
   const place = `mapping at virtual page ${vpn}`;
   if (!(npage > 0)) throw new InputError(place, 'at least one page', `${npage} pages`);
-  if (vpn < 0 || vpn + npage > MAX_VPN) {
-    throw new InputError(place, 'a range below 2^48 bytes', `pages ${vpn} to ${vpn + npage - 1}`);
+  if (vpn < 0 || vpn + npage > mm.pageTable.virtualPages) {
+    throw new InputError(
+      place,
+      `a range below 2^${addressBits} bytes`,
+      `pages ${vpn} to ${vpn + npage - 1}`,
+    );
   }
   const flags = kind | VM.MAYWRITE | (prot.read ? VM.READ : 0) | (prot.write ? VM.WRITE : 0);
   const vma = new Vma(vpn, vpn + npage, flags, null, 0, order);
@@ -133,8 +139,8 @@ function installRun(mm: MmStruct, vpn: Vpn, run: FrameRun, bits: number, pageFla
     const pfn = run.pfn + done;
     const offset = pfn % folioPages;
     const npage = Math.min(run.npage - done, folioPages - offset);
-    const level = leafLevel(vpn + done, pfn, npage, run.order);
-    const leaves = npage / 2 ** (9 * level);
+    const level = leafLevel(mm.pageTable.geometry, vpn + done, pfn, npage, run.order);
+    const leaves = npage / 2 ** (mm.pageTable.tableBits * level);
     takeReferences(mm, pfn - offset, run.order, leaves, pageFlags);
     mm.pageTable.setLeaves(vpn + done, pfn, leaves, level, bits);
     done += npage;
@@ -142,9 +148,15 @@ function installRun(mm: MmStruct, vpn: Vpn, run: FrameRun, bits: number, pageFla
 }
 
 /** The largest leaf with which the pages of one folio can be mapped: all of them, aligned. */
-function leafLevel(vpn: Vpn, pfn: Pfn, npage: number, order: number): number {
-  const level = order >= PUD_ORDER ? 2 : order >= PMD_ORDER ? 1 : 0;
-  const pages = 2 ** (9 * level);
+function leafLevel(
+  { leafOrders, tableBits }: PageGeometry,
+  vpn: Vpn,
+  pfn: Pfn,
+  npage: number,
+  order: number,
+): number {
+  const level = Math.min(Math.floor(order / tableBits), leafOrders.length - 1);
+  const pages = 2 ** (tableBits * level);
   return npage % pages === 0 && vpn % pages === 0 && pfn % pages === 0 ? level : 0;
 }
 

@@ -4,15 +4,11 @@
  *
  * @source mm/mremap.c, 6.12 to 7.2; recordings `more`, xmr01 to xmr03
  */
-import { Errno, isAligned, offsetIn, pagesOf, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
+import { Errno, isAligned, offsetIn, pagesOf, type Pfn, type Vpn } from '@pinfold/base';
 import type { MmStruct, Task } from './mm-struct.ts';
-import { MAX_VPN } from './page-table.ts';
 import { mlockFutureOk, mmPopulate, munmap } from './syscalls.ts';
 import { VM, Vma } from './vma.ts';
 import { freePgtables, removeVmas, splitAt } from './zap.ts';
-
-/** First page that a process cannot map (TASK_SIZE). */
-const TASK_PAGES = MAX_VPN / 2 - 1;
 
 /** An mremap call. */
 export interface MremapCall {
@@ -63,7 +59,9 @@ export function mremap(task: Task, call: MremapCall): Mremapped {
   const error = checkGrowth(task, vma, aligned);
   if (error !== 0) return failed(error);
   const growth = newPages - npage;
-  const fits = vma.end + growth <= TASK_PAGES && mm.vmas.isFree(vma.end, vma.end + growth);
+  const fits =
+    vma.end + growth <= mm.pageTable.geometry.taskPages &&
+    mm.vmas.isFree(vma.end, vma.end + growth);
   if (vpn + npage === vma.end && fits) return growInPlace(mm, vma, vpn, growth);
   return findPlace ? move(mm, vma, aligned, findPlace(newPages)) : failed(Errno.ENOMEM);
 }
@@ -86,7 +84,7 @@ function hugeAligned({ order }: Vma, call: MremapCall): MremapCall | null {
 function moveTo(task: Task, call: MremapCall, to: Vpn): Mremapped {
   const { mm } = task;
   const { vpn, npage, newPages } = call;
-  if (to + newPages > TASK_PAGES) return failed(Errno.EINVAL);
+  if (to + newPages > task.mm.pageTable.geometry.taskPages) return failed(Errno.EINVAL);
   if (vpn + npage > to && to + newPages > vpn) return failed(Errno.EINVAL);
   const several = mm.memory.rules.mremapMovesSeveral && npage === newPages;
   const pieces = several ? piecesOf(mm, vpn, npage) : [{ ...call, npage, newPages }];
@@ -163,7 +161,7 @@ function populateLocked(mm: MmStruct, vma: Vma, vpn: Vpn, npage: number, charge:
  */
 function move(mm: MmStruct, vma: Vma, call: MremapCall, to: Vpn): Mremapped {
   const { vpn, npage, newPages } = call;
-  if (to + newPages > TASK_PAGES) return failed(Errno.ENOMEM);
+  if (to + newPages > mm.pageTable.geometry.taskPages) return failed(Errno.ENOMEM);
   const pgoff = vma.pgoff + (vpn - vma.start);
   const moved = new Vma(to, to + newPages, vma.flags, vma.ops, pgoff, vma.order);
   moved.anonVma = vma.anonVma;
@@ -181,7 +179,7 @@ function move(mm: MmStruct, vma: Vma, call: MremapCall, to: Vpn): Mremapped {
 
 /**
  * Moves the entries of a range. A large leaf moves as it is where its new place has the same
- * alignment; else that of anonymous memory becomes 4 KiB entries, and that of anything else goes.
+ * alignment; else that of anonymous memory becomes PTEs, and that of anything else goes.
  *
  * @source mm/mremap.c move_page_tables, move_huge_pmd, move_ptes, 6.12
  */
@@ -195,7 +193,9 @@ function moveEntries(mm: MmStruct, vpn: Vpn, npage: number, to: Vpn): void {
     pageTable.forEachLeaf(vpn, vpn + npage, (...entry) => entries.push(entry));
   };
   take();
-  const misfits = entries.filter(([, , level]) => offsetIn(to - vpn, PMD_ORDER * level) !== 0);
+  const misfits = entries.filter(
+    ([, , level]) => offsetIn(to - vpn, pageTable.tableBits * level) !== 0,
+  );
   for (const [at] of misfits) splitAt(mm, at + 1);
   if (misfits.length > 0) take();
   for (const [at, pfn, level, bits] of entries) {

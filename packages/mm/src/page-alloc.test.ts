@@ -1,9 +1,9 @@
-import { mulberry32 } from '@pinfold/base';
+import { mulberry32, X86_64 } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
 import { FrameRun, LONGTERM_PIN } from './frame-source.ts';
 import { PG } from './page-state.ts';
 import type { MemoryRange } from './sections.ts';
-import { BuddyAllocator, MAX_PAGE_ORDER } from './page-alloc.ts';
+import { BuddyAllocator } from './page-alloc.ts';
 
 const GIB = 2 ** 18;
 const LOW = 4096;
@@ -34,7 +34,7 @@ describe('zones', () => {
     const buddy = new BuddyAllocator(RANGES);
     const order: string[] = [];
     for (;;) {
-      const pfn = buddy.allocPages(MAX_PAGE_ORDER, true);
+      const pfn = buddy.allocPages(X86_64.maxPageOrder, true);
       if (pfn < 0) break;
       if (order.at(-1) !== zoneOf(pfn)) order.push(zoneOf(pfn));
     }
@@ -46,7 +46,7 @@ describe('zones', () => {
     const zones = new Set<string>();
     let pages = 0;
     for (;;) {
-      const pfn = buddy.allocPages(MAX_PAGE_ORDER, false);
+      const pfn = buddy.allocPages(X86_64.maxPageOrder, false);
       if (pfn < 0) break;
       zones.add(zoneOf(pfn));
       pages += 1024;
@@ -79,7 +79,7 @@ describe('blocks', () => {
         buddy.freePagesAt(pfn, order);
         continue;
       }
-      const order = Math.floor(random() * (MAX_PAGE_ORDER + 1));
+      const order = Math.floor(random() * (X86_64.maxPageOrder + 1));
       const pfn = buddy.allocPages(order, random() < 0.5);
       expect(pfn % 2 ** order).toBe(0);
       for (let i = 0; i < 2 ** order; i++) {
@@ -93,7 +93,7 @@ describe('blocks', () => {
     for (const [pfn, order] of held) buddy.freePagesAt(pfn, order);
     // Merged again, memory has as many of the largest blocks as at the start.
     let blocks = 0;
-    while (buddy.allocPages(MAX_PAGE_ORDER, true) >= 0) blocks++;
+    while (buddy.allocPages(X86_64.maxPageOrder, true) >= 0) blocks++;
     expect(blocks).toBe((5 * GIB - LOW) / 1024);
   });
 
@@ -158,7 +158,7 @@ describe('huge pages that are set aside', () => {
     const buddy = new BuddyAllocator(RANGES, { seed: 3 });
     buddy.setAside(18, 1);
     let pages = 0;
-    while (buddy.allocPages(MAX_PAGE_ORDER, true) >= 0) pages += 2 ** MAX_PAGE_ORDER;
+    while (buddy.allocPages(X86_64.maxPageOrder, true) >= 0) pages += 2 ** X86_64.maxPageOrder;
     expect(pages).toBe(4 * GIB - LOW);
     expect(buddy.freePages('NORMAL')).toBe(0);
   });

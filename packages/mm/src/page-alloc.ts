@@ -1,44 +1,55 @@
 /**
- * The buddy allocator: free memory in blocks of 1 to 1024 pages, per zone and migrate type.
+ * The buddy allocator: free memory in blocks of 1 page to 2^MAX_PAGE_ORDER, per zone and migrate type.
  *
  * Zones are DMA32 (below 4 GiB), NORMAL and MOVABLE; CMA areas lie in their zone but serve only
  * allocations that may be migrated. An allocation tries the highest zone that it may use first. Memory
- * that was never handed out is kept as a count of 4 MiB blocks in a seeded order, so that terabytes
+ * that was never handed out is kept as a count of largest blocks in a seeded order, so that terabytes
  * cost nothing; what was split or freed lies on free lists and is merged with its buddy.
  *
  * Left out: watermarks, reclaim, compaction, per-CPU lists, fallback between migrate types.
  *
  * @source mm/page_alloc.c __rmqueue_smallest, expand, __free_one_page, gfp_zone, 6.16
  */
-import { isAligned, mulberry32, pagesOf, PUD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
+import {
+  isAligned,
+  mulberry32,
+  pagesOf,
+  X86_64,
+  type PageGeometry,
+  type Pfn,
+  type Vpn,
+} from '@pinfold/base';
 import { LONGTERM_PIN, type FrameRun, type FrameSource } from './frame-source.ts';
 import { PG } from './page-state.ts';
 import type { MemoryRange } from './sections.ts';
 
-/** Order of the largest block (MAX_PAGE_ORDER): 4 MiB. */
-export const MAX_PAGE_ORDER = 10;
-
 /** Zones, lowest first. */
 export type ZoneName = 'DMA32' | 'NORMAL' | 'MOVABLE';
 
-/** First page frame above DMA32: 4 GiB. */
-const DMA32_END = 2 ** 20;
-/** Pages at the bottom of memory that belong to firmware and kernel: 16 MiB. */
-const LOW_PAGES = 4096;
+/** log2 of the first byte above DMA32: 4 GiB. */
+const DMA32_SHIFT = 32;
+/** log2 of the bytes at the bottom of memory that belong to firmware and kernel: 16 MiB. */
+const LOW_SHIFT = 24;
 
 /** How memory looks at boot. */
 export interface BuddyOptions {
   /** Decides the order of blocks and what is fragmented; default 1. */
   readonly seed?: number;
-  /** Share of 2 MiB blocks in which the kernel holds a page, so that no huge page fits: 0 to 1. */
+  /** Share of halves of largest blocks in which the kernel holds a page: 0 to 1. */
   readonly fragmentation?: number;
+  /** Page size of the machine and order of the largest block; default those of x86-64. */
+  readonly geometry?: PageGeometry;
 }
 
 /** Free pages of one zone and migrate type. */
 class FreeArea {
   readonly zone: ZoneName;
   readonly cma: boolean;
-  /** Runs of 4 MiB blocks that were never handed out: first block (in blocks) and count. */
+  /** Order of the largest block. */
+  readonly #maxOrder: number;
+  /** Pages of the largest block. */
+  readonly #block: number;
+  /** Runs of largest blocks that were never handed out: first block (in blocks) and count. */
   readonly #virgin: { readonly first: number; readonly count: number }[];
   #virginBlocks: number;
   #virginUsed = 0;
@@ -46,16 +57,26 @@ class FreeArea {
   #drawn = 0;
   readonly #permute: (index: number) => number;
   /** Per order: first frames of free blocks; an entry is stale unless `#orderOf` confirms it. */
-  readonly #lists: Pfn[][] = Array.from({ length: MAX_PAGE_ORDER + 1 }, () => []);
+  readonly #lists: Pfn[][];
   readonly #orderOf = new Map<Pfn, number>();
   #listed = 0;
 
-  constructor(zone: ZoneName, cma: boolean, ranges: readonly MemoryRange[], random: () => number) {
+  constructor(
+    zone: ZoneName,
+    cma: boolean,
+    ranges: readonly MemoryRange[],
+    maxOrder: number,
+    random: () => number,
+  ) {
+    const block = pagesOf(maxOrder);
     this.zone = zone;
     this.cma = cma;
+    this.#maxOrder = maxOrder;
+    this.#block = block;
+    this.#lists = Array.from({ length: maxOrder + 1 }, () => []);
     this.#virgin = ranges.map(({ pfn, npage }) => {
-      const first = Math.ceil(pfn / BLOCK);
-      return { first, count: Math.max(0, Math.floor((pfn + npage) / BLOCK) - first) };
+      const first = Math.ceil(pfn / block);
+      return { first, count: Math.max(0, Math.floor((pfn + npage) / block) - first) };
     });
     this.#virginBlocks = this.#virgin.reduce((sum, { count }) => sum + count, 0);
     this.#permute = permutation(this.#virginBlocks, random);
@@ -63,13 +84,13 @@ class FreeArea {
 
   /** Free pages. */
   get free(): number {
-    return this.#listed + (this.#virginBlocks - this.#virginUsed) * BLOCK;
+    return this.#listed + (this.#virginBlocks - this.#virginUsed) * this.#block;
   }
 
   /** Takes a block; returns its first frame, or -1. */
   take(order: number, fragment: (block: Pfn) => readonly (readonly [Pfn, number])[]): Pfn {
     for (;;) {
-      for (let from = order; from <= MAX_PAGE_ORDER; from++) {
+      for (let from = order; from <= this.#maxOrder; from++) {
         const pfn = this.#pop(from);
         if (pfn >= 0) return this.#expand(pfn, from, order);
       }
@@ -82,7 +103,7 @@ class FreeArea {
   /** Gives a block back and merges it with its free buddies. */
   put(pfn: Pfn, order: number): void {
     let [at, size] = [pfn, order];
-    while (size < MAX_PAGE_ORDER) {
+    while (size < this.#maxOrder) {
       const buddy = isAligned(at, size + 1) ? at + pagesOf(size) : at - pagesOf(size);
       if (this.#orderOf.get(buddy) !== size) break;
       this.#orderOf.delete(buddy);
@@ -93,18 +114,18 @@ class FreeArea {
     this.#push(at, size);
   }
 
-  /** Takes the aligned GiB with the highest address that was never touched; -1 without one. */
-  takeGib(): Pfn {
+  /** Takes the aligned pages with the highest address that were never touched; -1 without any. */
+  takeGigantic(order: number): Pfn {
     if (this.#virginUsed > 0) return -1;
     for (const run of [...this.#virgin].reverse()) {
-      const blocks = pagesOf(PUD_ORDER) / BLOCK;
+      const blocks = pagesOf(order - this.#maxOrder);
       const last = Math.floor((run.first + run.count) / blocks) * blocks - blocks;
       if (last < run.first) continue;
       const at = this.#virgin.indexOf(run);
       const after = { first: last + blocks, count: run.first + run.count - last - blocks };
       this.#virgin.splice(at, 1, { first: run.first, count: last - run.first }, after);
       this.#virginBlocks -= blocks;
-      return last * BLOCK;
+      return last * this.#block;
     }
     return -1;
   }
@@ -132,7 +153,7 @@ class FreeArea {
     return pfn;
   }
 
-  /** The next block of the seeded order, in which a GiB that was set aside has left gaps. */
+  /** The next block of the seeded order, in which gigantic pages that were set aside have left gaps. */
   #nextVirgin(): Pfn {
     this.#virginUsed++;
     for (;;) {
@@ -144,14 +165,12 @@ class FreeArea {
   #nthVirgin(index: number): Pfn {
     let left = index;
     for (const { first, count } of this.#virgin) {
-      if (left < count) return (first + left) * BLOCK;
+      if (left < count) return (first + left) * this.#block;
       left -= count;
     }
     return -1;
   }
 }
-
-const BLOCK = pagesOf(MAX_PAGE_ORDER);
 
 /** The page allocator of one machine. */
 export class BuddyAllocator implements FrameSource {
@@ -159,6 +178,7 @@ export class BuddyAllocator implements FrameSource {
   readonly #areaOfRange: readonly { readonly end: Pfn; readonly area: FreeArea }[];
   readonly #random: () => number;
   readonly #fragmentation: number;
+  readonly #maxOrder: number;
   /** Huge pages that were set aside at boot, by order. */
   readonly #pools = new Map<number, Pfn[]>();
 
@@ -170,16 +190,20 @@ export class BuddyAllocator implements FrameSource {
    * @source mm/page_alloc.c, mm/mm_init.c free_area_init, 6.16
    */
   constructor(ranges: readonly MemoryRange[], options: BuddyOptions = {}) {
-    const { seed = 1, fragmentation = 0 } = options;
+    const { seed = 1, fragmentation = 0, geometry = X86_64 } = options;
+    const { maxPageOrder, pageShift } = geometry;
     this.#random = mulberry32(seed);
     this.#fragmentation = fragmentation;
-    const parts = ranges.flatMap(zonedParts).sort((a, b) => a.pfn - b.pfn);
+    this.#maxOrder = maxPageOrder;
+    const parts = ranges
+      .flatMap((range) => zonedParts(range, pageShift))
+      .sort((a, b) => a.pfn - b.pfn);
     const areas: FreeArea[] = [];
     // Highest zone first: the order in which an allocation tries them. CMA serves before its zone.
     for (const zone of ['MOVABLE', 'NORMAL', 'DMA32'] as const) {
       for (const cma of [true, false]) {
         const own = parts.filter((part) => part.zoneName === zone && part.cma === cma);
-        if (own.length > 0) areas.push(new FreeArea(zone, cma, own, this.#random));
+        if (own.length > 0) areas.push(new FreeArea(zone, cma, own, maxPageOrder, this.#random));
       }
     }
     this.#areas = areas;
@@ -203,7 +227,7 @@ export class BuddyAllocator implements FrameSource {
   /**
    * Sets huge pages aside; to be called before anything else is allocated.
    *
-   * @param order folio order: 9 or 18
+   * @param order folio order
    * @param count how many
    * @returns how many there are now
    * @source mm/hugetlb.c hugetlb_hstate_alloc_pages, 6.16
@@ -222,7 +246,7 @@ export class BuddyAllocator implements FrameSource {
   /**
    * Allocates a block.
    *
-   * @param order its order, 0 to 10
+   * @param order its order, at most that of the largest block
    * @param movable whether it may lie in ZONE_MOVABLE and in CMA areas: memory that can be migrated
    * @returns its first frame, or -1 if no zone has one
    * @source mm/page_alloc.c get_page_from_freelist, 6.16
@@ -262,9 +286,9 @@ export class BuddyAllocator implements FrameSource {
   }
 
   #hugePage(order: number): Pfn {
-    if (order < PUD_ORDER) return this.allocPages(order, false);
+    if (order <= this.#maxOrder) return this.allocPages(order, false);
     for (const area of this.#areas) {
-      const pfn = area.cma || area.zone === 'MOVABLE' ? -1 : area.takeGib();
+      const pfn = area.cma || area.zone === 'MOVABLE' ? -1 : area.takeGigantic(order);
       if (pfn >= 0) return pfn;
     }
     return -1;
@@ -274,16 +298,17 @@ export class BuddyAllocator implements FrameSource {
     return this.#areaOfRange.find(({ end }) => pfn < end)?.area;
   }
 
-  /** What of a new 4 MiB block is free: in a fragmented half, the kernel holds one page. */
+  /** What of a new largest block is free: in a fragmented half, the kernel holds one page. */
   #firstTouch(block: Pfn): (readonly [Pfn, number])[] {
-    const half = BLOCK / 2;
+    const maxOrder = this.#maxOrder;
+    const half = pagesOf(maxOrder - 1);
     const halves = [block, block + half].map((pfn) => ({
       pfn,
       held: this.#random() < this.#fragmentation ? Math.floor(this.#random() * half) : -1,
     }));
-    if (halves.every(({ held }) => held < 0)) return [[block, MAX_PAGE_ORDER]];
+    if (halves.every(({ held }) => held < 0)) return [[block, maxOrder]];
     return halves.flatMap(({ pfn, held }) =>
-      held < 0 ? [[pfn, MAX_PAGE_ORDER - 1] as const] : around(pfn, MAX_PAGE_ORDER - 1, held),
+      held < 0 ? [[pfn, maxOrder - 1] as const] : around(pfn, maxOrder - 1, held),
     );
   }
 }
@@ -307,15 +332,19 @@ interface ZonedPart extends MemoryRange {
 }
 
 /** Cuts a range at 4 GiB, and off the bottom of memory. */
-function zonedParts({ pfn, npage, zone, cma = false }: MemoryRange): ZonedPart[] {
+function zonedParts(
+  { pfn, npage, zone, cma = false }: MemoryRange,
+  pageShift: number,
+): ZonedPart[] {
   const part = (from: Pfn, to: Pfn, zoneName: ZoneName): ZonedPart[] =>
     from < to ? [{ pfn: from, npage: to - from, zoneName, cma }] : [];
-  const first = Math.max(pfn, LOW_PAGES);
+  const first = Math.max(pfn, 2 ** (LOW_SHIFT - pageShift));
+  const dma32End = 2 ** (DMA32_SHIFT - pageShift);
   const end = pfn + npage;
   if (zone === 'movable') return part(first, end, 'MOVABLE');
   return [
-    ...part(first, Math.min(end, DMA32_END), 'DMA32'),
-    ...part(Math.max(first, DMA32_END), end, 'NORMAL'),
+    ...part(first, Math.min(end, dma32End), 'DMA32'),
+    ...part(Math.max(first, dma32End), end, 'NORMAL'),
   ];
 }
 

@@ -9,16 +9,7 @@
  * @source mm/shmem.c shmem_fault, mm/memory.c do_read_fault, do_cow_fault, do_shared_fault,
  * finish_fault, mm/hugetlb.c hugetlb_no_page, 6.16; reference mm.md §5.5 and §6
  */
-import {
-  Errno,
-  KernelHang,
-  ModelBug,
-  offsetIn,
-  pagesOf,
-  PMD_ORDER,
-  type Pfn,
-  type Vpn,
-} from '@pinfold/base';
+import { Errno, KernelHang, ModelBug, offsetIn, pagesOf, type Pfn, type Vpn } from '@pinfold/base';
 import { splitHugePmd } from './anon.ts';
 import { doWpPage } from './cow.ts';
 import { FAULT_FLAG, VM_FAULT, type VmOperations } from './fault.ts';
@@ -43,10 +34,10 @@ const CACHE_FLAGS: Readonly<Record<FileKind, number>> = {
   hugetlbfs: PG.hugetlb,
   disk: 0,
 };
-/** log2 of the pages that one write of a file fills, 64 KiB. */
-const WRITE_ORDER = 4;
-/** Order of the range that a read fault maps (fault_around_bytes, 64 KiB). */
-const AROUND_ORDER = 4;
+/** log2 of the bytes that one write of a file fills, 64 KiB. */
+const WRITE_SHIFT = 16;
+/** log2 of the bytes that a read fault maps (fault_around_bytes, 64 KiB), if that is more than a page. */
+const AROUND_SHIFT = 16;
 
 /** A file or memfd with its page cache (struct address_space). */
 export class MappedFile implements VmOperations {
@@ -154,9 +145,11 @@ export class MappedFile implements VmOperations {
    */
   #mapAround(mm: MmStruct, vma: Vma, vpn: Vpn): boolean {
     const bits = this.#mapBits(vma, 0);
-    const window = Math.max(vpn - offsetIn(vpn, AROUND_ORDER), vma.start);
-    const tableEnd = vpn - offsetIn(vpn, PMD_ORDER) + pagesOf(PMD_ORDER);
-    const windowEnd = Math.min(window + pagesOf(AROUND_ORDER), tableEnd, vma.end);
+    const { pageShift, pmdOrder } = mm.pageTable.geometry;
+    const order = Math.max(0, AROUND_SHIFT - pageShift);
+    const window = Math.max(vpn - offsetIn(vpn, order), vma.start);
+    const tableEnd = vpn - offsetIn(vpn, pmdOrder) + pagesOf(pmdOrder);
+    const windowEnd = Math.min(window + pagesOf(order), tableEnd, vma.end);
     const folio = mm.memory.rules.faultAround === 'folio' ? this.#folioIn(mm, vma, vpn) : null;
     const first = Math.min(window, folio?.first ?? window);
     const fileEnd = vma.start + (this.npage - vma.pgoff);
@@ -179,9 +172,10 @@ export class MappedFile implements VmOperations {
     if (pfn === undefined) return null;
     const npage = pagesOf(memmap.order[memmap.headEntryOf(pfn)]);
     const first = vpn - (pfn & (npage - 1));
-    const table = vpn - offsetIn(vpn, PMD_ORDER);
+    const { pmdOrder } = memmap.geometry;
+    const table = vpn - offsetIn(vpn, pmdOrder);
     const end = first + npage;
-    const inTable = first >= table && end <= table + pagesOf(PMD_ORDER);
+    const inTable = first >= table && end <= table + pagesOf(pmdOrder);
     return inTable && first >= vma.start && end <= vma.end ? { first, end } : null;
   }
 
@@ -192,7 +186,8 @@ export class MappedFile implements VmOperations {
    * @param vma a mapping of the file; it need not be mapped
    */
   fill(mm: MmStruct, vma: Vma): void {
-    const step = pagesOf(Math.max(this.order, WRITE_ORDER));
+    const write = WRITE_SHIFT - mm.pageTable.geometry.pageShift;
+    const step = pagesOf(Math.max(this.order, write));
     for (let at = 0; at < this.npage; at += step) {
       this.#write(mm, vma, at, Math.min(at + step, this.npage));
     }
@@ -270,7 +265,7 @@ export class MappedFile implements VmOperations {
   #faultOrders(mm: MmStruct): number[] {
     if (this.kind === 'hugetlbfs') return [this.order];
     const huge = this.kind === 'shmem' && ['always', 'force'].includes(mm.memory.thp.shmem);
-    return huge ? [PMD_ORDER, 0] : [0];
+    return huge ? [mm.pageTable.geometry.pmdOrder, 0] : [0];
   }
 
   /** Allocates the folio of a page; returns the page's frame, or -1. */
@@ -291,16 +286,18 @@ export class MappedFile implements VmOperations {
     return -1;
   }
 
-  /** Maps a page of the cache: its PMD or PUD leaf where that fits, its 4 KiB entry else. */
+  /** Maps a page of the cache: its PMD or PUD leaf where that fits, its PTE else. */
   #map(mm: MmStruct, vma: Vma, vpn: Vpn, pfn: Pfn, bits: number): void {
     const { memmap } = mm.memory;
     const order = memmap.order[memmap.headEntryOf(pfn)];
-    const level = Math.max(Math.floor(this.order / PMD_ORDER), order >= PMD_ORDER ? 1 : 0);
-    const offset = offsetIn(vpn, PMD_ORDER * level);
-    const [first, pages] = [vpn - offset, pagesOf(PMD_ORDER * level)];
+    const { tableBits } = mm.pageTable;
+    const level = Math.max(Math.floor(this.order / tableBits), order >= tableBits ? 1 : 0);
+    const leafOrder = tableBits * level;
+    const offset = offsetIn(vpn, leafOrder);
+    const [first, pages] = [vpn - offset, pagesOf(leafOrder)];
     const inVma = first >= vma.start && first + pages <= vma.end;
     const huge = level > 0 && (this.order > 0 || (vma.flags & VM.NOHUGEPAGE) === 0);
-    const large = huge && inVma && offset === offsetIn(pfn, PMD_ORDER * level);
+    const large = huge && inVma && offset === offsetIn(pfn, leafOrder);
     folioRefAdd(memmap, pfn, 1);
     if (large && mm.pageTable.none(vpn, level)) {
       mm.pageTable.setEntry(first, pfn - offset, level, bits);
@@ -309,7 +306,7 @@ export class MappedFile implements VmOperations {
 
   /**
    * An unshare fault whose large leaf has just gone. For the kernel it is no write, so that it maps
-   * the file again as a read would: by 4 KiB entries, of which the next unshare fault copies one; or
+   * the file again as a read would: by PTEs, of which the next unshare fault copies one; or
    * by the large leaf where that fits. Then everything is as it was, and GUP faults for ever.
    *
    * @throws {KernelHang} when the large leaf is back
@@ -337,7 +334,7 @@ export class MappedFile implements VmOperations {
     if (cached >= 0) mm.memory.contents?.copy(cached - offset, pfn, pagesOf(this.order));
     const write = faultFlags & FAULT_FLAG.WRITE ? PTE.write : 0;
     const bits = PTE.present | PTE.anonExclusive | write;
-    mm.pageTable.setEntry(first, pfn, this.order / PMD_ORDER, bits);
+    mm.pageTable.setEntry(first, pfn, this.order / mm.pageTable.tableBits, bits);
     return 0;
   }
 

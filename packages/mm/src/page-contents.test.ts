@@ -1,3 +1,4 @@
+import { X86_64 } from '@pinfold/base';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { BASE, bootFaulting, framesAt, map, NO_THP, pin, PIN_WRITE, RW } from '../test/faulting.ts';
 import { anonymousMemory } from './anon.ts';
@@ -19,7 +20,7 @@ let memory: Memory;
 
 beforeEach(() => {
   ({ mm, memory } = bootFaulting(NO_THP));
-  memory.contents = new PageContents();
+  memory.contents = new PageContents(X86_64.pageSize);
 });
 
 function write(space: MmStruct, offset: number, ...bytes: number[]): number {

@@ -7,20 +7,23 @@
  *
  * @source arch/x86/lib/copy_user_64.S, lib/usercopy.c _copy_from_user, 6.16
  */
-import type { Pfn, Vpn } from '@pinfold/base';
+import { byteAddress, pageNumber, type Pfn, type Vpn } from '@pinfold/base';
 import { touchPage } from './fault.ts';
 import type { MmStruct } from './mm-struct.ts';
 
-/** Bytes of a page. */
-const PAGE_SIZE = 4096;
-const PAGE_SIZE_BIG = 4096n;
-
 /** What is written in physical memory. */
 export class PageContents {
+  /** Bytes of a page. */
+  readonly pageSize: number;
   readonly #pages = new Map<Pfn, Uint8Array>();
   /** Pages with one byte that is not 0, by its offset and value: shared until they are written. */
   readonly #oneByte = new Map<number, Uint8Array>();
   readonly #shared = new WeakSet<Uint8Array>();
+
+  /** @param pageSize bytes of a page */
+  constructor(pageSize: number) {
+    this.pageSize = pageSize;
+  }
 
   /**
    * The bytes of a page, for reading.
@@ -41,7 +44,7 @@ export class PageContents {
   write(pfn: Pfn): Uint8Array {
     const known = this.#pages.get(pfn);
     if (known && !this.#shared.has(known)) return known;
-    const own = known ? known.slice() : new Uint8Array(PAGE_SIZE);
+    const own = known ? known.slice() : new Uint8Array(this.pageSize);
     this.#pages.set(pfn, own);
     return own;
   }
@@ -88,10 +91,10 @@ export class PageContents {
   }
 
   #pageOfOneByte(offset: number, byte: number): Uint8Array {
-    const key = byte * PAGE_SIZE + offset;
+    const key = byte * this.pageSize + offset;
     let page = this.#oneByte.get(key);
     if (!page) {
-      page = new Uint8Array(PAGE_SIZE);
+      page = new Uint8Array(this.pageSize);
       page[offset] = byte;
       this.#oneByte.set(key, page);
       this.#shared.add(page);
@@ -145,12 +148,13 @@ function eachPage(
   write: boolean,
   visit: (pfn: Pfn, offset: number, at: number, length: number) => void,
 ): number {
-  let vpn: Vpn = Number(address / PAGE_SIZE_BIG);
-  let offset = Number(address % PAGE_SIZE_BIG);
+  const { pageShift, pageSize } = mm.pageTable.geometry;
+  let vpn: Vpn = pageNumber(address, pageShift);
+  let offset = Number(address - byteAddress(vpn, pageShift));
   let at = 0;
   while (at < size) {
     if (touchPage(mm, vpn, write) !== 0) break;
-    const length = Math.min(PAGE_SIZE - offset, size - at);
+    const length = Math.min(pageSize - offset, size - at);
     visit(mm.pageTable.pfnAt(vpn), offset, at, length);
     at += length;
     offset = 0;

@@ -1,11 +1,11 @@
-import { ModelBug } from '@pinfold/base';
+import { ModelBug, X86_64 } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
-import { MAX_VPN, PageTable, PTE } from './page-table.ts';
+import { PageTable, PTE } from './page-table.ts';
 
 const RW = PTE.present | PTE.write;
 
 describe('an empty page table', () => {
-  test.each([0, 1, 2 ** 32, MAX_VPN - 1])('maps nothing at page %d', (vpn) => {
+  test.each([0, 1, 2 ** 32, X86_64.virtualPages - 1])('maps nothing at page %d', (vpn) => {
     const table = new PageTable();
     expect(table.walk(vpn)).toBe(false);
     expect(table.pfnAt(vpn)).toBe(-1);
@@ -13,7 +13,7 @@ describe('an empty page table', () => {
 });
 
 // 2^32 pages are 16 TiB, 2^36 pages the end of 48 address bits.
-describe.each([0, 2 ** 18, 2 ** 32, 2 ** 35 + 2 ** 27, MAX_VPN - 2 ** 18])(
+describe.each([0, 2 ** 18, 2 ** 32, 2 ** 35 + 2 ** 27, X86_64.virtualPages - 2 ** 18])(
   'leaves at page %d',
   (vpn) => {
     test.each([
@@ -165,15 +165,15 @@ describe('forEachLeaf', () => {
   table.setEntry(511, 51, 0, PTE.present);
   table.setEntry(1024, 1024, 1, RW);
   table.setEntry(2 ** 18, 2 ** 20, 2, RW);
-  table.setEntry(MAX_VPN - 1, 9, 0, RW);
+  table.setEntry(X86_64.virtualPages - 1, 9, 0, RW);
 
   test('visits present leaves in address order, over holes of any size', () => {
-    expect(leaves(table, 0, MAX_VPN)).toEqual([
+    expect(leaves(table, 0, X86_64.virtualPages)).toEqual([
       [5, 50, 0, RW],
       [511, 51, 0, PTE.present],
       [1024, 1024, 1, RW],
       [2 ** 18, 2 ** 20, 2, RW],
-      [MAX_VPN - 1, 9, 0, RW],
+      [X86_64.virtualPages - 1, 9, 0, RW],
     ]);
   });
 

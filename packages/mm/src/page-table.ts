@@ -1,11 +1,12 @@
 /**
- * The CPU page table of one address space: four levels of 512 entries (PGD, PUD, PMD, PTE; P4D is
- * folded), with leaves of 4 KiB, 2 MiB and 1 GiB.
+ * The CPU page table of one address space, with the levels and entries of the machine's geometry: on
+ * x86-64 four levels of 512 entries (PGD, PUD, PMD, PTE; P4D is folded).
  *
- * Levels are numbered from the leaf side: 0 PTE, 1 PMD, 2 PUD, 3 PGD. Leaf entries hold the first
- * page frame and {@link PTE} bits.
+ * Levels are numbered from the leaf side: 0 PTE, 1 PMD, 2 PUD. Leaf entries hold the first page frame
+ * and {@link PTE} bits.
  *
- * @source reference mm.md §1; arch/x86/include/asm/pgtable_types.h, 6.16
+ * @source reference mm.md §1; arch/x86/include/asm/pgtable_types.h,
+ * arch/arm64/include/asm/pgtable-hwdef.h, 6.16
  */
 import {
   InputError,
@@ -13,8 +14,9 @@ import {
   ModelBug,
   offsetIn,
   pagesOf,
-  PTRS_PER_TABLE,
   TableArena,
+  X86_64,
+  type PageGeometry,
   type Pfn,
   type Vpn,
 } from '@pinfold/base';
@@ -33,48 +35,78 @@ export const PTE = {
   dirty: 16,
 } as const;
 
-/** Virtual pages under four levels: 48 address bits. */
-export const MAX_VPN: number = 2 ** 36;
-
 /** Page table of one address space. */
 export class PageTable {
-  /** Directories: PGD, PUD and PMD tables. */
-  readonly dirs: TableArena = new TableArena(true);
+  /** Page size, entries of a table, levels, leaves. */
+  readonly geometry: PageGeometry;
+  /** log2 of the entries of a table; the order of a leaf is its level times this. */
+  readonly tableBits: number;
+  /** The entries of a table less one: `index & tableMask` is the place in its table. */
+  readonly tableMask: number;
+  /** Virtual pages that it translates. */
+  readonly virtualPages: number;
+  /** Directories: all tables but those of the last level. */
+  readonly dirs: TableArena;
   /** Last-level tables. */
-  readonly ptes: TableArena = new TableArena(false);
-  /** Level of the leaf that {@link walk} found, 0 to 2. */
+  readonly ptes: TableArena;
+  /** Level of the leaf that {@link walk} found. */
   level = 0;
   /** Element of the leaf that {@link walk} found, in `ptes` (level 0) or `dirs`. */
   index = 0;
-  readonly #pgd = this.dirs.alloc();
+  readonly #top: number;
+  /** Level of the top table. */
+  readonly #topLevel: number;
+  /** Shift that brings the top table's index down, of a page number without its two lowest levels. */
+  readonly #topShift: number;
+  /** 1 over the pages of a PUD entry. */
+  readonly #perPud: number;
   readonly #maxTables: number;
 
-  /** @param maxTables the most tables that it may have; more end in an InputError */
-  constructor(maxTables: number = Number.POSITIVE_INFINITY) {
+  /**
+   * @param geometry page size, entries of a table, levels, leaves
+   * @param maxTables the most tables that it may have; more end in an InputError
+   */
+  constructor(geometry: PageGeometry = X86_64, maxTables: number = Number.POSITIVE_INFINITY) {
     this.#maxTables = maxTables;
+    this.geometry = geometry;
+    this.tableBits = geometry.tableBits;
+    this.tableMask = geometry.tableEntries - 1;
+    this.virtualPages = geometry.virtualPages;
+    this.dirs = new TableArena(true, geometry.tableBits);
+    this.ptes = new TableArena(false, geometry.tableBits);
+    this.#topLevel = geometry.levels - 1;
+    this.#topShift = (geometry.levels - 3) * geometry.tableBits;
+    this.#perPud = 2 ** -geometry.pudOrder;
+    this.#top = this.dirs.alloc();
   }
 
   /**
    * Walks from the top to the leaf that covers a page; leaves its place in `level` and `index`. At
    * level 0 the entry itself may be absent.
    *
-   * @param vpn virtual page, below 2^36
+   * @param vpn virtual page, below {@link virtualPages}
    * @returns false if a directory entry on the way is absent
    * @source mm/gup.c follow_page_mask, 6.16
    */
   walk(vpn: Vpn): boolean {
-    const high = (vpn / 2 ** 18) | 0;
-    const low = vpn & (2 ** 18 - 1);
+    const bits = this.tableBits;
+    const mask = this.tableMask;
     const child = this.dirs.child;
-    const pud = child[this.#pgd * 512 + (high >>> 9)];
-    if (pud === 0) return false;
-    const pudIndex = pud * 512 + (high & 511);
-    const pmd = child[pudIndex];
-    if (pmd <= 0) return pmd === LEAF && this.#found(2, pudIndex);
-    const pmdIndex = pmd * 512 + (low >>> 9);
-    const pte = child[pmdIndex];
-    if (pte <= 0) return pte === LEAF && this.#found(1, pmdIndex);
-    return this.#found(0, pte * 512 + (low & 511));
+    const high = (vpn * this.#perPud) | 0;
+    let table = this.#top;
+    for (let shift = this.#topShift; shift > 0; shift -= bits) {
+      table = child[(table << bits) + ((high >>> shift) & mask)];
+      if (table === 0) return false;
+    }
+    if (this.#topShift >= 0) {
+      const pudIndex = (table << bits) + (high & mask);
+      table = child[pudIndex];
+      if (table <= 0) return table === LEAF && this.#found(2, pudIndex);
+    }
+    const pmdIndex = (table << bits) + ((vpn >>> bits) & mask);
+    table = child[pmdIndex];
+    if (table <= 0) return table === LEAF && this.#found(1, pmdIndex);
+    return this.#found(0, (table << bits) + (vpn & mask));
   }
 
   /**
@@ -85,8 +117,8 @@ export class PageTable {
    */
   leafEnd(vpn: Vpn): Vpn {
     this.walk(vpn);
-    const pages = pagesOf(9 * this.level);
-    return vpn - (vpn % pages) + pages;
+    const order = this.tableBits * this.level;
+    return vpn - offsetIn(vpn, order) + pagesOf(order);
   }
 
   /**
@@ -99,7 +131,7 @@ export class PageTable {
     if (!this.walk(vpn)) return -1;
     const table = this.level === 0 ? this.ptes : this.dirs;
     if (table.bits[this.index] === 0) return -1;
-    return table.frame[this.index] + (vpn & (2 ** (9 * this.level) - 1));
+    return table.frame[this.index] + offsetIn(vpn, this.tableBits * this.level);
   }
 
   /**
@@ -122,20 +154,21 @@ export class PageTable {
    * @param vpn first virtual page, aligned to the leaf
    * @param pfn first page frame, aligned to the leaf
    * @param leaves number of leaves
-   * @param level level of the leaves: 0 (4 KiB), 1 (2 MiB), 2 (1 GiB)
+   * @param level level of the leaves: 0 (PTE), 1 (PMD), 2 (PUD)
    * @param bits {@link PTE} bits
    */
   setLeaves(vpn: Vpn, pfn: Pfn, leaves: number, level: number, bits: number): void {
-    const pages = 2 ** (9 * level);
+    const entries = this.tableMask + 1;
+    const pages = pagesOf(this.tableBits * level);
     const arena = level === 0 ? this.ptes : this.dirs;
     arena.admitFrames(pfn + leaves * pages);
     for (let done = 0; done < leaves;) {
       const at = vpn + done * pages;
       const table = this.#tableAt(at, level);
-      const slot = Math.floor(at / pages) % 512;
-      const n = Math.min(leaves - done, 512 - slot);
+      const slot = this.#slotOf(at, level);
+      const n = Math.min(leaves - done, entries - slot);
       for (let i = 0; i < n; i++) {
-        const index = table * 512 + slot + i;
+        const index = table * entries + slot + i;
         if (arena.bits[index] !== 0)
           throw new ModelBug(`virtual page ${at + i * pages} is mapped twice`);
         if (level > 0) arena.child[index] = LEAF;
@@ -151,13 +184,13 @@ export class PageTable {
    *
    * @param vpn virtual page, aligned to the leaf
    * @param pfn first page frame of the leaf
-   * @param level level of the leaf: 0 (4 KiB), 1 (2 MiB), 2 (1 GiB)
+   * @param level level of the leaf: 0 (PTE), 1 (PMD), 2 (PUD)
    * @param bits {@link PTE} bits; 0 makes the entry absent
    */
   setEntry(vpn: Vpn, pfn: Pfn, level: number, bits: number): void {
     const arena = level === 0 ? this.ptes : this.dirs;
-    arena.admitFrames(pfn + pagesOf(9 * level));
-    const index = this.#tableAt(vpn, level) * PTRS_PER_TABLE + this.#slotOf(vpn, level);
+    arena.admitFrames(pfn + pagesOf(this.tableBits * level));
+    const index = this.#entryOf(this.#tableAt(vpn, level), vpn, level);
     if (level > 0) {
       if (arena.child[index] > 0) throw new ModelBug(`virtual page ${vpn}: a leaf over a table`);
       arena.child[index] = bits === 0 ? 0 : LEAF;
@@ -174,12 +207,12 @@ export class PageTable {
    * @returns true if nothing is mapped below it and no table hangs there
    */
   none(vpn: Vpn, level: number): boolean {
-    let table = this.#pgd;
-    for (let above = 3; above > level; above--) {
-      table = this.dirs.child[table * PTRS_PER_TABLE + this.#slotOf(vpn, above)];
+    let table = this.#top;
+    for (let above = this.#topLevel; above > level; above--) {
+      table = this.dirs.child[this.#entryOf(table, vpn, above)];
       if (table <= 0) return table === 0;
     }
-    return this.dirs.child[table * PTRS_PER_TABLE + this.#slotOf(vpn, level)] === 0;
+    return this.dirs.child[this.#entryOf(table, vpn, level)] === 0;
   }
 
   /**
@@ -195,11 +228,11 @@ export class PageTable {
     end: Vpn,
     visit: (vpn: Vpn, pfn: Pfn, level: number, bits: number) => void,
   ): void {
-    const last = Math.min(end, MAX_VPN);
+    const last = Math.min(end, this.virtualPages);
     for (let vpn = start; vpn < last;) {
       const walked = this.walk(vpn);
       if (walked && this.level === 0) {
-        const left = PTRS_PER_TABLE - (this.index & (PTRS_PER_TABLE - 1));
+        const left = this.tableMask + 1 - (this.index & this.tableMask);
         const npage = Math.min(last - vpn, left);
         this.#forEachPte(vpn, this.index, npage, visit);
         vpn += npage;
@@ -207,9 +240,9 @@ export class PageTable {
       }
       const { index } = this;
       const level = walked ? this.level : this.#absentLevel(vpn);
-      const first = vpn - offsetIn(vpn, 9 * level);
+      const first = vpn - offsetIn(vpn, this.tableBits * level);
       if (walked) visit(first, this.dirs.frame[index], level, this.dirs.bits[index]);
-      vpn = first + pagesOf(9 * level);
+      vpn = first + pagesOf(this.tableBits * level);
     }
   }
 
@@ -239,8 +272,8 @@ export class PageTable {
     const pfn = this.dirs.frame[index];
     const bits = this.dirs.bits[index];
     this.dirs.child[index] = this.dirs.frame[index] = this.dirs.bits[index] = 0;
-    const first = vpn - offsetIn(vpn, 9 * level);
-    this.setLeaves(first, pfn, PTRS_PER_TABLE, level - 1, bits);
+    const first = vpn - offsetIn(vpn, this.tableBits * level);
+    this.setLeaves(first, pfn, this.tableMask + 1, level - 1, bits);
   }
 
   /**
@@ -251,26 +284,27 @@ export class PageTable {
    * @returns the first page, at `vpn` or after it, that a last-level table covers; `end` without one
    */
   nextPteTable(vpn: Vpn, end: Vpn): Vpn {
-    const last = Math.min(end, MAX_VPN);
+    const last = Math.min(end, this.virtualPages);
     let at = vpn;
     while (at < last) {
       const level = this.#absentLevel(at);
       if (level === 0) return at;
-      at += pagesOf(9 * level) - offsetIn(at, 9 * level);
+      const order = this.tableBits * level;
+      at += pagesOf(order) - offsetIn(at, order);
     }
     return end;
   }
 
   /**
-   * Frees the last-level table of an aligned 2 MiB range, as when no VMA is left there.
+   * Frees the last-level table of an aligned PMD range, as when no VMA is left there.
    *
    * @param vpn a virtual page of the range, none of whose pages is mapped
    * @source mm/memory.c free_pgtables, 6.16
    */
   freePteTable(vpn: Vpn): void {
     if (!this.walk(vpn) || this.level !== 0) return;
-    const table = Math.floor(this.index / PTRS_PER_TABLE);
-    const pmd = this.#tableAt(vpn, 1) * PTRS_PER_TABLE + this.#slotOf(vpn, 1);
+    const table = this.index >>> this.tableBits;
+    const pmd = this.#entryOf(this.#tableAt(vpn, 1), vpn, 1);
     this.dirs.child[pmd] = 0;
     this.ptes.free(table);
   }
@@ -281,13 +315,14 @@ export class PageTable {
    * @source mm/memory.c free_pgtables, mm/mmap.c exit_mmap, 6.16
    */
   freeTables(): void {
-    this.#freeBelow(this.#pgd, 3);
+    this.#freeBelow(this.#top, this.#topLevel);
   }
 
   /** Frees the tables below a directory of a level, and clears its entries. */
   #freeBelow(table: number, level: number): void {
     const { child, frame, bits } = this.dirs;
-    for (let at = table * PTRS_PER_TABLE; at < (table + 1) * PTRS_PER_TABLE; at++) {
+    const end = (table + 1) << this.tableBits;
+    for (let at = table << this.tableBits; at < end; at++) {
       const below = child[at];
       if (below === 0) continue;
       child[at] = frame[at] = bits[at] = 0;
@@ -302,17 +337,23 @@ export class PageTable {
 
   /** Level of the absent entry that ends a walk. */
   #absentLevel(vpn: Vpn): number {
-    let table = this.#pgd;
-    for (let level = 3; level > 0; level--) {
-      table = this.dirs.child[table * PTRS_PER_TABLE + this.#slotOf(vpn, level)];
+    let table = this.#top;
+    for (let level = this.#topLevel; level > 0; level--) {
+      table = this.dirs.child[this.#entryOf(table, vpn, level)];
       if (table <= 0) return level;
     }
     return 0;
   }
 
+  /** Element of the entry that covers a page, in a table of a level. */
+  #entryOf(table: number, vpn: Vpn, level: number): number {
+    return table * (this.tableMask + 1) + this.#slotOf(vpn, level);
+  }
+
   #slotOf(vpn: Vpn, level: number): number {
-    const high = level < 2 ? vpn : (vpn / 2 ** 18) | 0;
-    return (high >>> (level < 2 ? 9 * level : 9 * (level - 2))) & (PTRS_PER_TABLE - 1);
+    const low = level < 2;
+    const part = low ? vpn : (vpn * this.#perPud) | 0;
+    return (part >>> (this.tableBits * (low ? level : level - 2))) & this.tableMask;
   }
 
   #found(level: number, index: number): boolean {
@@ -332,9 +373,9 @@ export class PageTable {
 
   /** The table of a level that covers a page, made with its directories if absent. */
   #tableAt(vpn: Vpn, level: number): number {
-    let table = this.#pgd;
-    for (let above = 3; above > level; above--) {
-      const index = table * PTRS_PER_TABLE + this.#slotOf(vpn, above);
+    let table = this.#top;
+    for (let above = this.#topLevel; above > level; above--) {
+      const index = this.#entryOf(table, vpn, above);
       let next = this.dirs.child[index];
       if (next === LEAF) throw new ModelBug(`virtual page ${vpn} lies under a large leaf`);
       if (next === 0) {

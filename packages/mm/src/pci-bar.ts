@@ -4,15 +4,7 @@
  *
  * @source drivers/vfio/pci/vfio_pci_core.c vfio_pci_mmap_huge_fault, 6.12 to 7.2; reference mm.md §5.7
  */
-import {
-  isAligned,
-  offsetIn,
-  pagesOf,
-  PMD_ORDER,
-  PUD_ORDER,
-  type Pfn,
-  type Vpn,
-} from '@pinfold/base';
+import { isAligned, offsetIn, pagesOf, type Pfn, type Vpn } from '@pinfold/base';
 import { VM_FAULT, type VmOperations } from './fault.ts';
 import type { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
@@ -54,9 +46,10 @@ export class PciBar implements VmOperations {
       return 0;
     }
     const { thp, rules } = mm.memory;
-    for (const order of deviceHugeAllowed(thp, vma, rules) ? [PUD_ORDER, PMD_ORDER, 0] : [0]) {
+    const { hugeOrders, tableBits } = mm.pageTable.geometry;
+    for (const order of deviceHugeAllowed(thp, vma, rules) ? [...hugeOrders, 0] : [0]) {
       const first = vpn - offsetIn(vpn, order);
-      const level = order / PMD_ORDER;
+      const level = order / tableBits;
       const inVma = first >= vma.start && first + pagesOf(order) <= vma.end;
       if (!inVma || (level > 0 && !mm.pageTable.none(vpn, level))) continue;
       const offset = vma.pgoff + (first - vma.start);

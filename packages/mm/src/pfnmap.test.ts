@@ -1,9 +1,8 @@
-import { Errno } from '@pinfold/base';
+import { Errno, X86_64 } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
 import { boot, mapRun, SECTION } from '../test/machine.ts';
 import { mmapPfnmap } from './mmap.ts';
 import { MmStruct } from './mm-struct.ts';
-import { MAX_VPN } from './page-table.ts';
 import { followPfnmap } from './pfnmap.ts';
 import { VM, Vma } from './vma.ts';
 
@@ -47,7 +46,7 @@ describe('EINVAL', () => {
   test('for a page that the driver has not mapped', () => {
     const mm = new MmStruct(boot());
     const vma = new Vma(0, 2 ** 40, VM.PFNMAP | VM.READ);
-    for (const vpn of [5, MAX_VPN - 1, MAX_VPN, 2 ** 40 - 1]) {
+    for (const vpn of [5, X86_64.virtualPages - 1, X86_64.virtualPages, 2 ** 40 - 1]) {
       expect(followPfnmap(mm, vma, vpn)).toBe(-Errno.EINVAL);
     }
   });

@@ -5,14 +5,14 @@
  */
 import { Errno, Slot, type Pfn, type Vpn } from '@pinfold/base';
 import type { MmStruct } from './mm-struct.ts';
-import { MAX_VPN, PTE } from './page-table.ts';
+import { PTE } from './page-table.ts';
 import { VM, type Vma } from './vma.ts';
 
 /** What `follow_pfnmap_start` answers. */
 export interface FollowPfnmap {
   /** Page frame of the page asked for, already offset inside the leaf. */
   readonly pfn: Pfn;
-  /** Pages of the leaf that maps it: 1, 512 or 262,144 (the address mask in pages). */
+  /** Pages of the leaf that maps it (the address mask in pages). */
   readonly leafPages: number;
   /** Whether the entry allows writing. */
   readonly writable: boolean;
@@ -40,12 +40,12 @@ export function followPfnmap(mm: MmStruct, vma: Vma, vpn: Vpn, offset = 0): Foll
 function walkTo(mm: MmStruct, vma: Vma, vpn: Vpn): FollowPfnmap | number {
   const { pageTable } = mm;
   if ((vma.flags & (VM.IO | VM.PFNMAP)) === 0) return -Errno.EINVAL;
-  const pfn = vpn < MAX_VPN ? pageTable.pfnAt(vpn) : -1;
+  const pfn = vpn < pageTable.virtualPages ? pageTable.pfnAt(vpn) : -1;
   if (pfn < 0) return -Errno.EINVAL;
   const table = pageTable.level === 0 ? pageTable.ptes : pageTable.dirs;
   return {
     pfn,
-    leafPages: 2 ** (9 * pageTable.level),
+    leafPages: 2 ** (pageTable.tableBits * pageTable.level),
     writable: (table.bits[pageTable.index] & PTE.write) !== 0,
   };
 }

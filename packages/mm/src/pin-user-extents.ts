@@ -19,10 +19,9 @@ import { grabLeaves } from './grab-leaves.ts';
 import { followable, grabSmallFolios, needBits } from './gup-follow.ts';
 import { checkVmaFlags, faultinPage } from './gup.ts';
 import type { MemMap } from './memmap.ts';
-import { PAGES_PER_SECTION } from './sections.ts';
 import { migrateForLongterm } from './migrate.ts';
 import type { MmStruct } from './mm-struct.ts';
-import { MAX_VPN, PTE } from './page-table.ts';
+import { PTE } from './page-table.ts';
 import type { Vma } from './vma.ts';
 
 /** Why a walk ended before the range did. */
@@ -150,14 +149,15 @@ function pinTable(
   const { pageTable } = mm;
   walk.tables++;
   walk.stop = STOP.absent;
-  if (vpn >= MAX_VPN || !pageTable.walk(vpn)) return 0;
+  if (vpn >= pageTable.virtualPages || !pageTable.walk(vpn)) return 0;
   walk.stop = STOP.none;
+  const inTable = pageTable.tableMask + 1 - (pageTable.index & pageTable.tableMask);
   return pageTable.level === 0
-    ? pinPtes(mm, Math.min(want, 512 - (pageTable.index & 511)) | 0, need, out, walk)
+    ? pinPtes(mm, Math.min(want, inTable) | 0, need, out, walk)
     : pinLargeLeaves(mm, vpn, want, need, out, walk);
 }
 
-/** Pins 2 MiB or 1 GiB leaves, from the one that the walk found to the end of its table. */
+/** Pins PMD or PUD leaves, from the one that the walk found to the end of its table. */
 function pinLargeLeaves(
   { pageTable, memory: { memmap } }: MmStruct,
   vpn: Vpn,
@@ -166,17 +166,18 @@ function pinLargeLeaves(
   out: Extents,
   walk: LeafWalk,
 ): number {
-  const { dirs, index, level } = pageTable;
+  const { dirs, index, level, tableBits, tableMask } = pageTable;
   const { bits, frame } = dirs;
-  const leafPages = level === 1 ? 2 ** 9 : 2 ** 18;
-  const end = (index | 511) + 1;
+  const order = tableBits * level;
+  const leafPages = 1 << order;
+  const end = (index | tableMask) + 1;
   const mask = need | PTE.special;
   let offset = vpn & (leafPages - 1);
   let done = 0;
   let at = index;
   while (at < end && done < want) {
     const whole = offset > 0 ? 0 : Math.min(end - at, Math.floor((want - done) / leafPages));
-    const grabbed = grabLeaves(memmap, dirs, at, at + whole, mask, need, 9 * level, out);
+    const grabbed = grabLeaves(memmap, dirs, at, at + whole, mask, need, order, out);
     walk.grabs += grabbed;
     walk.atomics += 2 * grabbed;
     done += grabbed * leafPages;
@@ -228,12 +229,13 @@ function pinPtes(
 ): number {
   const { ptes, index } = pageTable;
   const { frame } = ptes;
+  const { sectionPages, sectionMask } = memmap;
   const present = followable(ptes, index, max, need);
   let done = 0;
   while (done < present) {
     const at = index + done;
     const pfn = frame[at];
-    const left = Math.min(present - done, PAGES_PER_SECTION - (pfn & (PAGES_PER_SECTION - 1))) | 0;
+    const left = Math.min(present - done, sectionPages - (pfn & sectionMask)) | 0;
     const run = consecutiveRun(frame, at, at + left);
     if (!fits(out, pfn, run)) walk.stop = STOP.full;
     else if (!memmap.longtermPinnable(pfn)) walk.stop = STOP.movable;

@@ -1,5 +1,5 @@
 /** Anonymous memory at given frames: what a process has there after a history that nobody tells. */
-import { isAligned, offsetIn, pagesOf, PMD_ORDER, type Pfn, type Vpn } from '@pinfold/base';
+import { isAligned, offsetIn, pagesOf, type Pfn, type Vpn } from '@pinfold/base';
 import { folioRefAdd } from './folio.ts';
 import { PG } from './page-state.ts';
 import type { MmStruct } from './mm-struct.ts';
@@ -43,7 +43,7 @@ function placePart(mm: MmStruct, vma: Vma, vpn: Vpn, pfn: Pfn, npage: number, or
   const write = vma.flags & VM.WRITE ? PTE.write : 0;
   const bits = PTE.present | PTE.anonExclusive | write;
   const huge =
-    order === PMD_ORDER &&
+    order === memmap.geometry.pmdOrder &&
     npage === pagesOf(order) &&
     isAligned(vpn, order) &&
     isAligned(pfn, order);

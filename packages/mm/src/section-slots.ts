@@ -5,7 +5,7 @@ const FREE = -1;
 
 /**
  * A permutation of the sections with gaps: the arrays of neighbouring sections may be apart, and those
- * of strangers adjacent. Slot n holds the pointers from n times PAGES_PER_SECTION on.
+ * of strangers adjacent. Slot n holds the pointers from n times the pages of a section on.
  *
  * @source reference mm.md §2
  */

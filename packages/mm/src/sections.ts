@@ -5,13 +5,18 @@
  */
 import { InputError, type Pfn } from '@pinfold/base';
 
-/** log2 of the pages of a memory section (SECTION_SIZE_BITS 27 on x86-64). */
-export const SECTION_ORDER = 15;
-/** Pages of a memory section: 128 MiB. */
-export const PAGES_PER_SECTION = 32768;
+/** Bits of a physical address. */
+const PHYSICAL_BITS = 52;
 
-/** First pfn that cannot exist: 52 physical address bits. */
-export const MAX_PFN: number = 2 ** 40;
+/**
+ * First pfn that cannot exist: 52 physical address bits.
+ *
+ * @param pageShift log2 of the page size in bytes
+ * @returns the pfn
+ */
+export function endOfFrames(pageShift: number): Pfn {
+  return 2 ** (PHYSICAL_BITS - pageShift);
+}
 
 /** Pages whose folio may be pinned for long (ZONE_DMA32, ZONE_NORMAL), or not (ZONE_MOVABLE). */
 export type ZoneType = 'normal' | 'movable';
@@ -32,10 +37,12 @@ export interface MemoryRange {
  * Checks ranges.
  *
  * @param ranges the ranges
+ * @param pageShift log2 of the page size in bytes
  * @returns them, by their first frame
  * @throws {InputError} when one is empty, overlaps another or lies above 52 address bits
  */
-export function checkedRanges(ranges: readonly MemoryRange[]): MemoryRange[] {
+export function checkedRanges(ranges: readonly MemoryRange[], pageShift: number): MemoryRange[] {
+  const last = endOfFrames(pageShift);
   const sorted = [...ranges].sort((a, b) => a.pfn - b.pfn);
   let end = 0;
   for (const { pfn, npage } of sorted) {
@@ -43,7 +50,7 @@ export function checkedRanges(ranges: readonly MemoryRange[]): MemoryRange[] {
     if (!(npage > 0)) throw new InputError(place, 'at least one page', `${npage} pages`);
     if (pfn < end)
       throw new InputError(place, 'ranges that do not overlap', `a start below pfn ${end}`);
-    if (pfn + npage > MAX_PFN)
+    if (pfn + npage > last)
       throw new InputError(place, 'memory below 2^52 bytes', `end pfn ${pfn + npage}`);
     end = pfn + npage;
   }

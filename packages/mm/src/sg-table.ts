@@ -5,7 +5,7 @@
  *
  * @source lib/scatterlist.c sg_alloc_append_table_from_pages, 6.16; reference mm.md §9
  */
-import { PAGE_SIZE, Slot, type PageNumbers, type Pfn } from '@pinfold/base';
+import { Slot, type PageNumbers, type Pfn } from '@pinfold/base';
 import { numPfnsContiguous } from './contiguity.ts';
 import type { MemMap } from './memmap.ts';
 import type { Memory } from './memory.ts';
@@ -126,7 +126,7 @@ export function sgAllocAppendTableFromPages(
   maxSegment: number = SG_MAX_SEGMENT,
 ): void {
   const { memmap, counters } = memory;
-  const max = Math.floor(maxSegment / PAGE_SIZE);
+  const max = Math.floor(maxSegment / memmap.geometry.pageSize);
   const work = new MergeWork();
   const from = joinLast(memmap, table, pages, npage, max, work);
   let chunks = 0;

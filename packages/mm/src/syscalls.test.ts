@@ -1,4 +1,4 @@
-import { Errno, InputError } from '@pinfold/base';
+import { Errno, InputError, X86_64 } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
 import {
   BASE,
@@ -24,8 +24,6 @@ import { HugetlbMemory } from './hugetlb.ts';
 import { Task, type MmStruct } from './mm-struct.ts';
 import { mmapMemory } from './mmap.ts';
 import { MappedFile } from './page-cache.ts';
-import { TASK_SIZE } from './task-size.ts';
-import { MAX_VPN } from './page-table.ts';
 import { PciBar } from './pci-bar.ts';
 import {
   adviseDontneed,
@@ -97,7 +95,7 @@ describe('mmap', () => {
 
   test('ends one page below 47 address bits', () => {
     const { mm } = bootFaulting();
-    const top = MAX_VPN / 2 - 1;
+    const top = X86_64.virtualPages / 2 - 1;
     const call = { vpn: top - 1, flags: RW, ops: anonymousMemory };
     expect(doMmap(mm, { ...call, npage: 2 })).toBe(-Errno.ENOMEM);
     expect(doMmap(mm, { ...call, npage: 1 })).toBe(0);
@@ -550,13 +548,13 @@ describe('munmap at the end of the addresses of a process', () => {
   test('is EINVAL beyond them, and leaves everything', () => {
     const machine = anon(4);
     const before = stateOf(machine);
-    expect(munmap(machine.mm, BASE, TASK_SIZE - BASE + 1)).toBe(-Errno.EINVAL);
+    expect(munmap(machine.mm, BASE, X86_64.taskPages - BASE + 1)).toBe(-Errno.EINVAL);
     expect(stateOf(machine)).toEqual(before);
   });
 
   test('of everything up to there removes what is mapped', () => {
     const { mm } = anon(4);
-    expect(munmap(mm, 0, TASK_SIZE)).toBe(0);
+    expect(munmap(mm, 0, X86_64.taskPages)).toBe(0);
     expect([...mm.vmas]).toEqual([]);
     expect(mm.pageTable.ptes.live).toBe(0);
   });

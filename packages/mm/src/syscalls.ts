@@ -9,7 +9,6 @@ import { faultErrno, touchPage, type VmOperations } from './fault.ts';
 import { changeProtection } from './change-protection.ts';
 import { restoreReserve, unreserveRange } from './hugetlb-reserve.ts';
 import type { MmStruct, Task } from './mm-struct.ts';
-import { TASK_SIZE } from './task-size.ts';
 import { VM, Vma } from './vma.ts';
 import { freePgtables, removeVmas, splitAt, zapRange } from './zap.ts';
 
@@ -45,7 +44,7 @@ export function doMmap(mm: MmStruct, call: MmapCall): number {
   if (!(npage > 0))
     throw new InputError(`mapping at virtual page ${vpn}`, 'at least one page', `${npage} pages`);
   if (![vpn, npage, pgoff].every((pages) => isAligned(pages, ops.order))) return -Errno.EINVAL;
-  if (vpn + npage > TASK_SIZE) return -Errno.ENOMEM;
+  if (vpn + npage > mm.pageTable.geometry.taskPages) return -Errno.ENOMEM;
   const vma = new Vma(vpn, vpn + npage, flags | VM.MAYWRITE, ops, pgoff);
   if (mm.vmas.overlapping(vma.start, vma.end).length > 0) return -Errno.EEXIST;
   const error = ops.mmap?.(mm, vma) ?? 0;
@@ -66,7 +65,7 @@ export function doMmap(mm: MmStruct, call: MmapCall): number {
  */
 export function munmap(mm: MmStruct, vpn: Vpn, npage: number): number {
   const end = vpn + npage;
-  if (end > TASK_SIZE) return -Errno.EINVAL;
+  if (end > mm.pageTable.geometry.taskPages) return -Errno.EINVAL;
   if (cutsHugetlb(mm, vpn, end)) return -Errno.EINVAL;
   for (const vma of mm.vmas.overlapping(vpn, end)) {
     if (vma.flags & VM.LOCKED) {

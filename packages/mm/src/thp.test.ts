@@ -1,5 +1,6 @@
+import { X86_64 } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
-import { THP_DEFAULTS, thpOrders, type ThpEnabled, type ThpSettings } from './thp.ts';
+import { thpDefaults, thpOrders, type ThpEnabled, type ThpSettings } from './thp.ts';
 import { VM, Vma } from './vma.ts';
 
 const plain = new Vma(0, 1, VM.READ);
@@ -7,11 +8,11 @@ const advised = new Vma(0, 1, VM.READ | VM.HUGEPAGE);
 const refused = new Vma(0, 1, VM.READ | VM.NOHUGEPAGE);
 
 function settings(enabled: ThpEnabled, orders: ThpSettings['orders']): ThpSettings {
-  return { ...THP_DEFAULTS, enabled, orders };
+  return { ...thpDefaults(X86_64), enabled, orders };
 }
 
 test('by default 2 MiB are had everywhere, and the huge zero page is used', () => {
-  expect(THP_DEFAULTS).toEqual({
+  expect(thpDefaults(X86_64)).toEqual({
     enabled: 'always',
     orders: { 9: 'inherit' },
     shmem: 'never',

@@ -3,7 +3,7 @@
  *
  * @source include/linux/huge_mm.h thp_vma_allowable_orders, Documentation/admin-guide/mm/transhuge.rst, 6.16
  */
-import { PMD_ORDER } from '@pinfold/base';
+import type { PageGeometry } from '@pinfold/base';
 import type { MmRules } from './rules.ts';
 import { VM, type Vma } from './vma.ts';
 
@@ -20,7 +20,10 @@ export const SHMEM_ENABLED = ['always', 'within_size', 'advise', 'never', 'deny'
 export interface ThpSettings {
   /** /sys/kernel/mm/transparent_hugepage/enabled. */
   readonly enabled: ThpEnabled;
-  /** `hugepages-<size>kB/enabled` per order in pages: 2 (16 KiB) to 9; an absent order is `never`. */
+  /**
+   * `hugepages-<size>kB/enabled` per order in pages, from 2 to that of a PMD leaf; an absent order is
+   * `never`.
+   */
   readonly orders: Readonly<Partial<Record<number, (typeof THP_SIZE_ENABLED)[number]>>>;
   /** shmem_enabled: who gets huge pages in memfds and on tmpfs; `force` is for all. */
   readonly shmem: (typeof SHMEM_ENABLED)[number];
@@ -28,13 +31,21 @@ export interface ThpSettings {
   readonly useZeroPage: boolean;
 }
 
-/** The kernel's defaults with CONFIG_TRANSPARENT_HUGEPAGE_ALWAYS. */
-export const THP_DEFAULTS: ThpSettings = {
-  enabled: 'always',
-  orders: { [PMD_ORDER]: 'inherit' },
-  shmem: 'never',
-  useZeroPage: true,
-};
+/**
+ * The kernel's defaults with CONFIG_TRANSPARENT_HUGEPAGE_ALWAYS.
+ *
+ * @param geometry page-table geometry of the machine
+ * @returns the settings
+ * @source mm/huge_memory.c huge_anon_orders_inherit, 6.16
+ */
+export function thpDefaults({ pmdOrder }: PageGeometry): ThpSettings {
+  return {
+    enabled: 'always',
+    orders: { [pmdOrder]: 'inherit' },
+    shmem: 'never',
+    useZeroPage: true,
+  };
+}
 
 /**
  * The orders that a fault in anonymous memory may ask for.
@@ -55,7 +66,7 @@ export function thpOrders(settings: ThpSettings, vma: Vma): number[] {
 }
 
 /**
- * Whether a fault of device memory may map more than 4 KiB at once. The setting of the single sizes does
+ * Whether a fault of device memory may map more than a page at once. The setting of the single sizes does
  * not count.
  *
  * @param settings the settings in sysfs

@@ -8,7 +8,6 @@
 import type { Extents, Pfn } from '@pinfold/base';
 import type { MemMap } from './memmap.ts';
 import { PG } from './page-state.ts';
-import { PAGES_PER_SECTION } from './sections.ts';
 import type { Memory } from './memory.ts';
 import { countDirty, countUnpin, putInSection, putLargeFolio, PutWork } from './unpin.ts';
 
@@ -71,22 +70,24 @@ export function unpinExtent(memory: Memory, pfn: Pfn, npage: number, makeDirty: 
  * @returns extents put, `work.pages` their pages
  */
 function putFolios(
-  { sectionBase, sectionStride, refcount, pincount, order, flags }: MemMap,
+  memmap: MemMap,
   { pfn, npage }: Extents,
   from: number,
   to: number,
   dirty: number,
   work: PutWork,
 ): number {
+  const { sectionBase, sectionStride, refcount, pincount, order, flags } = memmap;
+  const { perSection, sectionMask } = memmap;
   let pages = 0;
   let locks = 0;
   let i = from;
   for (; i < to; i++) {
     const first = pfn[i];
     const length = npage[i];
-    const section = (first / PAGES_PER_SECTION) | 0;
+    const section = (first * perSection) | 0;
     const base = sectionBase[section];
-    const head = base + ((first & (PAGES_PER_SECTION - 1)) >>> sectionStride[section]);
+    const head = base + ((first & sectionMask) >>> sectionStride[section]);
     if (length < 0 || base < 0 || order[head] === 0) break;
     const folioPages = 1 << order[head];
     const refs = refcount[head] - length;

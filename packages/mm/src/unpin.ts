@@ -19,7 +19,6 @@ import {
 import { dirtyFolioLock, GUP_PIN_COUNTING_BIAS, gupPutFolio } from './folio.ts';
 import type { MemMap } from './memmap.ts';
 import { PG } from './page-state.ts';
-import { PAGES_PER_SECTION } from './sections.ts';
 import type { Memory } from './memory.ts';
 import { headEntryOrZero, ZERO_PAGE } from './zero-page.ts';
 
@@ -242,10 +241,10 @@ export function putInSection(
   oneByOne: boolean,
   work: PutWork,
 ): number {
-  const offset = (pfn & (PAGES_PER_SECTION - 1)) | 0;
+  const offset = (pfn & memmap.sectionMask) | 0;
   const stride = memmap.strideOf(pfn);
   const base = (memmap.entryOf(pfn) - (offset >>> stride)) | 0;
-  const end = Math.min(PAGES_PER_SECTION, offset + npage) | 0;
+  const end = Math.min(memmap.sectionPages, offset + npage) | 0;
   const dirty = makeDirty ? PG.dirty : 0;
   let at = offset;
   while (at < end) {
@@ -329,7 +328,7 @@ export function putLargeFolio(
   const { flags, refcount, pincount } = memmap;
   const head = memmap.headEntryOf(pfn);
   const left = folioPagesLeft(pfn, memmap.order[head]);
-  const nr = Math.min(npage, oneByOne ? Math.min(left, PAGES_PER_SECTION) : left) | 0;
+  const nr = Math.min(npage, oneByOne ? Math.min(left, memmap.sectionPages) : left) | 0;
   const puts = oneByOne ? nr : 1;
   const step = oneByOne ? 1 : nr;
   let locks = 0;

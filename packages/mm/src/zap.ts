@@ -5,13 +5,13 @@
  *
  * @source mm/memory.c zap_page_range_single, unmap_page_range, free_pgtables, 6.16
  */
-import { offsetIn, pagesOf, PMD_ORDER, type Vpn } from '@pinfold/base';
+import { offsetIn, pagesOf, type Vpn } from '@pinfold/base';
 import { splitHugePmd } from './anon.ts';
 import type { VmOperations } from './fault.ts';
 import { folioPutRefs } from './folio.ts';
 import { unreserveRange } from './hugetlb-reserve.ts';
 import type { MmStruct } from './mm-struct.ts';
-import { MAX_VPN, PTE } from './page-table.ts';
+import { PTE } from './page-table.ts';
 
 /**
  * Unmaps the pages of a range. A large leaf that the range cuts is split first.
@@ -41,10 +41,11 @@ export function zapRange(mm: MmStruct, start: Vpn, end: Vpn): void {
  */
 export function splitAt(mm: MmStruct, vpn: Vpn): void {
   const { pageTable } = mm;
-  while (pageTable.pfnAt(vpn) >= 0 && offsetIn(vpn, PMD_ORDER * pageTable.level) !== 0) {
+  const { tableBits } = pageTable;
+  while (pageTable.pfnAt(vpn) >= 0 && offsetIn(vpn, tableBits * pageTable.level) !== 0) {
     if (pageTable.level === 1) splitHugePmd(mm, vpn);
     else if (pageTable.dirs.bits[pageTable.index] & PTE.special) {
-      pageTable.setEntry(vpn - offsetIn(vpn, 2 * PMD_ORDER), 0, 2, 0);
+      pageTable.setEntry(vpn - offsetIn(vpn, 2 * tableBits), 0, 2, 0);
     } else pageTable.splitLeaf(vpn);
   }
 }
@@ -58,9 +59,10 @@ export function splitAt(mm: MmStruct, vpn: Vpn): void {
  * @source mm/memory.c free_pgtables, 6.16
  */
 export function freePgtables(mm: MmStruct, start: Vpn, end: Vpn): void {
-  const pages = pagesOf(PMD_ORDER);
   const { pageTable } = mm;
-  const first = start - offsetIn(start, PMD_ORDER);
+  const { pmdOrder } = pageTable.geometry;
+  const pages = pagesOf(pmdOrder);
+  const first = start - offsetIn(start, pmdOrder);
   for (
     let at = pageTable.nextPteTable(first, end);
     at < end;
@@ -95,9 +97,10 @@ export function removeVmas(mm: MmStruct, start: Vpn, end: Vpn): void {
  * @source mm/mmap.c exit_mmap, 6.16
  */
 export function exitMmap(mm: MmStruct): void {
-  unreserveRange(mm, 0, MAX_VPN);
+  const { virtualPages } = mm.pageTable;
+  unreserveRange(mm, 0, virtualPages);
   for (const vma of [...mm.vmas]) zapRange(mm, vma.start, vma.end);
-  removeVmas(mm, 0, MAX_VPN);
+  removeVmas(mm, 0, virtualPages);
   mm.pageTable.freeTables();
   mm.memory.addressSpaces.delete(mm);
   mm.mmUsers = 0;

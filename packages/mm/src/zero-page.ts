@@ -4,7 +4,7 @@
  *
  * @source include/linux/mm.h is_zero_folio, mm/gup.c gup_put_folio, 6.16; reference mm.md §3
  */
-import { pagesOf, PMD_ORDER, type Pfn } from '@pinfold/base';
+import { pagesOf, type Pfn } from '@pinfold/base';
 import type { Memory } from './memory.ts';
 
 /** What {@link headEntryOrZero} says of the zero page. */
@@ -23,7 +23,7 @@ export const HUGE_ZERO_PAGE = -2;
 export function headEntryOrZero(memory: Memory, pfn: Pfn): number {
   const { memmap, zeroPfn, hugeZeroPfn } = memory;
   const small = pfn === zeroPfn;
-  const huge = pfn >= hugeZeroPfn && pfn < hugeZeroPfn + pagesOf(PMD_ORDER);
+  const huge = pfn >= hugeZeroPfn && pfn < hugeZeroPfn + pagesOf(memmap.geometry.pmdOrder);
   // Where a machine has memory in their place, a page in use is an ordinary one.
   if ((small || huge) && !inUse(memory, pfn)) return small ? ZERO_PAGE : HUGE_ZERO_PAGE;
   return memmap.headEntryOf(pfn);

@@ -1,5 +1,5 @@
 /** Address spaces whose pages are faulted in, and what tests ask of them. */
-import { COUNTER_NAMES, type CounterValues } from '@pinfold/base';
+import { COUNTER_NAMES, type CounterValues, X86_64 } from '@pinfold/base';
 import type { VmOperations } from '../src/fault.ts';
 import { FOLL } from '../src/foll.ts';
 import { pinUserPagesRemote } from '../src/gup.ts';
@@ -10,7 +10,7 @@ import { MmStruct } from '../src/mm-struct.ts';
 import { PTE } from '../src/page-table.ts';
 import type { MmRules } from '../src/rules.ts';
 import { doMmap } from '../src/syscalls.ts';
-import { THP_DEFAULTS, type ThpSettings } from '../src/thp.ts';
+import { thpDefaults, type ThpSettings } from '../src/thp.ts';
 import { VM } from '../src/vma.ts';
 import { FREE_MEMORY, FreeFrames } from './free-frames.ts';
 import { RULES } from './machine.ts';
@@ -52,7 +52,7 @@ export function bootFaulting(options: FaultBoot = {}): Faulting {
   const memory = new Memory(memmap, { ...RULES['6.16'], ...options.rules });
   const frames = new FreeFrames(options.seed);
   memory.frames = frames;
-  memory.thp = { ...THP_DEFAULTS, ...options.thp };
+  memory.thp = { ...thpDefaults(X86_64), ...options.thp };
   if (options.hugePages !== undefined) memory.addHugetlbPool(new HugetlbPool(9, options.hugePages));
   if (options.gigaPages !== undefined) {
     memory.addHugetlbPool(new HugetlbPool(18, options.gigaPages));

@@ -1,6 +1,7 @@
 /** Small machines for the tests: memory, address spaces and what is mapped in them. */
+import { X86_64 } from '@pinfold/base';
 import { MemMap, type MemoryModel } from '../src/memmap.ts';
-import { PAGES_PER_SECTION, type MemoryRange } from '../src/sections.ts';
+import type { MemoryRange } from '../src/sections.ts';
 import { Memory } from '../src/memory.ts';
 import { mmapMemory, type MemoryKind, type Prot } from '../src/mmap.ts';
 import { MmStruct } from '../src/mm-struct.ts';
@@ -37,7 +38,7 @@ export const RULES: Readonly<Record<'6.16' | '6.18', MmRules>> = {
 export const MODELS: readonly MemoryModel[] = ['sparsemem-vmemmap', 'sparsemem'];
 
 /** Pages of a section, 128 MiB. */
-export const SECTION: number = PAGES_PER_SECTION;
+export const SECTION: number = X86_64.sectionPages;
 
 /** What a test machine is made of. */
 export interface Boot {

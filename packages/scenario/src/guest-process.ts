@@ -3,7 +3,15 @@
  *
  * @source recordings README, "Scenario language"
  */
-import { byteAddress, Errno, InputError, PAGE_SIZE, pageNumber, type Vpn } from '@pinfold/base';
+import {
+  byteAddress,
+  Errno,
+  InputError,
+  PAGE_SIZE,
+  pageNumber,
+  X86_64,
+  type Vpn,
+} from '@pinfold/base';
 import {
   adviseCollapse,
   adviseDontneed,
@@ -25,7 +33,6 @@ import {
   MmStruct,
   munmap,
   PciBar,
-  TASK_SIZE,
   touchPage,
   VM,
   Vma,
@@ -84,7 +91,7 @@ export interface BarLookup {
 /** Where addresses wrap. */
 const U64_END = 2n ** 64n;
 const PAGE_BYTES = BigInt(PAGE_SIZE);
-const TASK_SIZE_BYTES = byteAddress(TASK_SIZE);
+const TASK_SIZE_BYTES = byteAddress(X86_64.taskPages);
 
 /** The memory of one process. */
 export class GuestProcess {

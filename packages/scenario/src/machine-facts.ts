@@ -4,10 +4,10 @@
  *
  * @source recordings README, "The guest"
  */
-import { InputError, pageNumber, parseSize, type Pfn } from '@pinfold/base';
+import { InputError, pageNumber, parseSize, X86_64, type Pfn } from '@pinfold/base';
 import {
   SHMEM_ENABLED,
-  THP_DEFAULTS,
+  thpDefaults,
   THP_ENABLED,
   type MemoryModel,
   type MemoryRange,
@@ -105,7 +105,7 @@ export const DEFAULT_FACTS: MachineFacts = {
   devices: guestDevices(guestMemory(7 * 2 ** 30)),
   zeroPfn: 1,
   hugeZeroPfn: 512,
-  thp: THP_DEFAULTS,
+  thp: thpDefaults(X86_64),
   params: DEFAULT_MODULE_PARAMS,
   hugepages: { '2M': 700, '1G': 1 },
   memlock: 8 * 2 ** 20,
@@ -133,7 +133,7 @@ export function factsOfRecording(recording: Recording, place: string): MachineFa
     zeroPfn: zero.small ?? DEFAULT_FACTS.zeroPfn,
     hugeZeroPfn: zero.huge ?? DEFAULT_FACTS.hugeZeroPfn,
     thp: {
-      ...THP_DEFAULTS,
+      ...thpDefaults(X86_64),
       enabled: selectedWord(guest.thp_enabled, `${place}: guest.thp_enabled`),
       shmem: shmemWord(guest.shmem_thp, `${place}: guest.shmem_thp`),
     },

@@ -38,7 +38,7 @@ export function machineMemory(facts: MachineFacts, options: MemoryOptions): Memo
   memory.thp = facts.thp;
   memory.addHugetlbPool(new HugetlbPool(PMD_ORDER, facts.hugepages['2M']));
   memory.addHugetlbPool(new HugetlbPool(PUD_ORDER, facts.hugepages['1G']));
-  if (options.keepsBytes !== false) memory.contents = new PageContents();
+  if (options.keepsBytes !== false) memory.contents = new PageContents(memmap.geometry.pageSize);
   return memory;
 }
 

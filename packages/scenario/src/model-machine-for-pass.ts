@@ -1,7 +1,7 @@
 /** The model as the machine of a recorded pass: its facts, its frames. */
-import { pageNumber, pagesOf, type Pfn, type Vpn } from '@pinfold/base';
+import { pageNumber, pagesOf, X86_64, type Pfn, type Vpn } from '@pinfold/base';
 import { kernelVersion } from '@pinfold/kernels';
-import { MAX_PAGE_ORDER, type MemoryRange } from '@pinfold/mm';
+import type { MemoryRange } from '@pinfold/mm';
 import type { RecordedMachine, RecordedMachineOptions } from './conformance.ts';
 import { evaluate, parseExpression, type Region } from './expression.ts';
 import { factsOfRecording } from './machine-facts.ts';
@@ -19,7 +19,7 @@ import { ProbedMachine } from './trace/probed-machine.ts';
 /** Operations that show where a region lies. */
 const MAPS: ReadonlySet<string> = new Set(['mmap', 'mremap']);
 /** Pages of the largest block of the buddy allocator. */
-const BLOCK = 2 ** MAX_PAGE_ORDER;
+const BLOCK = 2 ** X86_64.maxPageOrder;
 /** Operations that show bytes of the memory. */
 const READS_BYTES: ReadonlySet<string> = new Set(['peek', 'dmarw']);
 

@@ -3,13 +3,7 @@
  * as it is mapped.
  */
 import { Errno, InputError, offsetIn, pagesOf, PMD_ORDER } from '@pinfold/base';
-import {
-  anonymousMemory,
-  PAGES_PER_SECTION,
-  placeAnonymous,
-  touchPage,
-  type MmStruct,
-} from '@pinfold/mm';
+import { anonymousMemory, placeAnonymous, touchPage, type MmStruct } from '@pinfold/mm';
 import type { Region } from './guest-process.ts';
 import type { MmapOperation } from './operation.ts';
 import { PlacedFrames, type FrameExtent } from './placed-frames.ts';
@@ -83,7 +77,7 @@ export class PlacedMemory {
   /** The machine must have the frames. */
   #checkMemory(place: string, pfn: number, npage: number): void {
     const { memmap } = this.#mm.memory;
-    for (let at = pfn; at < pfn + npage; at += PAGES_PER_SECTION) {
+    for (let at = pfn; at < pfn + npage; at += memmap.sectionPages) {
       if (!memmap.pfnValid(at)) throw new InputError(place, 'frames of its memory', `frame ${at}`);
     }
     const last = pfn + npage - 1;

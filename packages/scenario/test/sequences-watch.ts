@@ -3,8 +3,9 @@
  * whose IOTLB entries are not flushed yet. A frame that is freed or handed out meanwhile is what
  * the order unmap, IOTLB flush, unpin is there to prevent.
  */
+import { X86_64 } from '@pinfold/base';
 import { IommuDomain, type IotlbGather } from '@pinfold/iommu';
-import { FrameRun, PAGES_PER_SECTION, type FrameSource } from '@pinfold/mm';
+import { FrameRun, type FrameSource } from '@pinfold/mm';
 
 /** Pages with consecutive frames. */
 interface Run {
@@ -85,19 +86,19 @@ export class DeviceWatch {
   }
 
   #add({ pfn, npage }: Run, by: number): void {
-    for (let at = pfn; at < pfn + npage; at++) this.#section(at)[at % PAGES_PER_SECTION] += by;
+    for (let at = pfn; at < pfn + npage; at++) this.#section(at)[at % X86_64.sectionPages] += by;
   }
 
   #section(pfn: number): Uint16Array {
-    const section = Math.floor(pfn / PAGES_PER_SECTION);
-    const known = this.#reach.get(section) ?? new Uint16Array(PAGES_PER_SECTION);
+    const section = Math.floor(pfn / X86_64.sectionPages);
+    const known = this.#reach.get(section) ?? new Uint16Array(X86_64.sectionPages);
     this.#reach.set(section, known);
     return known;
   }
 
   #check(pfn: number, npage: number, what: string): void {
     for (let at = pfn; at < pfn + npage; at++) {
-      if (this.#reach.get(Math.floor(at / PAGES_PER_SECTION))?.[at % PAGES_PER_SECTION]) {
+      if (this.#reach.get(Math.floor(at / X86_64.sectionPages))?.[at % X86_64.sectionPages]) {
         this.violations.push(`frame ${at} is ${what} while the device can reach it`);
         return;
       }

@@ -123,7 +123,7 @@ function pageList(
   npage: number,
 ): { readonly iovaPn: number[]; readonly offset: number[] } {
   if (typeof iovas !== 'bigint')
-    return { iovaPn: iovas.map(pageNumber), offset: iovas.map(offsetInPage) };
+    return { iovaPn: iovas.map((address) => pageNumber(address)), offset: iovas.map(offsetInPage) };
   const first = pageNumber(iovas);
   const iovaPn = Array.from({ length: npage }, (_, i) => first + i);
   return { iovaPn, offset: new Array<number>(npage).fill(offsetInPage(iovas)) };

@@ -1,5 +1,6 @@
+import { X86_64 } from '@pinfold/base';
 import { intelVtd, IommuDomain, iommuPagingDomainAlloc, PhysRun } from '@pinfold/iommu';
-import { MemMap, PAGES_PER_SECTION } from '@pinfold/mm';
+import { MemMap } from '@pinfold/mm';
 import { describe, expect, test } from 'vitest';
 import { Guest, SECTION } from '../test/guest.ts';
 import { watch } from '../test/watched-table.ts';
@@ -95,7 +96,7 @@ describe('the test of a new domain', () => {
   test('without two free frames maps nothing and finds nothing', () => {
     const memmap = new MemMap([
       ...MEMORY,
-      { pfn: 2 * PAGES_PER_SECTION, npage: PAGES_PER_SECTION, zone: 'movable' },
+      { pfn: 2 * X86_64.sectionPages, npage: X86_64.sectionPages, zone: 'movable' },
     ]);
     memmap.reservePages(SECTION, SECTION);
     const domain = spy();

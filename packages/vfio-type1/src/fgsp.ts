@@ -7,7 +7,7 @@
  */
 import type { Pfn } from '@pinfold/base';
 import { IOMMU, type IommuDomain } from '@pinfold/iommu';
-import { PAGES_PER_SECTION, type MemMap } from '@pinfold/mm';
+import type { MemMap } from '@pinfold/mm';
 import type { IovaRange } from './iova-list.ts';
 
 /** Pages of the test: one allocation of order 1. */
@@ -46,9 +46,9 @@ export function testDomainFgsp(
 /** Two free page frames, aligned, outside movable memory; 0 if there are none. */
 function findFreePages(memmap: MemMap): Pfn {
   for (let section = 0; section < memmap.sectionBase.length; section++) {
-    const start = section * PAGES_PER_SECTION;
+    const start = section * memmap.sectionPages;
     if (!memmap.pfnValid(start) || !memmap.longtermPinnable(start)) continue;
-    const end = start + PAGES_PER_SECTION;
+    const end = start + memmap.sectionPages;
     for (let pfn = Math.max(start, TEST_PAGES); pfn < end; pfn += TEST_PAGES) {
       if (isFree(memmap, section, pfn) && isFree(memmap, section, pfn + 1)) return pfn;
     }

@@ -1,5 +1,5 @@
 /** A process with a container: what the tests of the ioctls start from. */
-import { Errno, errnoName, type CounterValues } from '@pinfold/base';
+import { Errno, errnoName, type CounterValues, X86_64 } from '@pinfold/base';
 import { intelVtd, type IommuUnit } from '@pinfold/iommu';
 import {
   MemMap,
@@ -7,7 +7,6 @@ import {
   mmapMemory,
   mmapPfnmap,
   MmStruct,
-  PAGES_PER_SECTION,
   PrescribedLayout,
   Task,
   type MemoryKind,
@@ -29,7 +28,7 @@ import {
 import { RUNS, type TestKernel } from './kernels.ts';
 
 /** Pages of a section, 128 MiB. */
-export const SECTION: number = PAGES_PER_SECTION;
+export const SECTION: number = X86_64.sectionPages;
 /** First virtual page that {@link Guest.mmap} uses unless told otherwise: 4 GiB. */
 export const VPN: number = 2 ** 20;
 /** First frame that it uses: inside section 1. */

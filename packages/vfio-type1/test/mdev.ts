@@ -76,7 +76,7 @@ export class Mdev {
   constructor(options: MdevOptions = {}) {
     const { kernel = RUNS, v2 = true, memlockPages = Infinity, capIpcLock = false } = options;
     this.memory = new Memory(new MemMap([{ pfn: SECTION, npage: 2 * SECTION }]), kernel.mm);
-    this.memory.contents = new PageContents();
+    this.memory.contents = new PageContents(this.memory.memmap.geometry.pageSize);
     this.mm = new MmStruct(this.memory);
     this.task = new Task(this.mm, memlockPages * 4096, capIpcLock);
     const { type1 = {} } = options;

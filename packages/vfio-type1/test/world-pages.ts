@@ -1,5 +1,8 @@
 /** What lies at every page of a random address space: kept by runs, as a 1 GiB folio is one. */
-import { PAGES_PER_SECTION as SECTION, type Prot } from '@pinfold/mm';
+import { X86_64 } from '@pinfold/base';
+import type { Prot } from '@pinfold/mm';
+
+const SECTION = X86_64.sectionPages;
 
 /** A page of the address space, as whoever placed it knows it. */
 export interface WorldPage {

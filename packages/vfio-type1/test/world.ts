@@ -5,6 +5,7 @@
  * A world is plain data; `buildWorld` makes the machine of it, and an independent description of
  * every page (`WorldPages`), which the expectations of the properties are made of.
  */
+import { X86_64 } from '@pinfold/base';
 import fc from 'fast-check';
 import {
   FrameRun,
@@ -13,7 +14,6 @@ import {
   mmapMemory,
   mmapPfnmap,
   MmStruct,
-  PAGES_PER_SECTION as SECTION,
   type FrameSource,
   type MemoryKind,
   type MemoryModel,
@@ -36,6 +36,7 @@ export interface BuiltWorld {
 const GIB = 2 ** 18;
 /** Section 9 is movable. */
 const MOVABLE = 9;
+const SECTION = X86_64.sectionPages;
 /** The first 1000 pages of section 8 are reserved. */
 const RESERVED = 8 * SECTION;
 /** Device memory, far above all memory; a multiple of 1 GiB. */

@@ -15,7 +15,7 @@ import {
 } from '@pinfold/base';
 import { intelVtd, type IoLeaf } from '@pinfold/iommu';
 import type { KernelVersion } from '@pinfold/kernels';
-import { MemMap, Memory, mmapMemory, MmStruct, PAGES_PER_SECTION, Task } from '@pinfold/mm';
+import { MemMap, Memory, mmapMemory, MmStruct, Task } from '@pinfold/mm';
 import { VFIO_TYPE1v2_IOMMU, VfioContainer, type PinAlgorithm } from '@pinfold/vfio-type1';
 import type { Backing } from '../backings.ts';
 import type { Layout } from '../layouts.ts';
@@ -64,7 +64,7 @@ export class MemDmaMap {
     const mm = new MmStruct(this.#memory);
     if (backing.order === 0) {
       // A run that starts inside a section touches one section more than it fills.
-      memmap.reserveState(npage + PAGES_PER_SECTION, 0);
+      memmap.reserveState(npage + memmap.sectionPages, 0);
       mm.pageTable.ptes.reserve(Math.ceil(npage / 512));
     }
     const { kind, order } = backing;

@@ -75,9 +75,9 @@ export class RadixTables {
   /** Pages that the root covers: from here on nothing is translated. */
   protected reach: number;
   /** Tables of level 1 and above. */
-  protected readonly dirs: TableArena = new TableArena(true);
+  protected readonly dirs: TableArena = new TableArena(true, 9);
   /** Tables of level 0. */
-  protected readonly pts: TableArena = new TableArena(false);
+  protected readonly pts: TableArena = new TableArena(false, 9);
   /** The root, one of `dirs`. */
   protected root: number;
   /** The root as a four-level walk needs it: of a three-level table, a directory above it. */

@@ -1,6 +1,6 @@
 /** References and pins of every folio, counted anew. */
 import { offsetIn, pagesOf, PMD_ORDER, type Pfn } from '@pinfold/base';
-import { PAGES_PER_SECTION, PG, PTE, VM, type MemMap, type MmStruct } from '@pinfold/mm';
+import { PG, PTE, VM, type MemMap, type MmStruct } from '@pinfold/mm';
 import type { VfioDma } from '@pinfold/vfio-type1';
 import { FolioTally } from '../folio-tally.ts';
 import type { MachineView } from '../machine-view.ts';
@@ -66,16 +66,16 @@ export class FolioCounts {
    * @returns the pages in use
    */
   check({ memory, ranges }: MachineView, found: Violations): PagesInUse {
-    const { sectionBase, sectionStride, refcount, flags, order } = memory.memmap;
+    const { sectionBase, sectionStride, sectionPages, refcount, flags, order } = memory.memmap;
     const tally = this.#tally;
     const inUse = new PagesInUse(ranges);
     for (let section = 0; section < sectionBase.length; section++) {
       const base = sectionBase[section];
       const stride = sectionStride[section];
-      const end = base < 0 ? base : base + (PAGES_PER_SECTION >>> stride);
+      const end = base < 0 ? base : base + (sectionPages >>> stride);
       for (let entry = base; entry < end; entry++) {
         if ((refcount[entry] | tally.mappingsAt(entry) | tally.pinsAt(entry)) === 0) continue;
-        const pfn = section * PAGES_PER_SECTION + ((entry - base) << stride);
+        const pfn = section * sectionPages + ((entry - base) << stride);
         this.#checkFolio(pfn, entry, found);
         if (flags[entry] & PG.hugetlb) inUse.addHuge(order[entry], this.#kept.has(entry));
         else inUse.add(pfn, order[entry]);

@@ -1,11 +1,12 @@
 /** Borders of memory sections, where `struct page` pointers of classic sparsemem jump. */
-import { MemMap, PAGES_PER_SECTION, type MemoryRange } from '@pinfold/mm';
+import { X86_64 } from '@pinfold/base';
+import { MemMap, type MemoryRange } from '@pinfold/mm';
 import * as fc from 'fast-check';
 import type { BoundaryClass } from './boundary.ts';
 import { frames, placed, type Scene, type Slot } from './scene.ts';
 
 /** 4 GiB: enough sections that some memory maps lie side by side whose sections do not. */
-const MEMORY: readonly MemoryRange[] = [{ pfn: 0, npage: 32 * PAGES_PER_SECTION }];
+const MEMORY: readonly MemoryRange[] = [{ pfn: 0, npage: 32 * X86_64.sectionPages }];
 /** Sections above those of other classes. */
 const FIRST_SECTION = 5;
 const SECTIONS = 32;
@@ -31,8 +32,8 @@ function sceneOf({ index, vpn }: Slot, model: 'sparsemem' | undefined, pair: num
   const next = FIRST_SECTION + (pair % 8);
   const [left, right] = strangers()[pair] ?? [next, next + 1];
   const extents = [
-    frames((left + 1) * PAGES_PER_SECTION - SIDE, SIDE),
-    frames(right * PAGES_PER_SECTION, SIDE),
+    frames((left + 1) * X86_64.sectionPages - SIDE, SIDE),
+    frames(right * X86_64.sectionPages, SIDE),
   ];
   return {
     machine: { memory: MEMORY, ...(model && { model }) },
@@ -52,12 +53,12 @@ function strangers(): readonly (readonly [number, number])[] {
 function findStrangers(): (readonly [number, number])[] {
   const memmap = new MemMap(MEMORY, 'sparsemem');
   const sections = Array.from({ length: SECTIONS }, (_, section) => section);
-  const pageOf = (section: number): number => memmap.pfnToPage(section * PAGES_PER_SECTION);
+  const pageOf = (section: number): number => memmap.pfnToPage(section * X86_64.sectionPages);
   const above = sections.filter((section) => section >= FIRST_SECTION);
   return above.flatMap((left) =>
     above
       .filter((right) => right !== left + 1)
-      .filter((right) => pageOf(right) === pageOf(left) + PAGES_PER_SECTION)
+      .filter((right) => pageOf(right) === pageOf(left) + X86_64.sectionPages)
       .map((right) => [left, right] as const),
   );
 }
