@@ -1,10 +1,7 @@
 import { Counters } from '@pinfold/base';
-import { intelVtd, IOMMU, iommuPagingDomainAlloc, type IommuRules } from '@pinfold/iommu';
+import { intelVtd, IOMMU, iommuPagingDomainAlloc, LATEST_IOMMU_RULES } from '@pinfold/iommu';
 
-const rules: IommuRules = {
-  formats: { 'intel-vtd': 'vtd-second-level' },
-  source: 'drivers/iommu/intel/iommu.c',
-};
+const rules = { ...LATEST_IOMMU_RULES, formats: { 'intel-vtd': 'vtd-second-level' } };
 const counters = new Counters();
 const domain = iommuPagingDomainAlloc(intelVtd(), rules, counters);
 

@@ -10,6 +10,9 @@ import type { IommuRules } from './rules.ts';
 const RW = IOMMU.READ | IOMMU.WRITE;
 const RULES: IommuRules = {
   formats: { 'intel-vtd': 'vtd-second-level' },
+  mapNosync: true,
+  attachNeedsSameSuperpages: false,
+  syncsEmptyGathers: true,
   source: 'test',
 };
 
@@ -125,7 +128,10 @@ describe('iommu_unmap', () => {
   test('of nothing syncs nothing where the core looks at the gather first', () => {
     const counters = new Counters();
     const table = new FakeTable();
-    const domain = new IommuDomain(intelVtd(), table, counters, { syncsEmptyGathers: false });
+    const domain = new IommuDomain(intelVtd(), table, counters, {
+      mapNosync: true,
+      syncsEmptyGathers: false,
+    });
     table.unmapAnswers.push(0);
     domain.unmap(512, 3);
     expect(counters.snapshot().iotlbSyncs).toBe(0);

@@ -44,6 +44,9 @@ export interface IommuUnit extends IoPageTableOptions {
   domainAllocated?: (domain: IommuDomain) => void;
 }
 
+/** A domain of no release: what a tracer may see, it sees. */
+const CALLS_ALL = { mapNosync: true, syncsEmptyGathers: true } as const;
+
 /** An I/O address space. */
 export class IommuDomain {
   /** The IOMMU that translates it. */
@@ -51,7 +54,7 @@ export class IommuDomain {
   /** Its page table. */
   readonly table: IoPageTable;
   readonly #counters: Counters;
-  readonly #hasMapNosync: boolean;
+  readonly #mapNosync: boolean;
   readonly #syncsEmptyGathers: boolean;
   readonly #smallest: number;
   readonly #pgsize = new Pgsize();
@@ -66,19 +69,19 @@ export class IommuDomain {
    * @param unit the IOMMU
    * @param table an empty page table
    * @param counters counters to add to
-   * @param rules what of it the release decides; default: that of 6.16
+   * @param rules what of it the release decides; default: it calls both
    */
   constructor(
     unit: IommuUnit,
     table: IoPageTable,
     counters: Counters,
-    rules: Pick<IommuRules, 'hasMapNosync' | 'syncsEmptyGathers'> = {},
+    rules: Pick<IommuRules, 'mapNosync' | 'syncsEmptyGathers'> = CALLS_ALL,
   ) {
     this.unit = unit;
     this.table = table;
     this.#counters = counters;
-    this.#hasMapNosync = rules.hasMapNosync ?? true;
-    this.#syncsEmptyGathers = rules.syncsEmptyGathers ?? true;
+    this.#mapNosync = rules.mapNosync;
+    this.#syncsEmptyGathers = rules.syncsEmptyGathers;
     this.#smallest = table.pageOrders[0];
   }
 
@@ -313,11 +316,11 @@ export class IommuDomain {
 
   #enterMap(tracer: Tracer, iovaPn: IovaPn, pfn: Pfn, npage: number): void {
     tracer.enter('iommu_map', iovaPn, pfn, npage);
-    if (this.#hasMapNosync) tracer.enter('iommu_map_nosync', iovaPn, pfn, npage);
+    if (this.#mapNosync) tracer.enter('iommu_map_nosync', iovaPn, pfn, npage);
   }
 
   #exitMap(tracer: Tracer, error: number): void {
-    if (this.#hasMapNosync) tracer.exit('iommu_map_nosync', error);
+    if (this.#mapNosync) tracer.exit('iommu_map_nosync', error);
     tracer.exit('iommu_map', error);
   }
 
@@ -407,7 +410,7 @@ export function canAttach(domain: IommuDomain, unit: IommuUnit, rules: IommuRule
   if (snoopControl && !unit.snoopControl) return false;
   const known = superpageOrders.every((order) => unit.superpageOrders.includes(order));
   const same = superpageOrders.length === unit.superpageOrders.length;
-  return known && (same || rules.attachNeedsSameSuperpages !== true);
+  return known && (same || !rules.attachNeedsSameSuperpages);
 }
 
 /**

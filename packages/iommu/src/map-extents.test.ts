@@ -8,6 +8,7 @@ import { intelVtd } from './kinds/index.ts';
 import { IOMMU } from './formats/format.ts';
 import { IotlbGather } from './iotlb-gather.ts';
 import { ioPageTableFormats } from './formats/index.ts';
+import { LATEST_IOMMU_RULES } from './rules.ts';
 
 /** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
 const SEED = Number(process.env.PINFOLD_SEED ?? 0);
@@ -57,7 +58,11 @@ describe.each(ioPageTableFormats.map(({ name }) => name))('format %s', (format) 
     ): void => {
       const make = (): { domain: IommuDomain; counters: Counters } => {
         const counters = new Counters();
-        const rules = { series: 'test', formats: { 'intel-vtd': format }, source: 'test' };
+        const rules = {
+          ...LATEST_IOMMU_RULES,
+          formats: { 'intel-vtd': format },
+          syncsEmptyGathers: true,
+        };
         const unit = { ...intelVtd(48), superpageOrders: orders };
         return { domain: iommuPagingDomainAlloc(unit, rules, counters), counters };
       };

@@ -7,18 +7,17 @@
 export interface IommuRules {
   /** Names of page-table formats by kind of IOMMU (see `kinds`), where it is not the kind's own. */
   readonly formats: Readonly<Partial<Record<string, string>>>;
-  /** Whether iommu_map calls iommu_map_nosync, which only a tracer sees; default true. */
-  readonly hasMapNosync?: boolean;
+  /** Whether iommu_map calls iommu_map_nosync, which only a tracer sees. */
+  readonly mapNosync: boolean;
   /**
-   * Whether an IOMMU must have just the superpages of a domain to translate by it; default false: it
-   * may have more.
+   * Whether an IOMMU must have just the superpages of a domain to translate by it, or may have more.
    */
-  readonly attachNeedsSameSuperpages?: boolean;
+  readonly attachNeedsSameSuperpages: boolean;
   /**
-   * Whether a flush of an empty gather calls the driver, as iommu_unmap makes one of nothing; default
-   * true. Without it the core looks at the gather first.
+   * Whether a flush of an empty gather calls the driver, as iommu_unmap makes one of nothing; if not,
+   * the core looks at the gather first.
    */
-  readonly syncsEmptyGathers?: boolean;
+  readonly syncsEmptyGathers: boolean;
   /** Kernel source or reference section of the facts above. */
   readonly source: string;
 }
@@ -30,6 +29,8 @@ export const LATEST_IOMMU_RULES: IommuRules = {
     amd: 'generic-pt-amd-v1',
     'arm-smmu-v3': 'arm-lpae-s1-inv-list',
   },
+  mapNosync: true,
+  attachNeedsSameSuperpages: false,
   syncsEmptyGathers: false,
   source: 'drivers/iommu/generic_pt; recordings of 7.2.12',
 };

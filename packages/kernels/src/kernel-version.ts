@@ -9,6 +9,8 @@ export interface KernelVersion {
   readonly series: string;
   /** One line on what is particular about it. */
   readonly summary: string;
+  /** The point releases that were recorded; none where sources alone say what it does. */
+  readonly recorded: readonly string[];
   /** Rules of the memory management. */
   readonly mm: MmRules;
   /** Rules of the IOMMU layer. */

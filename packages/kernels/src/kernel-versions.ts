@@ -1,21 +1,16 @@
 /** The kernel releases by name; `all.ts` is their registry. */
 import { InputError } from '@pinfold/base';
+import { seriesNumber } from './series.ts';
 import * as all from './versions/all.ts';
 import type { KernelVersion } from './kernel-version.ts';
 
 /** All release series, oldest first. */
 export const kernelVersions: readonly KernelVersion[] = Object.values(all).sort(
-  (one, other) => seriesNumber(one) - seriesNumber(other),
+  (one, other) => seriesNumber(one.series) - seriesNumber(other.series),
 );
 
 /** No series has had so many point releases: the longest, 4.9, ended with 4.9.337. */
 const MAX_POINT = 499;
-
-/** Orders series: 6.9 is older than 6.18. */
-function seriesNumber({ series }: KernelVersion): number {
-  const [major = 0, minor = 0] = series.split('.').map(Number);
-  return major * 1000 + minor;
-}
 
 /**
  * Looks a release up by its series or one of its point releases.

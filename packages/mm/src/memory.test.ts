@@ -12,7 +12,7 @@ test('pins held are those acquired and not yet released', () => {
 
 test('counters can be shared with other layers of the machine', () => {
   const counters = new Counters();
-  const memory = new Memory(boot().memmap, RULES['6.16'], counters);
+  const memory = new Memory(boot().memmap, RULES.nth_page, counters);
   memory.counters.add(Slot.gupCalls, 1);
   expect(counters.snapshot().gupCalls).toBe(1);
 });

@@ -25,7 +25,7 @@ const BASE = 0x4000;
 const RW = VM.READ | VM.WRITE;
 
 function boot(ranges: readonly MemoryRange[] = [NORMAL, MOVABLE]): MmStruct {
-  const memory = new Memory(new MemMap(ranges), RULES['6.16']);
+  const memory = new Memory(new MemMap(ranges), RULES.nth_page);
   memory.frames = new BuddyAllocator(ranges);
   return new MmStruct(memory);
 }

@@ -197,7 +197,7 @@ describe('movable memory', () => {
   const MOVABLE: MemoryRange = { pfn: 5 * GIB, npage: GIB, zone: 'movable' };
 
   function bootMovable(): MmStruct {
-    const memory = new Memory(new MemMap([NORMAL, MOVABLE]), RULES['6.16']);
+    const memory = new Memory(new MemMap([NORMAL, MOVABLE]), RULES.nth_page);
     memory.frames = new BuddyAllocator([NORMAL, MOVABLE]);
     return new MmStruct(memory);
   }

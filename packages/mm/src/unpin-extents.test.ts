@@ -14,7 +14,7 @@ const RUNS: readonly Run[] = [
 const NPAGE = 2098;
 
 function pinned(model = MODELS[0]): { mm: MmStruct; extents: Extents } {
-  const mm = spaceWith(RUNS, { model, series: '6.18' });
+  const mm = spaceWith(RUNS, { model, step: 'page + i' });
   const extents = mm.memory.memmap.extents(8);
   expect(pinUserExtents(mm, 1024, NPAGE, true, extents)).toBe(NPAGE);
   return { mm, extents };

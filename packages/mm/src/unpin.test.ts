@@ -207,11 +207,11 @@ describe('unpin_user_page_range_dirty_lock: one put per folio of a physical rang
     ).toBe(true);
   });
 
-  test.each(['6.16', '6.18'] as const)(
+  test.each(['nth_page', 'page + i'] as const)(
     'a 1 GiB folio over eight sections is one put, %s',
-    (series) => {
+    (step) => {
       for (const model of ['sparsemem-vmemmap', 'sparsemem'] as const) {
-        const memory = boot({ ranges: [{ pfn: 2 ** 18, npage: 2 ** 18 }], model, series });
+        const memory = boot({ ranges: [{ pfn: 2 ** 18, npage: 2 ** 18 }], model, step });
         const { memmap } = memory;
         memmap.allocFolio(2 ** 18, 18, PG.hugetlb);
         tryGrabFolio(memmap, 2 ** 18, 2 ** 18);
@@ -244,9 +244,9 @@ describe('a range over a section border', () => {
   }
 
   test.each<[string, Boot]>([
-    ['6.16, vmemmap', { series: '6.16' }],
-    ['6.18, vmemmap', { series: '6.18' }],
-    ['6.16, classic sparsemem: through nth_page', { series: '6.16', model: 'sparsemem' }],
+    ['nth_page, vmemmap', { step: 'nth_page' }],
+    ['page + i, vmemmap', { step: 'page + i' }],
+    ['nth_page, classic sparsemem: through the pfn', { step: 'nth_page', model: 'sparsemem' }],
   ])('is unpinned, %s', (_, machine) => {
     const { memory, first } = overBorder(machine);
     unpinUserPageRangeDirtyLock(memory, memory.memmap.pfnToPage(first), 8, true);
@@ -254,7 +254,7 @@ describe('a range over a section border', () => {
   });
 
   test('is not unpinned by 6.18 under classic sparsemem: page + i leaves the memmap of the section', () => {
-    const { memory, first } = overBorder({ series: '6.18', model: 'sparsemem' });
+    const { memory, first } = overBorder({ step: 'page + i', model: 'sparsemem' });
     const { memmap } = memory;
     expect(memmap.pfnToPage(first + 4)).not.toBe(memmap.pfnToPage(first) + 4);
     expect(() => unpinUserPageRangeDirtyLock(memory, memmap.pfnToPage(first), 8, true)).toThrow(
@@ -265,7 +265,7 @@ describe('a range over a section border', () => {
 
   test('makes 6.18 unpin the pages of a stranger whose memmap happens to follow', () => {
     const { memmap, section, next } = adjacentStrangers();
-    const memory = new Memory(memmap, RULES['6.18']);
+    const memory = new Memory(memmap, RULES['page + i']);
     const first = (section + 1) * SECTION - 4;
     const neighbours = frames(first, 8);
     const strangers = frames(next * SECTION, 4);

@@ -49,7 +49,7 @@ export const NO_THP: FaultBoot = { thp: { enabled: 'never' } };
 /** Boots a machine whose frames are those of {@link FreeFrames}. */
 export function bootFaulting(options: FaultBoot = {}): Faulting {
   const memmap = new MemMap(FREE_MEMORY);
-  const memory = new Memory(memmap, { ...RULES['6.16'], ...options.rules });
+  const memory = new Memory(memmap, { ...RULES.nth_page, ...options.rules });
   const frames = new FreeFrames(options.seed);
   memory.frames = frames;
   memory.thp = { ...thpDefaults(X86_64), ...options.thp };

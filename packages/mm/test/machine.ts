@@ -8,9 +8,9 @@ import { MmStruct } from '../src/mm-struct.ts';
 import { PrescribedLayout } from '../src/frame-source.ts';
 import type { MmRules } from '../src/rules.ts';
 
-/** The rules of the two releases in which a range unpin differs. */
-export const RULES: Readonly<Record<'6.16' | '6.18', MmRules>> = {
-  '6.16': {
+/** Rules by how a range unpin gets from page to page. */
+export const RULES: Readonly<Record<'nth_page' | 'page + i', MmRules>> = {
+  nth_page: {
     rangeUnpinStep: 'nth_page',
     hugeZeroUnshare: 'thp',
     diskLargeFolios: true,
@@ -21,7 +21,7 @@ export const RULES: Readonly<Record<'6.16' | '6.18', MmRules>> = {
     mremapMovesSeveral: false,
     source: 'mm/gup.c, 6.16',
   },
-  '6.18': {
+  'page + i': {
     rangeUnpinStep: 'page + i',
     hugeZeroUnshare: 'thp',
     diskLargeFolios: true,
@@ -49,15 +49,20 @@ export interface Boot {
   /** Permutation of the memmaps under classic sparsemem. */
   readonly seed?: number;
   /** Release whose mm rules hold; default 6.16. */
-  readonly series?: '6.16' | '6.18';
+  readonly step?: 'nth_page' | 'page + i';
 }
 
 /** Sections 1 to 8: 1 GiB of memory that does not contain pfn 0. */
 const EIGHT_SECTIONS: readonly MemoryRange[] = [{ pfn: SECTION, npage: 8 * SECTION }];
 
 /** A machine's memory. */
-export function boot({ ranges = EIGHT_SECTIONS, model, seed, series = '6.16' }: Boot = {}): Memory {
-  return new Memory(new MemMap(ranges, model, seed), RULES[series]);
+export function boot({
+  ranges = EIGHT_SECTIONS,
+  model,
+  seed,
+  step = 'nth_page',
+}: Boot = {}): Memory {
+  return new Memory(new MemMap(ranges, model, seed), RULES[step]);
 }
 
 /** One run of memory to map. */

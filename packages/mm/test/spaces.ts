@@ -222,7 +222,7 @@ export const space: fc.Arbitrary<Space> = fc
     pieces: fc.array(piece, { minLength: 1, maxLength: 8 }),
   })
   .map(({ model, seed, pieces }) => {
-    const mm = new MmStruct(new Memory(new MemMap(RANGES, model, seed), RULES['6.16']));
+    const mm = new MmStruct(new Memory(new MemMap(RANGES, model, seed), RULES.nth_page));
     const frames = new Frames();
     let vpn = FIRST_VPN;
     let borders = 0;

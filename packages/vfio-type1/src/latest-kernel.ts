@@ -14,6 +14,7 @@ export const LATEST_TYPE1_KERNEL: Type1Kernel = {
     rangeCheckedFirst: true,
     dirtyRangeToTop: true,
     exclusiveEnds: false,
+    exactPinLookups: false,
     externalRangeChecked: true,
     fgspTest: false,
     nestingType: false,

@@ -27,6 +27,11 @@ export interface Type1Rules {
    * warning (recording x37 of 6.18 and 7.2).
    */
   readonly externalRangeChecked: boolean;
+  /**
+   * Whether pins are looked up at exactly the addresses of pages when an IOMMU comes: those inside
+   * pages are then charged again (recording y18 of 6.12 and 6.16).
+   */
+  readonly exactPinLookups: boolean;
   /** Whether a new domain is tested for superpages that can only be unmapped as a whole (fgsp). */
   readonly fgspTest: boolean;
   /** Whether the driver offers the nesting type (VFIO_CHECK_EXTENSION of VFIO_TYPE1_NESTING_IOMMU). */

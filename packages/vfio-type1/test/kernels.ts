@@ -51,6 +51,7 @@ export const BATCHES: TestKernel = {
     rangeCheckedFirst: false,
     dirtyRangeToTop: false,
     exclusiveEnds: true,
+    exactPinLookups: true,
     externalRangeChecked: false,
   },
 };
@@ -67,7 +68,7 @@ export const PAGE_ARRAY: TestKernel = {
   iommu: {
     ...BATCHES.iommu,
     formats: { 'intel-vtd': 'vtd-second-level-6-12' },
-    hasMapNosync: false,
+    mapNosync: false,
   },
   type1: {
     ...BATCHES.type1,

@@ -1,5 +1,4 @@
 /** What the recorded kernels do wrong themselves: a check tells it, and does not count it. */
-import type { KernelVersion } from '@pinfold/kernels';
 
 /** Pages that devices have pinned at addresses inside pages are charged again, up to 6.17. */
 export const OVERCHARGE =
@@ -70,20 +69,4 @@ export function knownFrom(known: string): string {
  */
 export function isRecorded(known: string): boolean {
   return !UNRECORDED.has(known);
-}
-
-/** The first release that looks pins up by range, in major and minor number. */
-const RANGE_LOOKUPS = [6, 18] as const;
-
-/**
- * Whether a release looks pins up at exactly the addresses of pages, so that it charges those at
- * other addresses again.
- *
- * @param kernel the release
- * @returns false since 6.18
- * @source drivers/vfio/vfio_iommu_type1.c vfio_find_vpfn, 6.16; vpfn_pages, 6.18
- */
-export function looksUpExactly({ series }: KernelVersion): boolean {
-  const [major, minor] = series.split('.').map(Number);
-  return major < RANGE_LOOKUPS[0] || (major === RANGE_LOOKUPS[0] && minor < RANGE_LOOKUPS[1]);
 }

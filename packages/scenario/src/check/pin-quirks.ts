@@ -8,7 +8,6 @@ import type { VfioDma, VfioIommu } from '@pinfold/vfio-type1';
 import {
   BIT_BELOW,
   LIMIT_IGNORED,
-  looksUpExactly,
   LOST_CHARGE,
   OVERCHARGE,
   PIN_BELOW,
@@ -47,7 +46,7 @@ export class PinQuirks {
 
   /** @param kernel the machine's kernel */
   constructor(kernel: KernelVersion) {
-    this.#exact = looksUpExactly(kernel);
+    this.#exact = kernel.type1.exactPinLookups;
   }
 
   /** Whether there were pins inside pages that algorithms may charge again, or not. */

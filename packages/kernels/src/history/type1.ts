@@ -1,0 +1,108 @@
+/** What of VFIO type1 holds since when. */
+import { Errno } from '@pinfold/base';
+import { pinAlgorithm, type Type1Rules } from '@pinfold/vfio-type1';
+import { initially, since, type Histories } from './fact.ts';
+
+const DRIVER = 'drivers/vfio/vfio_iommu_type1.c';
+const OVERFLOW_CHECKS = `${DRIVER}, 7.3; recordings of 6.18.15 and 7.2.12`;
+
+/** The history of every type1 rule. */
+export const type1History: Histories<Type1Rules> = {
+  pinAlgorithm: [
+    initially(
+      pinAlgorithm('batched-page-array'),
+      'pages are pinned in batches of 512, and device memory is looked up page by page',
+      `${DRIVER} vfio_pin_pages_remote, 6.12; recordings of 6.12.90`,
+    ),
+    since(
+      '6.16',
+      pinAlgorithm('batched'),
+      'device memory is looked up by page-table entry, and a lone page is pinned once',
+      `${DRIVER} vaddr_get_pfns, 6.16; recordings of 6.16.12`,
+    ),
+    since(
+      '6.18',
+      pinAlgorithm('series-1-4'),
+      'runs of pages are charged at once, and a range unpin puts folio by folio',
+      `${DRIVER} num_pages_contiguous, vfio_unpin_pages_remote, 6.18; recordings of 6.18.15`,
+    ),
+  ],
+  batchCapacity: [
+    initially(512, 'a batch is one page of pointers', `${DRIVER} vfio_batch_init, 6.12`),
+  ],
+  wrapErrno: [
+    initially(
+      Errno.EINVAL,
+      'a range that wraps is EINVAL',
+      `${DRIVER}, 6.16; recordings of 6.16.12`,
+    ),
+    since('6.18', Errno.EOVERFLOW, 'a range that wraps is EOVERFLOW', OVERFLOW_CHECKS),
+  ],
+  rangeCheckedFirst: [
+    initially(
+      false,
+      'MAP_DMA tests size and wrapping where it uses them',
+      `${DRIVER} vfio_dma_do_map, 6.16`,
+    ),
+    since('6.18', true, 'MAP_DMA tests size and wrapping before all else', OVERFLOW_CHECKS),
+  ],
+  dirtyRangeToTop: [
+    initially(
+      false,
+      'a dirty bitmap up to 2^64 is EINVAL',
+      'recordings of 6.12.90 and 6.16.12, edge03',
+    ),
+    since(
+      '6.18',
+      true,
+      'a dirty bitmap up to 2^64 is read',
+      'recordings of 6.18.15 and 7.2.12, edge03',
+    ),
+  ],
+  exclusiveEnds: [
+    initially(
+      true,
+      'a mapping that ends at 2^64 is not found again',
+      'recordings of 6.12.90 and 6.16.12, x37',
+    ),
+    since('6.18', false, 'a mapping that ends at 2^64 is found', 'recordings of 6.18.15, x37'),
+  ],
+  externalRangeChecked: [
+    initially(false, 'devices may name ranges that wrap', 'recordings of 6.12.90 and 6.16.12, x37'),
+    since(
+      '6.18',
+      true,
+      'a range of a device that wraps is EOVERFLOW',
+      'recordings of 6.18.15 and 7.2.12, x37',
+    ),
+  ],
+  exactPinLookups: [
+    initially(
+      true,
+      'pins inside pages are charged again when an IOMMU comes',
+      `${DRIVER} vfio_find_vpfn, 6.16; recordings of 6.12.90 and 6.16.12, y18`,
+    ),
+    since(
+      '6.18',
+      false,
+      'pins inside pages are found by range and charged once',
+      `${DRIVER} vpfn_pages, 6.18; recordings of 6.18.15, y18`,
+    ),
+  ],
+  fgspTest: [
+    initially(
+      true,
+      'attaching maps two pages to test for superpages',
+      `${DRIVER} vfio_test_domain_fgsp, 6.12`,
+    ),
+    since('6.16', false, 'attaching tests for no superpages', 'recordings of 6.16.12'),
+  ],
+  nestingType: [
+    initially(
+      true,
+      'VFIO_TYPE1_NESTING_IOMMU is offered, and EINVAL',
+      'recordings of 6.12.90, grp08',
+    ),
+    since('6.16', false, 'VFIO_TYPE1_NESTING_IOMMU is ENODEV', 'recordings of 6.16.12, grp08'),
+  ],
+};
