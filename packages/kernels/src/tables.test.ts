@@ -133,6 +133,7 @@ test.each<[string, Tables]>([
   ['6.16', V6_16],
   ['6.18', V6_18],
   ['7.2', V7_2],
+  ['7.3', V7_2],
 ])('the tables of %s', (series, expected) => {
   const { mm, iommu, type1 } = kernelVersion(series);
   const got = { mm, iommu, type1: { ...type1, pinAlgorithm: type1.pinAlgorithm.name } };

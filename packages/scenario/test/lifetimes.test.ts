@@ -1,5 +1,5 @@
 /** What keeps files of VFIO open, and how far the calls of a process reach. */
-import { kernelVersion } from '@pinfold/kernels';
+import { kernelVersion, kernelVersions } from '@pinfold/kernels';
 import { describe, expect, it } from 'vitest';
 import {
   ModelMachine,
@@ -180,7 +180,7 @@ unpin iova=0x100c00
 pin iova=0x100000
 addgroup dev=edu
 mlock va=A+6P size=1P`;
-  for (const series of ['6.12', '6.16', '6.18', '7.2']) {
+  for (const { series } of kernelVersions) {
     const steps = await run(script, series);
     expect(steps[12].mm.VmLck).toBe(-8);
     expect(steps.slice(13).map(({ errno }) => errno)).toEqual(['ENOMEM', 'ENOMEM', 'ENOMEM']);
@@ -210,7 +210,7 @@ mmap name=A kind=memfd flags=shared size=2M
 mmap name=B kind=memfd of=A flags=private size=2M
 map iova=0 va=B size=4K flags=r
 close`;
-  for (const series of ['6.12', '7.2']) {
+  for (const { series } of kernelVersions) {
     const steps = await run(script, series);
     expect(steps).toHaveLength(5);
     expect(steps[4]).toMatchObject({ ret: -1, errno: 'HANG', failure: { at: 'faultin_page' } });

@@ -6,7 +6,8 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { isDeepStrictEqual, promisify } from 'node:util';
+import { kernelVersion } from '@pinfold/kernels';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   levels,
@@ -62,9 +63,20 @@ function agreeing(kernel: string): Verified[string] {
   return Object.fromEntries(rows.filter(([, names]) => names.length > 0));
 }
 
+/** Whether two releases have the same rules, so that what one does, the other does. */
+function areAlike(one: string, other: string): boolean {
+  const [first, second] = [one, other].map((kernel) => {
+    const { mm, iommu, type1 } = kernelVersion(kernel);
+    return [mm, iommu, type1].map((table) => ({ ...table, source: '' }));
+  });
+  return isDeepStrictEqual(first, second);
+}
+
 // What agrees with every release's rules would say nothing about any.
 describe.each(kernels)('the rules of another release than %s', (kernel) => {
-  it.each(kernels.filter((other) => other !== kernel))('%s do not agree', async (other) => {
+  const others = kernels.filter((other) => !areAlike(other, kernel));
+
+  it.each(others)('%s do not agree', async (other) => {
     const file = `${kernel}/${CONTROL}`;
     const factory: RecordedMachineFactory = (recording, pass) =>
       modelMachineForPass({ ...recording, kernel: other }, pass);

@@ -1,6 +1,6 @@
 /** `pinfold list`: what there is to choose from, read from the registries. */
 import { backings, layouts, textStyle } from '@pinfold/bench';
-import { kernelVersions, type KernelVersion } from '@pinfold/kernels';
+import { changesIn, kernelVersions, type Change, type KernelVersion } from '@pinfold/kernels';
 import { scenarioOps } from '@pinfold/scenario';
 import { pinAlgorithms } from '@pinfold/vfio-type1';
 import { Argument, type Command } from 'commander';
@@ -19,6 +19,10 @@ interface Entry {
   readonly modelled?: boolean;
   /** Where it comes from. */
   readonly source?: string;
+  /** Of a kernel: the point releases that were recorded. */
+  readonly recorded?: readonly string[];
+  /** Of a kernel: what holds in it, and did not in the release before it. */
+  readonly changes?: readonly Change[];
   /** What is known to be wrong with it. */
   readonly defects?: readonly string[];
 }
@@ -29,7 +33,8 @@ const lists = {
     pinAlgorithms.map(({ name, summary, source, defects }) => ({ name, summary, source, defects })),
   kernels: (): Entry[] =>
     kernelVersions.map((kernel) => ({
-      ...{ name: kernel.series, summary: kernel.summary, source: sourceOf(kernel) },
+      ...{ name: kernel.series, summary: kernel.summary, recorded: kernel.recorded },
+      ...{ changes: changesIn(kernel), source: sourceOf(kernel) },
     })),
   backings: (): Entry[] => backings.map(({ name, summary, source }) => ({ name, summary, source })),
   layouts: (): Entry[] =>
@@ -73,10 +78,11 @@ export function addList(program: Command): void {
   throwUsageErrors(command);
 }
 
-/** The sources of a release's three tables, each once. */
-function sourceOf({ type1, mm, iommu }: KernelVersion): string {
-  const parts = [type1, mm, iommu].flatMap(({ source }) => source.split('; '));
-  return [...new Set(parts)].join('; ');
+/** The sources of what has changed with a release, each once. */
+function sourceOf(kernel: KernelVersion): string {
+  const sources = changesIn(kernel).flatMap(({ source }) => source.split('; '));
+  const recorded = kernel.recorded.map((release) => `recordings of ${release}`);
+  return [...new Set(sources.length > 0 ? sources : recorded)].join('; ');
 }
 
 function entriesText(entries: readonly Entry[]): string {
@@ -91,13 +97,28 @@ function entryLines({
   usage = '',
   modelled,
   source,
+  recorded,
+  changes = [],
   defects = [],
 }: Entry): string[] {
   const args = usage.slice(name.length).trim();
   return [
     ...(args === '' ? [] : [args]),
     `${summary}${modelled === false ? ' (not modelled)' : ''}`,
+    ...(recorded === undefined ? [] : [recordedText(recorded)]),
+    ...changes.map((change) => `- ${changeText(change, name)}`),
     ...(source === undefined ? [] : [`from: ${source}`]),
     ...defects.map((defect) => `known to be wrong: ${defect}`),
   ];
+}
+
+function recordedText(recorded: readonly string[]): string {
+  return recorded.length === 0
+    ? 'not recorded: by the sources'
+    : `recorded: ${recorded.join(', ')}`;
+}
+
+/** What has changed, and since when if a release that is not modelled has changed it. */
+function changeText({ since, what }: Change, series: string): string {
+  return since === null || since === series ? what : `${what} (since ${since})`;
 }

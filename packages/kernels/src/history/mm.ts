@@ -43,7 +43,7 @@ export const mmHistory: Histories<MmRules> = {
     since(
       '6.15',
       'sole-mapper',
-      'they are kept where their process alone maps the folio and nobody pins it',
+      'pages of a large folio in 4 KiB entries are kept where their process alone maps it and nobody pins it',
       'mm/memory.c __wp_can_reuse_large_anon_folio, 6.16; recordings of 6.16.12, cow01',
     ),
   ],
