@@ -52,6 +52,7 @@ export { maskedRun } from './masked-run.ts';
 export { NARROW_END, pageNumbers, type PageNumbers } from './page-numbers.ts';
 export { mulberry32, shuffle } from './random.ts';
 export { RbNode, RbTree } from './rbtree.ts';
+export { SpanTree, type Span } from './span-tree.ts';
 export { LEAF, TableArena } from './table-arena.ts';
 export {
   TRACED_FUNCTIONS,
@@ -63,3 +64,4 @@ export {
   type WrittenArgument,
 } from './traced-functions.ts';
 export type { Tracer } from './tracer.ts';
+export { WrittenRange } from './written-range.ts';

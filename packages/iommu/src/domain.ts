@@ -10,6 +10,7 @@ import {
   PAGE_SIZE,
   pagesOf,
   Slot,
+  WrittenRange,
   type Counters,
   type Extents,
   type IovaPn,
@@ -53,6 +54,8 @@ export class IommuDomain {
   readonly unit: IommuUnit;
   /** Its page table. */
   readonly table: IoPageTable;
+  /** Where it was mapped and unmapped, for whoever shows the table step by step. */
+  readonly written: WrittenRange = new WrittenRange();
   readonly #counters: Counters;
   readonly #mapNosync: boolean;
   readonly #syncsEmptyGathers: boolean;
@@ -145,6 +148,7 @@ export class IommuDomain {
   map(iovaPn: IovaPn, pfn: Pfn, npage: number, prot: number): number {
     const { tracer } = this.#counters;
     this.#counters.add(Slot.iommuMapCalls, 1);
+    this.written.add(iovaPn, npage);
     if (tracer !== null) this.#enterMap(tracer, iovaPn, pfn, npage);
     let error = -Errno.EINVAL;
     if (!this.#misaligned(iovaPn, npage) && !this.#misaligned(pfn, npage)) {
@@ -190,6 +194,7 @@ export class IommuDomain {
       pages += npage;
       i++;
     }
+    this.written.add(iovaPn, pages);
     this.extentsMapped = i;
     this.extentPagesMapped = pages;
     return error;
@@ -292,10 +297,11 @@ export class IommuDomain {
    *
    * @param from the page, or the first one behind it, that leaves are wanted of
    * @param out gets the leaves
+   * @param end looks for leaves that begin before this page; default: all
    * @returns whether there are any
    */
-  nextLeaves(from: IovaPn, out: LeafRun): boolean {
-    return this.table.nextLeaves(from, out);
+  nextLeaves(from: IovaPn, out: LeafRun, end?: IovaPn): boolean {
+    return this.table.nextLeaves(from, out, end);
   }
 
   /** The calls of {@link iovaToPhysRun} one by one, so that a tracer sees what each returns. */
@@ -328,9 +334,11 @@ export class IommuDomain {
   #unmap(iovaPn: IovaPn, npage: number, gather: IotlbGather): number {
     this.#counters.add(Slot.iommuUnmapCalls, 1);
     if (this.#misaligned(iovaPn, npage)) return 0;
-    return this.table.isIommupt
+    const unmapped = this.table.isIommupt
       ? this.#driver().unmapPages(iovaPn, this.#smallest, npage / pagesOf(this.#smallest), gather)
       : this.#unmapBySize(iovaPn, npage, gather);
+    this.written.add(iovaPn, Math.max(npage, unmapped));
+    return unmapped;
   }
 
   /** The whole range in one call of the generic page table code; `#mapped` says how far it came. */

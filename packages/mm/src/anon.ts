@@ -78,6 +78,7 @@ function hugeWpPage(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): boolean {
   const head = memory.memmap.headEntryOf(pageTable.dirs.frame[index]);
   if (bits & PTE.anonExclusive || memory.memmap.refcount[head] === 1) {
     pageTable.dirs.bits[index] = bits | PTE.anonExclusive | write;
+    pageTable.written.add(vpn, 1);
     return true;
   }
   splitHugePmd(mm, vpn);

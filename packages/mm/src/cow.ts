@@ -33,6 +33,7 @@ export function doWpPage(mm: MmStruct, vma: Vma, vpn: Vpn, flags: number): numbe
   const bits = arena.bits[index];
   if (bits & PTE.anonExclusive || canReuse(mm, vpn, arena.frame[index], level, bits)) {
     arena.bits[index] = bits | PTE.anonExclusive | write;
+    mm.pageTable.written.add(vpn, 1);
     return 0;
   }
   const first = vpn - offsetIn(vpn, tableBits * level);
@@ -103,6 +104,7 @@ function copyPage(
   if (copy < 0 && reservesHugePages(vma) && unmapFromOthers(mm, vpn, level)) {
     pageTable.walk(vpn);
     pageTable.dirs.bits[pageTable.index] |= PTE.anonExclusive | write;
+    pageTable.written.add(vpn, 1);
     return 0;
   }
   if (copy < 0) return vma.flags & VM.HUGETLB ? VM_FAULT.SIGBUS : VM_FAULT.OOM;

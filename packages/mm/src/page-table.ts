@@ -15,6 +15,7 @@ import {
   offsetIn,
   pagesOf,
   TableArena,
+  WrittenRange,
   X86_64,
   type PageGeometry,
   type Pfn,
@@ -49,6 +50,11 @@ export class PageTable {
   readonly dirs: TableArena;
   /** Last-level tables. */
   readonly ptes: TableArena;
+  /**
+   * Where entries were written, for whoever shows step by step what is mapped. Who writes into
+   * `dirs` or `ptes` and changes more than access notes it here.
+   */
+  readonly written: WrittenRange = new WrittenRange();
   /** Level of the leaf that {@link walk} found. */
   level = 0;
   /** Element of the leaf that {@link walk} found, in `ptes` (level 0) or `dirs`. */
@@ -161,6 +167,7 @@ export class PageTable {
     const entries = this.tableMask + 1;
     const pages = pagesOf(this.tableBits * level);
     const arena = level === 0 ? this.ptes : this.dirs;
+    this.written.add(vpn, leaves * pages);
     arena.admitFrames(pfn + leaves * pages);
     for (let done = 0; done < leaves;) {
       const at = vpn + done * pages;
@@ -189,7 +196,9 @@ export class PageTable {
    */
   setEntry(vpn: Vpn, pfn: Pfn, level: number, bits: number): void {
     const arena = level === 0 ? this.ptes : this.dirs;
-    arena.admitFrames(pfn + pagesOf(this.tableBits * level));
+    const npage = pagesOf(this.tableBits * level);
+    this.written.add(vpn, npage);
+    arena.admitFrames(pfn + npage);
     const index = this.#entryOf(this.#tableAt(vpn, level), vpn, level);
     if (level > 0) {
       if (arena.child[index] > 0) throw new ModelBug(`virtual page ${vpn}: a leaf over a table`);
@@ -303,6 +312,7 @@ export class PageTable {
    */
   freePteTable(vpn: Vpn): void {
     if (!this.walk(vpn) || this.level !== 0) return;
+    this.written.add(vpn - (this.index & this.tableMask), this.tableMask + 1);
     const table = this.index >>> this.tableBits;
     const pmd = this.#entryOf(this.#tableAt(vpn, 1), vpn, 1);
     this.dirs.child[pmd] = 0;
@@ -315,6 +325,7 @@ export class PageTable {
    * @source mm/memory.c free_pgtables, mm/mmap.c exit_mmap, 6.16
    */
   freeTables(): void {
+    this.written.add(0, this.virtualPages);
     this.#freeBelow(this.#top, this.#topLevel);
   }
 

@@ -1,58 +1,132 @@
 /**
- * The physical layout of a region in the shape of the recordings.
+ * The physical layout of regions in the shape of the recordings, step by step.
  *
  * @source recordings README, "Layout extents"
  */
-import type { Vpn } from '@pinfold/base';
+import { SpanTree, type Span, type Vpn } from '@pinfold/base';
 import { PG, PTE, type MmStruct } from '@pinfold/mm';
-import type { LayoutExtent } from './observation.ts';
+import { Runs, type RunKind } from './runs.ts';
+import { ShownLayouts, type Extent } from './shown-layouts.ts';
 
-/** A page or leaf that is present, before it joins an extent. */
-interface Piece {
-  off: number;
-  pfn: number;
-  n: number;
-  order: number;
-  flags: string;
+/** All pages of the small zero page are the same. */
+const ZERO_PAGES = 'z';
+
+/** Extents: as long as frames, order and flags allow. */
+const extentRuns: RunKind<Extent> = {
+  part: ({ at, pfn, order, flags }, from, npage) => ({
+    ...{ at: from, npage, pfn: flags === ZERO_PAGES ? pfn : pfn + (from - at), order, flags },
+  }),
+  goesOn: (extent, { at, pfn, order, flags }) =>
+    extent.order === order &&
+    extent.flags === flags &&
+    (flags === ZERO_PAGES ? extent.pfn : extent.pfn + (at - extent.at)) === pfn,
+};
+
+/** A region, as it was seen last. */
+interface SeenRegion extends Span {
+  readonly name: string;
+  /** Regions in the order in which they were mapped. */
+  readonly nth: number;
+  extents: Runs<Extent>;
 }
 
-/**
- * Reads where the pages of a range lie. Pages of a pure pfn mapping have no place in a layout.
- *
- * @param mm address space
- * @param vpn first virtual page
- * @param npage length in pages
- * @returns extents that are as long as frames, order and flags allow
- */
-export function layoutOf(mm: MmStruct, vpn: Vpn, npage: number): LayoutExtent[] {
-  const extents: LayoutExtent[] = [];
-  let open: Piece | null = null;
-  const close = (): void => {
-    if (open) extents.push([open.off, open.pfn, open.n, open.order, open.flags]);
-  };
-  const end = vpn + npage;
-  mm.pageTable.forEachLeaf(vpn, end, (at, pfn, level, bits) => {
-    const pages = 2 ** (9 * level);
-    const from = Math.max(at, vpn);
-    const n = Math.min(at + pages, end) - from;
-    const piece = describe(mm, from - vpn, pfn + (from - at), n, bits);
-    if (piece === null) return;
-    if (open && joins(open, piece)) open.n += n;
-    else {
-      close();
-      open = piece;
+/** A region of the process. */
+interface Region {
+  readonly vpn: Vpn;
+  readonly npage: number;
+}
+
+/** The layouts of all regions of a process, as they were seen last. */
+export class SeenLayouts {
+  readonly #mm: MmStruct;
+  readonly #regions = new Map<string, SeenRegion>();
+  #byAddress = SpanTree.empty<SeenRegion>();
+  /** Regions that nobody has looked at yet. */
+  readonly #fresh = new Set<SeenRegion>();
+
+  /** @param mm the process's memory */
+  constructor(mm: MmStruct) {
+    this.#mm = mm;
+  }
+
+  /**
+   * Takes a region in: a new one, or one of a known name that lies elsewhere now.
+   *
+   * @param name its name
+   * @param region where it lies
+   */
+  add(name: string, { vpn, npage }: Region): void {
+    const known = this.#regions.get(name);
+    if (known?.at === vpn && known.npage === npage) return;
+    if (known) this.#byAddress = this.#byAddress.without(known);
+    const nth = known?.nth ?? this.#regions.size;
+    const seen = { at: vpn, npage, name, nth, extents: new Runs(extentRuns) };
+    this.#regions.set(name, seen);
+    this.#byAddress = this.#byAddress.with(seen);
+    this.#fresh.add(seen);
+  }
+
+  /**
+   * Looks at what was written into the page table since the last look.
+   *
+   * @returns the layouts of the regions that are new or not as they were; undefined without any
+   */
+  look(): ShownLayouts | undefined {
+    const { written } = this.#mm.pageTable;
+    const { first, end } = written;
+    const changed: SeenRegion[] = [];
+    for (const region of this.#fresh) {
+      this.#read(region, region.at, region.at + region.npage);
+      changed.push(region);
     }
-  });
-  close();
-  return extents;
+    if (!written.isEmpty) {
+      for (const region of this.#byAddress.overlapping(first, end)) {
+        const from = Math.max(first, region.at);
+        const to = Math.min(end, region.at + region.npage);
+        if (!this.#fresh.has(region) && this.#read(region, from, to)) changed.push(region);
+      }
+    }
+    this.#fresh.clear();
+    written.clear();
+    if (changed.length === 0) return undefined;
+    changed.sort((a, b) => a.nth - b.nth);
+    return new ShownLayouts(changed.map(({ name, extents }) => [name, extents]));
+  }
+
+  /** Reads the pages of a range anew; whether they are not as they were. */
+  #read(region: SeenRegion, from: Vpn, to: Vpn): boolean {
+    const { at: start, extents } = region;
+    const pieces = piecesOf(this.#mm, start, from, to);
+    region.extents = extents.replace(from - start, to - start, pieces).runs;
+    return region.extents !== extents;
+  }
 }
 
-function describe(mm: MmStruct, off: number, pfn: number, n: number, bits: number): Piece | null {
+/** Pages or leaves that are present in a part of a region, each by itself. */
+function piecesOf(mm: MmStruct, start: Vpn, from: Vpn, to: Vpn): Extent[] {
+  const pieces: Extent[] = [];
+  mm.pageTable.forEachLeaf(from, to, (leaf, pfn, level, bits) => {
+    const first = Math.max(leaf, from);
+    const npage = Math.min(leaf + 2 ** (9 * level), to) - first;
+    const piece = describe(mm, first - start, pfn + (first - leaf), npage, bits);
+    if (piece) pieces.push(piece);
+  });
+  return pieces;
+}
+
+/** Pages of a pure pfn mapping have no place in a layout. */
+function describe(
+  mm: MmStruct,
+  at: number,
+  pfn: number,
+  npage: number,
+  bits: number,
+): Extent | null {
   const { memmap, zeroPfn, hugeZeroPfn } = mm.memory;
   if (bits & PTE.special) {
-    if (pfn === zeroPfn) return { off, pfn, n, order: 0, flags: 'z' };
+    if (pfn === zeroPfn) return { at, npage, pfn, order: 0, flags: ZERO_PAGES };
     const huge = pfn >= hugeZeroPfn && pfn < hugeZeroPfn + 512;
-    return huge ? { off, pfn, n, order: 9, flags: 'ztf' } : null;
+    return huge ? { at, npage, pfn, order: 9, flags: 'ztf' } : null;
   }
   const head = memmap.headEntryOf(pfn);
   const order = memmap.order[head];
@@ -65,15 +139,5 @@ function describe(mm: MmStruct, off: number, pfn: number, n: number, bits: numbe
     anon ? '' : 'f',
     bits & PTE.anonExclusive ? 'x' : '',
   ];
-  return { off, pfn, n, order, flags: letters.join('') };
-}
-
-function joins(open: Piece, next: Piece): boolean {
-  const pfn = open.flags === 'z' ? open.pfn : open.pfn + open.n;
-  return (
-    open.off + open.n === next.off &&
-    pfn === next.pfn &&
-    open.order === next.order &&
-    open.flags === next.flags
-  );
+  return { at, npage, pfn, order, flags: letters.join('') };
 }

@@ -7,12 +7,12 @@ import type { CounterValues } from '@pinfold/base';
 import type { VfioContainer } from '@pinfold/vfio-type1';
 import type { ExtpinDriver } from './extpin-driver.ts';
 import type { Guest } from './guest.ts';
-import { iommuTableOf, NO_TABLE } from './iommu-table.ts';
+import { SeenTable } from './iommu-table.ts';
 import { kernelCalls } from './kernel-calls.ts';
 import { messageFields } from './kernel-messages.ts';
-import { layoutOf } from './layout.ts';
-import type { IommuTable, LayoutExtent, Observation } from './observation.ts';
-import type { Operation } from './operation.ts';
+import { SeenLayouts } from './layout.ts';
+import type { IommuTable, Observation } from './observation.ts';
+import { newRegionOf, type Operation } from './operation.ts';
 import { guestOps } from './operations/index.ts';
 
 /** Operations that leave mappings and layout as they are. */
@@ -26,8 +26,8 @@ const LAYOUT_STAYS: ReadonlySet<string> = new Set([
 export class ShownState {
   readonly #guest: Guest;
   readonly #driver: ExtpinDriver;
-  readonly #layouts = new Map<string, readonly LayoutExtent[]>();
-  #table = '';
+  readonly #layouts: SeenLayouts;
+  readonly #table = new SeenTable();
 
   /**
    * @param guest the machine
@@ -36,6 +36,7 @@ export class ShownState {
   constructor(guest: Guest, driver: ExtpinDriver) {
     this.#guest = guest;
     this.#driver = driver;
+    this.#layouts = new SeenLayouts(guest.process.task.mm);
   }
 
   /**
@@ -54,7 +55,8 @@ export class ShownState {
     const { memory, process } = this.#guest;
     const { task } = process;
     const avail = container?.hasIommu ? container.iommu.dmaAvail : undefined;
-    const layout = LAYOUT_STAYS.has(operation.op) ? undefined : this.#changedLayout();
+    this.#noteRegion(operation);
+    const layout = LAYOUT_STAYS.has(operation.op) ? undefined : this.#layouts.look();
     const iommu = this.#changedTable();
     return {
       ...(avail === undefined ? {} : { avail }),
@@ -70,7 +72,7 @@ export class ShownState {
 
   /** Shows the next page table whatever it is: everything was closed. */
   forgetTable(): void {
-    this.#table = '';
+    this.#table.forget();
   }
 
   /** What the emulated devices hold, and what they were told. */
@@ -80,34 +82,15 @@ export class ShownState {
     return { ...(held && { held }), ...(total > 0 && { notify_total: total, notify: list }) };
   }
 
-  #changedLayout(): Record<string, readonly LayoutExtent[]> | undefined {
-    const { regions, task } = this.#guest.process;
-    const changed: Record<string, readonly LayoutExtent[]> = {};
-    for (const [name, { vpn, npage }] of regions) {
-      const extents = layoutOf(task.mm, vpn, npage);
-      if (sameLayout(this.#layouts.get(name), extents)) continue;
-      this.#layouts.set(name, extents);
-      changed[name] = extents;
-    }
-    return Object.keys(changed).length > 0 ? changed : undefined;
+  #noteRegion(operation: Operation): void {
+    const name = newRegionOf(operation);
+    const region = name === undefined ? undefined : this.#guest.process.regions.get(name);
+    if (name !== undefined && region) this.#layouts.add(name, region);
   }
 
   #changedTable(): IommuTable | undefined {
     const { firstPci } = this.#guest.devices;
     if (!firstPci?.iommuGroup) return undefined;
-    const domain = firstPci.container?.domainOf(firstPci.iommuGroup);
-    const table = domain ? iommuTableOf(domain) : NO_TABLE;
-    const text = JSON.stringify(table);
-    if (text === this.#table) return undefined;
-    this.#table = text;
-    return table;
+    return this.#table.look(firstPci.container?.domainOf(firstPci.iommuGroup) ?? null);
   }
-}
-
-function sameLayout(
-  old: readonly LayoutExtent[] | undefined,
-  now: readonly LayoutExtent[],
-): boolean {
-  if (old?.length !== now.length) return false;
-  return old.every((extent, i) => extent.every((value, field) => value === now[i][field]));
 }

@@ -222,9 +222,10 @@ export interface IoPageTable {
    *
    * @param from the page, or the first one behind it, that leaves are wanted of
    * @param out gets the leaves
+   * @param end looks for leaves that begin before this page, and may find one after it; default: all
    * @returns whether there are any
    */
-  nextLeaves(from: IovaPn, out: LeafRun): boolean;
+  nextLeaves(from: IovaPn, out: LeafRun, end?: IovaPn): boolean;
 }
 
 /** A page-table format: makes the page tables of domains. */

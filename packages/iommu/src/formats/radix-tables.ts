@@ -191,12 +191,14 @@ export class RadixTables {
    *
    * @param from the page, or the first one behind it, that leaves are wanted of
    * @param out gets the leaves
+   * @param end looks for leaves that begin before this page, and may find one after it; default: all
    * @returns whether there are any
    */
-  nextLeaves(from: IovaPn, out: LeafRun): boolean {
+  nextLeaves(from: IovaPn, out: LeafRun, end: IovaPn = this.reach): boolean {
     let table = this.root;
     let level = this.top;
-    for (let at = from; at < this.reach;) {
+    const last = Math.min(end, this.reach);
+    for (let at = from; at < last;) {
       const first = table * PTRS_PER_TABLE;
       const slot = slotOf(at, level);
       const next = this.#nextEntry(first + slot, first + PTRS_PER_TABLE, level) - first;

@@ -13,6 +13,7 @@ import { kernelVersion } from '@pinfold/kernels';
 import { diff, MAX_DIFFERENCES, type Difference } from '../differences.ts';
 import type { IommuInfo, LayoutExtent, Observation } from '../observation.ts';
 import type { Recording } from '../recording.ts';
+import type { KnownLayouts } from '../step-state.ts';
 import { compareRegion } from './layout.ts';
 import type { ComparedStep, Level } from './level.ts';
 import { compareMessages, recordsMessages } from './messages.ts';
@@ -75,8 +76,8 @@ function withoutArgsz(info: IommuInfo | undefined): unknown {
 }
 
 function compareLayouts(
-  recorded: ReadonlyMap<string, Extents>,
-  model: ReadonlyMap<string, Extents>,
+  recorded: KnownLayouts,
+  model: KnownLayouts,
 ): Difference[] {
   const names = new Set([...recorded.keys(), ...model.keys()]);
   return [...names].flatMap((name) => {
