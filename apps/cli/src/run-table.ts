@@ -2,7 +2,7 @@
 import { formatSize } from '@pinfold/base';
 import type { DoneStep, IommuTable } from '@pinfold/scenario';
 import { standingOut } from './output.ts';
-import { formatCount, tableText, type Column } from './table.ts';
+import { formatCount, tableText, tableWidth, type Column } from './table.ts';
 
 /** A step, and the IOMMU page table after it. */
 export interface RunRow extends DoneStep {
@@ -97,8 +97,8 @@ function stepTable(
 ): string | null {
   for (let step = STEP_WIDTH; step >= MIN_STEP_WIDTH; step--) {
     const stepColumn = { heading: 'step', words: true, width: step, cell: stepCell };
-    const text = tableText([lineColumn, stepColumn, resultColumn, ...columns], rows);
-    if (widthOf(text) <= width) return marked(text, rows);
+    const all = [lineColumn, stepColumn, resultColumn, ...columns];
+    if (tableWidth(all, rows) <= width) return marked(tableText(all, rows), rows);
   }
   return null;
 }
@@ -111,28 +111,27 @@ function otherTables(
 ): string[] {
   const tables: string[] = [];
   let some: readonly Column<RunRow>[] = [];
-  const text = (columns: readonly Column<RunRow>[]): string => {
+  const layOut = <Value>(
+    columns: readonly Column<RunRow>[],
+    of: (columns: readonly Column<RunRow>[], rows: readonly RunRow[]) => Value,
+  ): Value => {
     const shown = rows.filter((row) => columns.some((column) => column.cell(row)));
-    return tableText([lineColumn, opColumn, ...columns], shown);
+    return of([lineColumn, opColumn, ...columns], shown);
   };
   for (const part of left) {
     const together = [...some, ...part];
-    if (some.length > 0 && widthOf(text(together)) > width) {
-      tables.push(text(some));
+    if (some.length > 0 && layOut(together, tableWidth) > width) {
+      tables.push(layOut(some, tableText));
       some = part;
     } else some = together;
   }
-  return some.length > 0 ? [...tables, text(some)] : tables;
-}
-
-function widthOf(text: string): number {
-  return Math.max(...text.split('\n').map((line) => line.length));
+  return some.length > 0 ? [...tables, layOut(some, tableText)] : tables;
 }
 
 /** Makes the lines of refused steps stand out: from that of its number to the next one's. */
 function marked(text: string, rows: readonly RunRow[]): string {
   const refused = new Set(rows.filter(isRefused).map(({ step }) => String(step.line)));
-  const numberWidth = Math.max('line'.length, ...rows.map(({ step }) => String(step.line).length));
+  const numberWidth = widestNumber(rows);
   let inRefused = false;
   const lines = text.split('\n').map((line) => {
     const number = line.slice(0, numberWidth).trim();
@@ -140,6 +139,11 @@ function marked(text: string, rows: readonly RunRow[]): string {
     return inRefused && line !== '' ? standingOut(line) : line;
   });
   return lines.join('\n');
+}
+
+/** Digits of the longest line number, at least those of the heading. */
+function widestNumber(rows: readonly RunRow[]): number {
+  return rows.reduce((max, { step }) => Math.max(max, String(step.line).length), 'line'.length);
 }
 
 function isRefused({ observation: { errno } }: RunRow): boolean {

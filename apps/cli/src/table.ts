@@ -1,7 +1,7 @@
 /** Tables and paragraphs for a terminal. */
 import { outputWidth } from './output.ts';
 
-export { formatCount, tableText, type Column } from '@pinfold/bench';
+export { formatCount, tableText, tableWidth, type Column } from '@pinfold/bench';
 
 /** Wider than this, a paragraph is hard to read. */
 const MAX_TEXT_WIDTH = 100;

@@ -60,4 +60,4 @@ export type { PublishedFigure, PublishedSource } from './published/published-fig
 export { reportJson, reportText } from './report.ts';
 export { compareText } from './compare-report.ts';
 export { markdownStyle, textStyle, type Note, type Style } from './style.ts';
-export { formatCount, tableText, type Column } from './table.ts';
+export { formatCount, tableText, tableWidth, type Column } from './table.ts';

@@ -20,6 +20,9 @@ export interface Column<Row> {
   readonly cell: (row: Row) => string;
 }
 
+/** Rows that are laid out together. */
+const ROWS_AT_ONCE = 200;
+
 const none = {
   ...{ top: '', 'top-mid': '', 'top-left': '', 'top-right': '' },
   ...{ bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '' },
@@ -35,6 +38,52 @@ const none = {
  * @returns lines without trailing spaces, each ending in a line break
  */
 export function tableText<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+  const cells = rows.map((row) => columns.map(({ cell }) => cell(row)));
+  if (rows.length <= ROWS_AT_ONCE) return linesOf(columns, cells).join('');
+  // The library's work grows with the square of the rows. Every part has the widest cells, and so the
+  // widths of the whole table.
+  const widest = widestCells(columns, cells);
+  const head = linesOf(columns, [widest]);
+  const parts = [head.slice(0, -1)];
+  for (let at = 0; at < cells.length; at += ROWS_AT_ONCE) {
+    const part = linesOf(columns, [widest, ...cells.slice(at, at + ROWS_AT_ONCE)]);
+    parts.push(part.slice(head.length));
+  }
+  return parts.map((lines) => lines.join('')).join('');
+}
+
+/**
+ * The width of a table.
+ *
+ * @param columns its columns
+ * @param rows its rows
+ * @returns characters of its longest line, as {@link tableText} lays it out
+ */
+export function tableWidth<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): number {
+  const cells = rows.map((row) => columns.map(({ cell }) => cell(row)));
+  const lines = linesOf(columns, [widestCells(columns, cells)]);
+  return Math.max(...lines.map((line) => line.length - 1));
+}
+
+/** A row as wide as all of them: of each column the widest line; where cells are wrapped, all of it. */
+function widestCells<Row>(
+  columns: readonly Column<Row>[],
+  cells: readonly (readonly string[])[],
+): string[] {
+  return columns.map(({ width }, column) => {
+    let widest = '';
+    for (const row of cells) {
+      for (const line of row[column].split('\n')) if (line.length > widest.length) widest = line;
+    }
+    return width === undefined ? widest : 'x'.repeat(width);
+  });
+}
+
+/** The lines of the headings and of rows. */
+function linesOf<Row>(
+  columns: readonly Column<Row>[],
+  rows: readonly (readonly string[])[],
+): string[] {
   const table = new Table({
     chars: none,
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
@@ -44,9 +93,9 @@ export function tableText<Row>(columns: readonly Column<Row>[], rows: readonly R
   });
   if (columns.some(({ group }) => group)) table.push(groupCells(columns));
   if (columns.some(({ heading }) => heading)) table.push(headingCells(columns));
-  for (const row of rows) table.push(columns.map(({ cell }) => cell(row)));
+  for (const row of rows) table.push([...row]);
   const lines = table.toString().split('\n');
-  return lines.map((line) => `${line.trimEnd()}\n`).join('');
+  return lines.map((line) => `${line.trimEnd()}\n`);
 }
 
 /**

@@ -64,6 +64,7 @@ export type { Scenario, Step } from './language.ts';
 export type { ComparedStep, Exclusion, Level } from './levels/level.ts';
 export type { BarFacts, MachineFacts } from './machine-facts.ts';
 export {
+  explainFailures,
   explainRun,
   explainScenario,
   explainWhilePossible,

@@ -135,20 +135,48 @@ export async function runWhilePossible(
   machine: Machine,
   options: RunOptions = {},
 ): Promise<ScenarioRun> {
-  const runner = new StepRunner(machine);
   const steps: DoneStep[] = [];
+  const { isOver, stopped } = await runEachStep(scenario, machine, (done) => {
+    steps.push(done);
+    options.onStep?.(done);
+  });
+  if (isOver) return { steps, pinsLeft: pinsOf(steps), ...(stopped && { stopped }) };
+  return { steps, pinsLeft: await machine.exit() };
+}
+
+/** How far a scenario was run. */
+export interface RunEnd {
+  /** Whether nothing can be done any more, the end of the process included. */
+  readonly isOver: boolean;
+  /** Why the next step could not be done: an argument, or something the machine lacks. */
+  readonly stopped?: InputError;
+}
+
+/**
+ * Runs a scenario as far as it can be run, and keeps nothing of its steps.
+ *
+ * @param scenario the scenario
+ * @param machine does its operations; it has done nothing yet
+ * @param onStep called after each step
+ * @returns whether it came to its end; the process is still there then
+ */
+export async function runEachStep(
+  scenario: Scenario,
+  machine: Machine,
+  onStep: (step: DoneStep) => void,
+): Promise<RunEnd> {
+  const runner = new StepRunner(machine);
   for (const [index, step] of scenario.steps.entries()) {
     try {
       const { done, isLast } = await runner.runToDeath(step, index);
-      steps.push(done);
-      options.onStep?.(done);
-      if (isLast) return { steps, pinsLeft: pinsOf(steps) };
+      onStep(done);
+      if (isLast) return { isOver: true };
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
-      return { steps, pinsLeft: pinsOf(steps), stopped: error };
+      return { isOver: true, stopped: error };
     }
   }
-  return { steps, pinsLeft: await machine.exit() };
+  return { isOver: false };
 }
 
 /** Pins that steps have taken and not dropped. */

@@ -6,7 +6,7 @@ import {
   auditScenario,
   CallRecorder,
   DEFAULT_FACTS,
-  explainRun,
+  explainFailures,
   factsOfLine,
   ModelMachine,
   parseScenario,
@@ -192,7 +192,7 @@ function text(heading: string, { steps, pinsLeft, stopped }: ScenarioRun, flags:
   const rows = steps.map((done) => ({ ...done, table: tracker.after(done.observation).table }));
   const left =
     pinsLeft === 0 || stopped ? '' : `\n${formatCount(pinsLeft)} pages are still pinned\n`;
-  const why = explainRun({ steps, pinsLeft }).filter(({ errno }) => errno !== null);
+  const why = explainFailures({ steps, pinsLeft });
   const reasons = why.map((one) => `\n${explanationText(one, flags.kernel)}`).join('');
   const failed = steps.filter(({ observation }) => observation.errno !== null);
   const lines = failed.map(({ step }) => step.line).join(', ');

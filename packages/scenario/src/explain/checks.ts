@@ -126,7 +126,7 @@ export const checks: readonly CheckExplanation[] = [
     at: 'vfio_dma_do_map',
     sees: ['dmaEntryLimit'],
     say: (d) =>
-      `The container has its ${d.text('dmaEntryLimit')} mappings, which is the dma_entry_limit that held at VFIO_SET_IOMMU.`,
+      `The container has its ${d.text('dmaEntryLimit')} mappings, which is the dma_entry_limit that held at VFIO_SET_IOMMU. Map larger ranges, of which each is one mapping whatever its size, unmap some first, or raise vfio_iommu_type1.dma_entry_limit before the container gets its IOMMU: one that has it keeps its limit.`,
   },
   {
     at: 'vfio_dma_do_map',

@@ -4,13 +4,13 @@ import { kernelVersions, type KernelVersion } from '@pinfold/kernels';
 import { failureText } from '../failure.ts';
 import type { Scenario } from '../language.ts';
 import type { Machine } from '../machine.ts';
-import { newRegionOf } from '../operation.ts';
-import { runWhilePossible, type DoneStep, type ScenarioRun } from '../runner.ts';
+import { runEachStep, runWhilePossible, type DoneStep, type ScenarioRun } from '../runner.ts';
 import { StateTracker, type StepState } from '../step-state.ts';
 import { checkOf } from './checks.ts';
 import { Detail } from './detail.ts';
 import { findings } from './findings.ts';
 import { LiveMappings } from './live-mappings.ts';
+import { MappedRegions } from './mapped-regions.ts';
 
 /** What can be said of a step. */
 export interface Explanation {
@@ -75,15 +75,45 @@ export async function explainWhilePossible(
   kernel: KernelVersion,
   machineOf: (kernel: KernelVersion) => Machine,
 ): Promise<ScenarioExplanation> {
-  const runs = new Map<string, ScenarioRun>();
-  for (const version of kernelVersions) {
-    runs.set(version.series, await runWhilePossible(scenario, machineOf(version)));
-  }
-  const run = runs.get(kernel.series);
-  if (!run) return { explanations: [], done: 0 };
+  const run = await runWhilePossible(scenario, machineOf(kernel));
   const { steps, stopped } = run;
-  const explanations = explainRun(run, runs);
+  const found = remarkable(run, true);
+  const outcomes = new Map<string, Outcomes>();
+  const last = found.at(-1);
+  if (last) {
+    // Only steps that are explained are compared: nothing is to be known of those after the last.
+    const first = { ...scenario, steps: scenario.steps.slice(0, last.index + 1) };
+    for (const version of kernelVersions) {
+      const isSame = version.series === kernel.series;
+      outcomes.set(
+        version.series,
+        isSame ? outcomesOf(run) : await outcomesOn(machineOf(version), first),
+      );
+    }
+  }
+  const explanations = found.map((one) => ({ ...one, releases: at(outcomes, one.index) }));
   return { explanations, done: steps.length, ...(stopped && { stopped }) };
+}
+
+/** What came of each step: the name of an error, or null. */
+type Outcomes = readonly (string | null)[];
+
+function outcomesOf({ steps }: ScenarioRun): Outcomes {
+  return steps.map(({ observation }) => observation.errno);
+}
+
+/** Runs a scenario as far as it can be run, and keeps nothing else of its steps. */
+async function outcomesOn(machine: Machine, scenario: Scenario): Promise<Outcomes> {
+  const outcomes: (string | null)[] = [];
+  await runEachStep(scenario, machine, ({ observation }) => outcomes.push(observation.errno));
+  return outcomes;
+}
+
+/** The outcomes of one step on each release that came so far. */
+function at(outcomes: ReadonlyMap<string, Outcomes>, index: number): Explanation['releases'] {
+  return Object.fromEntries(
+    [...outcomes].flatMap(([series, of]) => (index < of.length ? [[series, of[index]]] : [])),
+  );
 }
 
 /**
@@ -97,35 +127,41 @@ export function explainRun(
   run: ScenarioRun,
   others: ReadonlyMap<string, ScenarioRun> = new Map<string, ScenarioRun>(),
 ): Explanation[] {
+  const outcomes = new Map([...others].map(([series, other]) => [series, outcomesOf(other)]));
+  return remarkable(run, true).map((one) => ({ ...one, releases: at(outcomes, one.index) }));
+}
+
+/**
+ * Explains the steps of a run that failed.
+ *
+ * @param run the run
+ * @returns one explanation per step that failed, without other releases
+ */
+export function explainFailures(run: ScenarioRun): Explanation[] {
+  return remarkable(run, false).map((one) => ({ ...one, releases: {} }));
+}
+
+/** What there is to say of the steps of a run: of those that failed, and of others if wanted. */
+function remarkable(run: ScenarioRun, others: boolean): Omit<Explanation, 'releases'>[] {
   const live = new LiveMappings();
   const tracker = new StateTracker();
-  const regions = new Map<string, bigint>();
+  const regions = new MappedRegions();
   let before: StepState | null = null;
   return run.steps.flatMap((done) => {
-    const { step, operation, observation, index } = done;
+    const { step, observation, index } = done;
     const state = tracker.after(observation);
-    const name = newRegionOf(operation);
-    if (name !== undefined && observation.va !== undefined) {
-      regions.set(name, BigInt(observation.va));
-    }
+    regions.after(done);
+    const context = { done, live, before: before ?? state, state, regions };
+    const { failure, errno } = observation;
     const sentences =
-      observation.errno !== null
+      errno !== null
         ? [whyFailed(done, live, before)]
-        : findings.flatMap(
-            ({ find }) => find({ done, live, before: before ?? state, state, regions }) ?? [],
-          );
+        : (others ? findings : []).flatMap(({ find }) => find(context) ?? []);
     live.after(done);
     before = state;
     if (sentences.length === 0) return [];
-    const { failure, errno } = observation;
-    const at = failure ? { at: failure.at } : {};
-    const releases = Object.fromEntries(
-      [...others].flatMap(([series, { steps }]) => {
-        const same = steps.at(index);
-        return same ? [[series, same.observation.errno]] : [];
-      }),
-    );
-    return [{ index, line: step.line, text: step.text, errno, ...at, sentences, releases }];
+    const from = failure ? { at: failure.at } : {};
+    return [{ index, line: step.line, text: step.text, errno, ...from, sentences }];
   });
 }
 

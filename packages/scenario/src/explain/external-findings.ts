@@ -4,7 +4,7 @@
  * @source README-extpin, "What the recordings show"
  */
 import type { Finding } from './finding.ts';
-import { nameOf, type LiveMapping } from './live-mappings.ts';
+import { nameOf, type LiveMapping, type LiveMappings } from './live-mappings.ts';
 
 const U64_END = 2n ** 64n;
 const UNMAP_BITMAP = 1;
@@ -33,12 +33,16 @@ function unpinWarning(v2: boolean): string {
 }
 
 /**
- * Whether a mapping ends with the address space.
+ * A mapping that ends with the address space.
  *
- * @param mapping the mapping
- * @returns true if its last byte is the last of all
+ * @param live the mappings
+ * @returns the first of them; undefined without one
  */
-export function endsAtTop({ iova, size }: LiveMapping): boolean {
+export function mappingAtTop(live: LiveMappings): LiveMapping | undefined {
+  return live.at(U64_END - 1n);
+}
+
+function endsAtTop({ iova, size }: LiveMapping): boolean {
   return iova + size === U64_END;
 }
 
@@ -57,7 +61,7 @@ const mappedTwice: Finding = {
   find({ done: { operation, observation }, live }) {
     if (operation.op !== 'map' || observation.ret < 0) return null;
     const { iova, size } = operation;
-    const other = live.all.find((map) => map.iova < iova + size && iova < map.iova + map.size);
+    const [other] = live.overlapping(iova, size);
     if (!other || !endsAtTop(other)) return null;
     return `These addresses are those of ${nameOf(other)} already. That one ends at 2^64, and up to 6.16 the kernel does not find such a mapping: it makes another.`;
   },
@@ -84,11 +88,15 @@ const staleBits: Finding = {
     const inside = ([first, n]: readonly [number, number]): boolean => {
       const at = iova + BigInt(first) * pgsize;
       const end = at + BigInt(n) * pgsize;
-      return live.all.some((map) => map.iova <= at && end <= map.iova + map.size);
+      for (const map of live.overlapping(at, end - at)) {
+        if (map.iova <= at && end <= map.iova + map.size) return true;
+      }
+      return false;
     };
     const stale = observation.bitmap.runs.find((run) => !inside(run));
-    const shifted = live.all.find((map) => ((map.iova - iova) / pgsize) % WORD_PAGES !== 0n);
-    if (!stale || !shifted) return null;
+    if (!stale) return null;
+    const shifted = [...live].find((map) => ((map.iova - iova) / pgsize) % WORD_PAGES !== 0n);
+    if (!shifted) return null;
     return `Bit ${stale[0]} is of no mapping. Of ${nameOf(shifted)}, the begin is no multiple of 64 pages from that of the range: the kernel shifts its own bitmap by the rest, in place, and then clears only as many bits as the mapping has pages. What was shifted beyond comes back in the next read, moved once more. STOP and START clean up.`;
   },
 };

@@ -2,6 +2,7 @@
 import type { DoneStep } from '../runner.ts';
 import type { StepState } from '../step-state.ts';
 import type { LiveMappings } from './live-mappings.ts';
+import type { MappedRegions } from './mapped-regions.ts';
 
 /** A step that succeeded, with what was there before it and is there after it. */
 export interface FindingContext {
@@ -13,8 +14,8 @@ export interface FindingContext {
   readonly before: StepState;
   /** Layouts and IOMMU page table after it. */
   readonly state: StepState;
-  /** Where the regions lie, by name: first byte. */
-  readonly regions: ReadonlyMap<string, bigint>;
+  /** Where the regions lie. */
+  readonly regions: MappedRegions;
 }
 
 /** Looks at a step that succeeded. */

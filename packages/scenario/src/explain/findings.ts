@@ -7,7 +7,7 @@
 import { byteAddress, pageNumber, pagesOf, PMD_ORDER } from '@pinfold/base';
 import { hex } from '../hex.ts';
 import type { Operation } from '../operation.ts';
-import { endsAtTop, externalFindings, lostAtTop } from './external-findings.ts';
+import { externalFindings, lostAtTop, mappingAtTop } from './external-findings.ts';
 import type { Finding, FindingContext } from './finding.ts';
 import type { StepState } from '../step-state.ts';
 import { nameOf } from './live-mappings.ts';
@@ -32,7 +32,7 @@ const unmappedNothing: Finding = {
     if (operation.op !== 'unmap' || observation.size_out !== '0x0') return null;
     if (operation.flags & UNMAP_VADDR) return null;
     const cut = live.at(operation.iova);
-    const lost = live.all.find((map) => endsAtTop(map));
+    const lost = mappingAtTop(live);
     if (lost) return lostAtTop(nameOf(lost));
     return cut && cut.iova < operation.iova && !live.v2
       ? `It returned success and size 0: the range begins inside ${nameOf(cut)}, and type1 v1 then removes nothing from there on.`
@@ -54,17 +54,10 @@ const lockedTwice: Finding = {
   name: 'memory that is charged twice',
   find(context) {
     const map = mapOf(context);
-    if (!map) return null;
-    const shared = context.live.all.flatMap((other) => {
-      const from = other.va > map.va ? other.va : map.va;
-      const ends = [other.va + other.size, map.va + map.size];
-      const to = ends[0] < ends[1] ? ends[0] : ends[1];
-      return to > from ? [{ other, bytes: to - from }] : [];
-    });
-    const [first] = shared;
-    if (!first || context.done.observation.pins.acquired === 0) return null;
-    const pages = shared.reduce((sum, { bytes }) => sum + pageNumber(bytes), 0);
-    return `${pages} pages of it are also in ${nameOf(first.other)}: they are pinned twice, and locked_vm is charged for them twice.`;
+    if (!map || context.done.observation.pins.acquired === 0) return null;
+    const shared = context.live.sharing(map.va, map.size);
+    if (!shared) return null;
+    return `${shared.pages} pages of it are also in ${nameOf(shared.mapping)}: they are pinned twice, and locked_vm is charged for them twice.`;
   },
 };
 
@@ -102,18 +95,13 @@ interface HugeBlock {
 /** The blocks of a map that lie in huge folios, and that an IOPTE of 2 MiB could map. */
 function hugeBlocks({ state, regions }: FindingContext, map: MapOperation): HugeBlock[] {
   const blocks: HugeBlock[] = [];
-  for (const [name, extents] of state.layout) {
-    const start = regions.get(name);
-    if (start === undefined) continue;
-    for (const [off, pfn, n, order, flags] of extents) {
-      if (order < PMD_ORDER || flags.includes('z')) continue;
-      const va = start + byteAddress(off);
-      const [low, high] = clipped(va, va + byteAddress(n), map);
-      const phys = byteAddress(pfn);
-      const first = phys + low - va;
-      for (let at = roundUp(first); at + HUGE <= phys + high - va; at += HUGE) {
-        blocks.push({ iova: map.iova + (va + (at - phys) - map.va), phys: at });
-      }
+  for (const { va, size, pfn, order, flags } of regions.extents(state, map.va, map.size)) {
+    if (order < PMD_ORDER || flags.includes('z')) continue;
+    const [low, high] = clipped(va, va + size, map);
+    const phys = byteAddress(pfn);
+    const first = phys + low - va;
+    for (let at = roundUp(first); at + HUGE <= phys + high - va; at += HUGE) {
+      blocks.push({ iova: map.iova + (va + (at - phys) - map.va), phys: at });
     }
   }
   return blocks;
@@ -157,20 +145,11 @@ const faultedIn: Finding = {
 };
 
 /** Pages of the range that are there. */
-function pagesIn(
-  { layout }: StepState,
-  regions: FindingContext['regions'],
-  map: MapOperation,
-): number {
+function pagesIn(state: StepState, regions: FindingContext['regions'], map: MapOperation): number {
   let pages = 0;
-  for (const [name, extents] of layout) {
-    const start = regions.get(name);
-    if (start === undefined) continue;
-    for (const [off, , n, , flags] of extents) {
-      const from = start + byteAddress(off);
-      const [low, high] = clipped(from, from + byteAddress(n), map);
-      if (!flags.includes('z') && high > low) pages += pageNumber(high - low);
-    }
+  for (const { va, size, flags } of regions.extents(state, map.va, map.size)) {
+    const [low, high] = clipped(va, va + size, map);
+    if (!flags.includes('z') && high > low) pages += pageNumber(high - low);
   }
   return pages;
 }

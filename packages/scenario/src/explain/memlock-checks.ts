@@ -30,9 +30,10 @@ function remedy(pages: number, live: LiveMappings): string {
 /** Memory of the map that another mapping has charged already. */
 function chargedTwice({ operation }: FailedStep, live: LiveMappings): string {
   if (operation.op !== 'map') return '';
-  const { va, size } = operation;
-  const other = live.all.find((map) => map.va < va + size && va < map.va + map.size);
-  return other ? ` Memory of it is in ${nameOf(other)} too, and is charged for both.` : '';
+  const shared = live.sharing(operation.va, operation.size);
+  return shared
+    ? ` Memory of it is in ${nameOf(shared.mapping)} too, and is charged for both.`
+    : '';
 }
 
 const overLimit: CheckExplanation['say'] = (d, live, step) => {

@@ -75,10 +75,7 @@ function withoutArgsz(info: IommuInfo | undefined): unknown {
   return { flags, pgsizes, caps };
 }
 
-function compareLayouts(
-  recorded: KnownLayouts,
-  model: KnownLayouts,
-): Difference[] {
+function compareLayouts(recorded: KnownLayouts, model: KnownLayouts): Difference[] {
   const names = new Set([...recorded.keys(), ...model.keys()]);
   return [...names].flatMap((name) => {
     const [kernel, other] = [recorded.get(name) ?? NONE, model.get(name) ?? NONE];
