@@ -20,9 +20,6 @@ export interface Column<Row> {
   readonly cell: (row: Row) => string;
 }
 
-/** Rows that are laid out together. */
-const ROWS_AT_ONCE = 200;
-
 const none = {
   ...{ top: '', 'top-mid': '', 'top-left': '', 'top-right': '' },
   ...{ bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '' },
@@ -39,17 +36,15 @@ const none = {
  */
 export function tableText<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
   const cells = rows.map((row) => columns.map(({ cell }) => cell(row)));
-  if (rows.length <= ROWS_AT_ONCE) return linesOf(columns, cells).join('');
-  // The library's work grows with the square of the rows. Every part has the widest cells, and so the
-  // widths of the whole table.
   const widest = widestCells(columns, cells);
-  const head = linesOf(columns, [widest]);
-  const parts = [head.slice(0, -1)];
-  for (let at = 0; at < cells.length; at += ROWS_AT_ONCE) {
-    const part = linesOf(columns, [widest, ...cells.slice(at, at + ROWS_AT_ONCE)]);
-    parts.push(part.slice(head.length));
-  }
-  return parts.map((lines) => lines.join('')).join('');
+  // The library's work for a row is large, and grows with their number: it lays out the headings, and
+  // what is not plain text.
+  const { lines: head, widths } = laidOut(columns, [widest]);
+  const body = cells.flatMap(
+    (row) =>
+      plainRow(columns, widths, row) ?? laidOut(columns, [widest, row]).lines.slice(head.length),
+  );
+  return [...head.slice(0, -1), ...body].map((line) => `${line}\n`).join('');
 }
 
 /**
@@ -61,8 +56,56 @@ export function tableText<Row>(columns: readonly Column<Row>[], rows: readonly R
  */
 export function tableWidth<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): number {
   const cells = rows.map((row) => columns.map(({ cell }) => cell(row)));
-  const lines = linesOf(columns, [widestCells(columns, cells)]);
-  return Math.max(...lines.map((line) => line.length - 1));
+  const { lines } = laidOut(columns, [widestCells(columns, cells)]);
+  return Math.max(...lines.map((line) => line.length));
+}
+
+/** The lines of a row of plain text; null if a cell has other text, or a word that is too long. */
+function plainRow<Row>(
+  columns: readonly Column<Row>[],
+  widths: readonly number[],
+  row: readonly string[],
+): string[] | null {
+  const cells: string[][] = [];
+  for (const [i, text] of row.entries()) {
+    const lines = plainLines(text, widths[i]);
+    if (!lines) return null;
+    cells.push(lines);
+  }
+  const height = cells.reduce((max, { length }) => Math.max(max, length), 1);
+  return Array.from({ length: height }, (_, line) =>
+    columns
+      .map(({ words }, i) => {
+        const text = cells[i].at(line) ?? '';
+        return words ? text.padEnd(widths[i]) : text.padStart(widths[i]);
+      })
+      .join(none.middle)
+      .trimEnd(),
+  );
+}
+
+/** A text wrapped between words; null if it is not plain, or a word has no room. */
+function plainLines(text: string, width: number): string[] | null {
+  if (!/^[\n -~]*$/.test(text)) return null;
+  const wrapped: string[] = [];
+  for (const paragraph of text.split('\n')) {
+    if (paragraph.length <= width) {
+      wrapped.push(paragraph);
+      continue;
+    }
+    let line = '';
+    for (const word of paragraph.split(' ')) {
+      if (word.length > width || word === '') return null;
+      if (line === '') line = word;
+      else if (line.length + 1 + word.length <= width) line += ` ${word}`;
+      else {
+        wrapped.push(line);
+        line = word;
+      }
+    }
+    wrapped.push(line);
+  }
+  return wrapped;
 }
 
 /** A row as wide as all of them: of each column the widest line; where cells are wrapped, all of it. */
@@ -79,11 +122,11 @@ function widestCells<Row>(
   });
 }
 
-/** The lines of the headings and of rows. */
-function linesOf<Row>(
+/** The headings and rows as the library lays them out: lines, and the widths of the columns. */
+function laidOut<Row>(
   columns: readonly Column<Row>[],
   rows: readonly (readonly string[])[],
-): string[] {
+): { lines: string[]; widths: number[] } {
   const table = new Table({
     chars: none,
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
@@ -95,7 +138,9 @@ function linesOf<Row>(
   if (columns.some(({ heading }) => heading)) table.push(headingCells(columns));
   for (const row of rows) table.push([...row]);
   const lines = table.toString().split('\n');
-  return lines.map((line) => `${line.trimEnd()}\n`);
+  // The library writes the widths that it has found where those are that it was given.
+  const widths = columns.map((_, i) => table.options.colWidths[i] ?? 0);
+  return { lines: lines.map((line) => line.trimEnd()), widths };
 }
 
 /**
