@@ -3,7 +3,7 @@
  *
  * @source recordings README, "Layout extents"
  */
-import { SpanTree, type Span, type Vpn } from '@pinfold/base';
+import { pagesOf, SpanTree, type Span, type Vpn } from '@pinfold/base';
 import { PG, PTE, type MmStruct } from '@pinfold/mm';
 import { Runs, type RunKind } from './runs.ts';
 import { ShownLayouts, type Extent } from './shown-layouts.ts';
@@ -107,7 +107,7 @@ function piecesOf(mm: MmStruct, start: Vpn, from: Vpn, to: Vpn): Extent[] {
   const pieces: Extent[] = [];
   mm.pageTable.forEachLeaf(from, to, (leaf, pfn, level, bits) => {
     const first = Math.max(leaf, from);
-    const npage = Math.min(leaf + 2 ** (9 * level), to) - first;
+    const npage = Math.min(leaf + pagesOf(mm.pageTable.tableBits * level), to) - first;
     const piece = describe(mm, first - start, pfn + (first - leaf), npage, bits);
     if (piece) pieces.push(piece);
   });
