@@ -3,7 +3,7 @@
 /** The smallest range that contains every page whose entry was written. */
 export class WrittenRange {
   /** First page; Infinity if none was written. */
-  first = Infinity;
+  first: number = Infinity;
   /** The page after the last one. */
   end = 0;
 
