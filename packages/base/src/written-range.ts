@@ -3,9 +3,14 @@
 /** The smallest range that contains every page whose entry was written. */
 export class WrittenRange {
   /** First page; Infinity if none was written. */
-  first: number = Infinity;
+  first: number;
   /** The page after the last one. */
   end = 0;
+
+  /** Nothing is written yet. */
+  constructor() {
+    this.first = Infinity;
+  }
 
   /**
    * Notes pages whose entries are written.
