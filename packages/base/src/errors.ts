@@ -1,7 +1,7 @@
 /**
- * The four ways in which something can go wrong, kept apart: the kernel refuses (KernelError),
- * the modelled kernel itself would crash, corrupt memory or never return (KernelBug), what the user wrote is
- * wrong (InputError), and the model is wrong (ModelBug).
+ * The ways in which something can go wrong, kept apart: the kernel refuses (KernelError), the
+ * modelled kernel itself would crash, corrupt memory or never return (KernelBug), what the user wrote
+ * is wrong (InputError; of code UserCodeFault), and the model is wrong (ModelBug).
  */
 import { errnoName } from './errno.ts';
 
@@ -111,6 +111,14 @@ export class InputError extends Error {
 function cut(text: string): string {
   if (text.length <= MAX_SHOWN) return text;
   return `${text.slice(0, MAX_SHOWN - SHOWN_TAIL)}... (${text.length} characters)`;
+}
+
+/**
+ * Code that a user has brought along, such as a pin algorithm, does what it must not: a fault of
+ * that code, not of the model.
+ */
+export class UserCodeFault extends Error {
+  override readonly name: string = 'UserCodeFault';
 }
 
 /** An invariant of the model itself is broken. Never caught by the model. */

@@ -9,6 +9,7 @@ export {
   KernelError,
   KernelHang,
   ModelBug,
+  UserCodeFault,
   type ErrorDetail,
 } from './errors.ts';
 export {

@@ -9,7 +9,7 @@ import {
   type Expression,
   type Regions,
 } from './expression.ts';
-import type { FrameExtent } from './placed-frames.ts';
+import type { FrameExtent } from './frame-extent.ts';
 
 /** A value that was read; what it is may depend on where regions lie. */
 export interface ReadValue<Value> {
@@ -23,6 +23,8 @@ export interface ReadValue<Value> {
 export interface ArgumentKind<Value> {
   /** Reads a value; `place` is where it is written, `text` what is written. */
   readonly read: (text: string, place: string) => ReadValue<Value>;
+  /** Whether a value is the name of a region that the step makes. */
+  readonly namesNewRegion?: true;
 }
 
 const U32_MAX = 0xffff_ffffn;
@@ -143,6 +145,7 @@ export const text: ArgumentKind<string> = {
 
 /** The name of a new region. */
 export const newRegion: ArgumentKind<string> = {
+  namesNewRegion: true,
   read: (name, place) => {
     if (isRegionName(name)) return constant(name);
     throw new InputError(

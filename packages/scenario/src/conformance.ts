@@ -14,7 +14,8 @@ import { checkKernel, recordedScenario } from './parse-recording.ts';
 import type { RecordedPass, RecordedStep, Recording } from './recording.ts';
 import { StepRunner } from './runner.ts';
 import { compareLastWords, comparePinsLeft, diedInBug, hungInStep } from './end-of-pass.ts';
-import { StateTracker, walkPass, type StepState } from './step-state.ts';
+import { StateTracker, type StepState } from './step-state.ts';
+import { walkPass } from './walk-pass.ts';
 
 /** A machine that stands for the one of a recorded pass. */
 export interface RecordedMachine {

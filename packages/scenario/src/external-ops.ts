@@ -15,6 +15,7 @@ import {
   word,
 } from './argument-kinds.ts';
 import { needed, optional } from './argument.ts';
+import type { ExternalOperation } from './external-operations.ts';
 import { op, type Entry } from './op-entry.ts';
 
 /** The device that is meant unless another is named. */
@@ -32,7 +33,7 @@ const call1 = { dev: DEV, from: 'process', n: 1, times: 1, forget: false } as co
 const memory = { va: needed(bytes), size: needed(positiveBytes) };
 
 /** The entries, by name. */
-export const externalEntries: Readonly<Record<string, Entry>> = {
+export const externalEntries: Readonly<Record<string, Entry<ExternalOperation>>> = {
   addext: op(dev, ({ dev = DEV }) => ({ op: 'addext', dev })),
   delext: op({ ...dev, keepfd: optional(flag) }, ({ dev = DEV, keepfd = false }) => ({
     ...{ op: 'delext', dev, keepfd },

@@ -20,10 +20,10 @@ export { INVARIANTS, type CheckViolation, type Invariant } from './check/violati
 export { END_OF_PROCESS, verifyRecording } from './conformance.ts';
 export { familyOf, familySummary } from './family.ts';
 export { InvariantAudit } from './invariants/invariant-audit.ts';
-export { parseScenario } from './language.ts';
+export { parseScenario } from './ops.ts';
 export { levels } from './levels/index.ts';
-export { DEFAULT_FACTS, factsOfRecording, guestMemory } from './machine-facts.ts';
-export { factsOfLine, type MachineLine } from './machine-line.ts';
+export { DEFAULT_FACTS, factsOfLine, guestMemory } from './machine-facts.ts';
+export type { MachineLine } from './machine-line.ts';
 export { modelMachineForPass } from './model-machine-for-pass.ts';
 export { ModelMachine } from './model-machine.ts';
 export { checkKernel, parseRecording, recordedScenario } from './parse-recording.ts';
@@ -32,7 +32,9 @@ export { RECORDING_FORMAT } from './recording.ts';
 export { ModelFault } from './model-fault.ts';
 export { runScenario, runWhilePossible, StepRunner } from './runner.ts';
 export { scenarioOps, type ScenarioOp } from './scenario-ops.ts';
-export { StateTracker, walkPass } from './step-state.ts';
+export { factsOfRecording } from './recorded-facts.ts';
+export { StateTracker } from './step-state.ts';
+export { walkPass } from './walk-pass.ts';
 export { summarize } from './summary.ts';
 export { CallRecorder, replayCalls } from './trace/call-recorder.ts';
 export { functionGraph } from './trace/function-graph.ts';
@@ -59,6 +61,7 @@ export type {
   Verdict,
 } from './conformance.ts';
 export type { Difference } from './differences.ts';
+export type { GuestRun, GuestScenario, GuestStep } from './guest-scenario.ts';
 export type { Region, Regions } from './expression.ts';
 export type { Scenario, Step } from './language.ts';
 export type { ComparedStep, Exclusion, Level } from './levels/level.ts';
@@ -97,7 +100,6 @@ export type {
 export type { Violation } from './invariants/violations.ts';
 export type { ByteReader } from './read-recording.ts';
 export type {
-  Probe,
   RecordedBench,
   RecordedGuest,
   RecordedPass,
@@ -109,5 +111,5 @@ export type { DoneStep, RunOptions, ScenarioRun } from './runner.ts';
 export type { StepState } from './step-state.ts';
 export type { FailedRecording, Summary, SummaryRow, VerdictCounts } from './summary.ts';
 export type { StepCalls, TracedCall } from './trace/call-recorder.ts';
-export type { Probes } from './trace/probe-lines.ts';
+export type { Probe, Probes } from './trace/probe-lines.ts';
 export type { TraceEvent, TracedStep, TraceFile } from './trace/trace-events.ts';

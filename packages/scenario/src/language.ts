@@ -4,14 +4,13 @@
  * @source recordings README, "Scenario language"
  */
 import { InputError } from '@pinfold/base';
+import type { AnyOperation } from './any-operation.ts';
 import { readMachineLine, type MachineLine } from './machine-line.ts';
-import type { ReadOp } from './op-entry.ts';
-import { ops } from './ops.ts';
-import type { Operation } from './operation.ts';
+import type { Op } from './op-entry.ts';
 import type { Regions } from './expression.ts';
 
 /** One step of a scenario. */
-export interface Step {
+export interface Step<Operation extends AnyOperation = AnyOperation> {
   /** Number of its line, from 1. */
   readonly line: number;
   /** File and line, for messages: `limit.scn:4`. */
@@ -22,6 +21,8 @@ export interface Step {
   readonly op: string;
   /** Whether the model has the op; if not, `evaluate` throws. */
   readonly modelled: boolean;
+  /** Name of the region that it makes; undefined if it makes none. */
+  readonly newRegion: string | undefined;
   /** Its arguments as written. */
   readonly arguments: Readonly<Record<string, string>>;
   /**
@@ -44,7 +45,7 @@ export interface AuditLine {
 }
 
 /** A scenario. */
-export interface Scenario {
+export interface Scenario<Operation extends AnyOperation = AnyOperation> {
   /** Its file, for messages. */
   readonly file: string;
   /** Its title, empty without one. */
@@ -59,53 +60,95 @@ export interface Scenario {
    */
   readonly audit: AuditLine | null;
   /** Its steps. */
-  readonly steps: readonly Step[];
+  readonly steps: readonly Step<Operation>[];
 }
 
-/**
- * Reads a scenario.
- *
- * @param script its text, or its lines
- * @param file its file, for messages
- * @returns its steps, arguments not evaluated
- * @throws {InputError} with file, line and what was expected there
- */
-export function parseScenario(script: string | readonly string[], file: string): Scenario {
-  const lines = typeof script === 'string' ? script.split(/\r?\n/) : script;
-  const mapped = mmapLines(lines);
-  const steps: Step[] = [];
-  let title: string | undefined;
-  let machine: MachineLine | undefined;
-  let audit: Scenario['audit'] = null;
-  lines.forEach((line, index) => {
-    const place = `${file}:${index + 1}`;
-    const [op = '', ...words] = wordsOf(line);
-    if (op === '') return;
-    if (op === 'title') {
-      if (title !== undefined) throw new InputError(place, 'one title', 'a second');
-      title = words.join(' ');
-      return;
-    }
-    if (op === 'machine') {
-      if (machine) throw new InputError(place, 'one machine', 'a second');
-      machine = readMachineLine(words, place);
-      return;
-    }
-    if (op === 'audit') {
-      audit = readAudit(words, place);
-      return;
-    }
-    const step = parseStep(op, words, index + 1, place);
-    checkRegions(step.regions, index + 1, mapped, place);
-    const name = step.arguments.name;
-    if (MAKES_REGION.has(op) && name !== undefined && (mapped.get(name) ?? 0) < index + 1) {
-      const got = `'${name}', which line ${mapped.get(name) ?? 0} maps`;
-      throw new InputError(place, 'a name that no other region has', got);
-    }
-    steps.push(step);
-  });
-  const layout = !lines.some((line) => line.includes('#nolayout'));
-  return { file, title: title ?? '', layout, machine: machine ?? {}, audit, steps };
+/** The scenario language with the ops of a kind of machine. */
+export class ScenarioLanguage<Operation extends AnyOperation = AnyOperation> {
+  /** Its ops, by name. */
+  readonly ops: ReadonlyMap<string, Op<Operation>>;
+
+  /** @param ops the ops, by name */
+  constructor(ops: ReadonlyMap<string, Op<Operation>>) {
+    this.ops = ops;
+  }
+
+  /**
+   * Reads a scenario.
+   *
+   * @param script its text, or its lines
+   * @param file its file, for messages
+   * @returns its steps, arguments not evaluated
+   * @throws {InputError} with file, line and what was expected there
+   */
+  parse(script: string | readonly string[], file: string): Scenario<Operation> {
+    const lines = typeof script === 'string' ? script.split(/\r?\n/) : script;
+    const mapped = this.#newRegions(lines);
+    const steps: Step<Operation>[] = [];
+    let title: string | undefined;
+    let machine: MachineLine | undefined;
+    let audit: Scenario['audit'] = null;
+    lines.forEach((line, index) => {
+      const place = `${file}:${index + 1}`;
+      const [op = '', ...words] = wordsOf(line);
+      if (op === '') return;
+      if (op === 'title') {
+        if (title !== undefined) throw new InputError(place, 'one title', 'a second');
+        title = words.join(' ');
+        return;
+      }
+      if (op === 'machine') {
+        if (machine) throw new InputError(place, 'one machine', 'a second');
+        machine = readMachineLine(words, place);
+        return;
+      }
+      if (op === 'audit') {
+        audit = readAudit(words, place);
+        return;
+      }
+      const { step, regions } = this.#step(op, words, index + 1, place);
+      checkRegions(regions, index + 1, mapped, place);
+      const name = step.newRegion;
+      if (name !== undefined && (mapped.get(name) ?? 0) < index + 1) {
+        const got = `'${name}', which line ${mapped.get(name) ?? 0} maps`;
+        throw new InputError(place, 'a name that no other region has', got);
+      }
+      steps.push(step);
+    });
+    const layout = !lines.some((line) => line.includes('#nolayout'));
+    return { file, title: title ?? '', layout, machine: machine ?? {}, audit, steps };
+  }
+
+  /** The line that makes each region, by name. */
+  #newRegions(lines: readonly string[]): Map<string, number> {
+    const made = new Map<string, number>();
+    lines.forEach((line, index) => {
+      const [op = '', ...words] = wordsOf(line);
+      const argument = this.ops.get(op)?.newRegion;
+      if (argument === undefined) return;
+      const name = words
+        .find((word) => word.startsWith(`${argument}=`))
+        ?.slice(argument.length + 1);
+      if (name !== undefined && !made.has(name)) made.set(name, index + 1);
+    });
+    return made;
+  }
+
+  #step(
+    op: string,
+    words: readonly string[],
+    line: number,
+    place: string,
+  ): { step: Step<Operation>; regions: readonly string[] } {
+    const found = this.ops.get(op);
+    if (!found) throw new InputError(place, `one of ${[...this.ops.keys()].join(', ')}`, `'${op}'`);
+    const { written, regions, evaluate } = found.read(words, place);
+    const text = [op, ...words].join(' ');
+    const newRegion = found.newRegion === undefined ? undefined : written[found.newRegion];
+    const { modelled } = found;
+    const step = { line, place, text, op, modelled, newRegion, arguments: written, evaluate };
+    return { step, regions };
+  }
 }
 
 /** The words of an `audit` line. */
@@ -121,34 +164,6 @@ function wordsOf(line: string): string[] {
   const words = line.split(/\s+/).filter((word) => word !== '');
   const comment = words.findIndex((word) => word.startsWith('#'));
   return comment === -1 ? words : words.slice(0, comment);
-}
-
-/** Ops whose `name=` is that of a new region. */
-const MAKES_REGION: ReadonlySet<string> = new Set(['mmap', 'mremap']);
-
-/** The line of each region's mmap or mremap, by name. */
-function mmapLines(lines: readonly string[]): Map<string, number> {
-  const mapped = new Map<string, number>();
-  lines.forEach((line, index) => {
-    const [op, ...words] = wordsOf(line);
-    const name = words.find((word) => word.startsWith('name='))?.slice('name='.length);
-    if (op !== undefined && MAKES_REGION.has(op) && name !== undefined && !mapped.has(name))
-      mapped.set(name, index + 1);
-  });
-  return mapped;
-}
-
-function parseStep(
-  op: string,
-  words: readonly string[],
-  line: number,
-  place: string,
-): Step & Pick<ReadOp, 'regions'> {
-  const found = ops.get(op);
-  if (!found) throw new InputError(place, `one of ${[...ops.keys()].join(', ')}`, `'${op}'`);
-  const { written, regions, evaluate } = found.read(words, place);
-  const text = [op, ...words].join(' ');
-  return { line, place, text, op, modelled: found.modelled, arguments: written, regions, evaluate };
 }
 
 function checkRegions(

@@ -2,32 +2,37 @@
  * The line `machine` of a scenario: the machine that it is for, where that is not the default. It is
  * pinfold's own; all numbers are page frames and pages.
  */
-import { InputError } from '@pinfold/base';
-import type { MemoryModel, MemoryRange } from '@pinfold/mm';
+import { InputError, type Pfn } from '@pinfold/base';
 import { extents } from './argument-kinds.ts';
 import { hex } from './hex.ts';
-import { guestDevices, type MachineFacts } from './machine-facts.ts';
+
+/** Frames that follow each other. */
+export interface FrameRange {
+  /** First frame. */
+  readonly pfn: Pfn;
+  /** Number of frames. */
+  readonly npage: number;
+}
+
+/** How a kernel finds a `struct page`: in one virtual array, or in an array per section. */
+export type MachineMemoryModel = 'sparsemem-vmemmap' | 'sparsemem';
 
 /** What a `machine` line may say. */
 export interface MachineLine {
   /** Physical memory: `memory=PFNxN,...`. */
-  readonly memory?: readonly MemoryRange[];
+  readonly memory?: readonly FrameRange[];
   /** How the kernel finds a `struct page`: `model=vmemmap` or `model=sparsemem`. */
-  readonly model?: MemoryModel;
+  readonly model?: MachineMemoryModel;
   /** Place and length of the BAR 2 of `ivsh16`: `bar=PFNxN`. */
-  readonly bar?: MemoryRange;
+  readonly bar?: FrameRange;
   /** Huge pages of 2 MiB in the pool: `hugepages=N`. */
   readonly hugepages?: number;
 }
 
-const MODELS: Readonly<Record<string, MemoryModel>> = {
+const MODELS: Readonly<Record<string, MachineMemoryModel>> = {
   vmemmap: 'sparsemem-vmemmap',
   sparsemem: 'sparsemem',
 };
-/** Device whose BAR a line places. */
-const BAR_DEVICE = 'ivsh16';
-const BAR_NUMBER = 2;
-
 /**
  * Reads the words of a `machine` line.
  *
@@ -73,33 +78,4 @@ export function machineLineText({ memory, model, bar, hugepages }: MachineLine):
     ...(bar ? [`bar=${range(bar)}`] : []),
     ...(hugepages === undefined ? [] : [`hugepages=${hugepages}`]),
   ].join(' ');
-}
-
-/**
- * The facts that a line changes.
- *
- * @param line what it says
- * @param facts the facts of the machine without it
- * @returns the facts to replace
- */
-export function factsOfLine(line: MachineLine, facts: MachineFacts): Partial<MachineFacts> {
-  const { memory, model, bar, hugepages } = line;
-  // The firmware puts BARs where no memory is.
-  const devices = memory && meets(memory, facts) ? guestDevices(memory) : facts.devices;
-  return {
-    ...(memory && { memory, devices }),
-    ...(model && { memoryModel: model }),
-    ...(bar && {
-      devices: { ...devices, [BAR_DEVICE]: [{ bar: BAR_NUMBER, ...bar }] },
-    }),
-    ...(hugepages !== undefined && { hugepages: { '2M': hugepages, '1G': 0 } }),
-  };
-}
-
-/** Whether memory lies where a BAR does. */
-function meets(memory: readonly MemoryRange[], { devices }: MachineFacts): boolean {
-  const bars = Object.values(devices).flat();
-  return bars.some((bar) =>
-    memory.some(({ pfn, npage }) => pfn < bar.pfn + bar.npage && bar.pfn < pfn + npage),
-  );
 }

@@ -1,9 +1,9 @@
 /** The machine that a scenario runs on: the model today; a host with hardware could be another. */
+import type { AnyOperation } from './any-operation.ts';
 import type { Observation } from './observation.ts';
-import type { Operation } from './operation.ts';
 
 /** A machine with one process, which does the steps of a scenario. */
-export interface Machine {
+export interface Machine<Operation extends AnyOperation = AnyOperation> {
   /** What is left to see when an operation has ended in a BUG of the kernel, or never returns. */
   readonly died?: Observation | undefined;
 

@@ -1,6 +1,5 @@
 /** What is said when the model itself goes wrong in a step: where, and what to do about it. */
-import { InputError, KernelBug } from '@pinfold/base';
-import { AlgorithmFault } from '@pinfold/vfio-type1';
+import { InputError, KernelBug, UserCodeFault } from '@pinfold/base';
 import type { Step } from './language.ts';
 
 /** A fault of the model, not of the scenario: an invariant is broken, or its memory is used up. */
@@ -26,14 +25,14 @@ export class ModelFault extends Error {
  *
  * @param error what was thrown
  * @param step the step
- * @returns a {@link ModelFault} for anything but a fault of the user's, of an own algorithm or of the
+ * @returns a {@link ModelFault} for anything but a fault of the user's, of the user's own code or of the
  *   modelled kernel, which are returned as they are
  */
 export function inStep(error: unknown, step: Step): unknown {
   const expected =
     error instanceof InputError ||
     error instanceof KernelBug ||
-    error instanceof AlgorithmFault ||
+    error instanceof UserCodeFault ||
     error instanceof ModelFault;
   return expected ? error : new ModelFault(step, error);
 }

@@ -4,7 +4,7 @@ import { kernelVersion } from '@pinfold/kernels';
 import type { MemoryRange } from '@pinfold/mm';
 import type { RecordedMachine, RecordedMachineOptions } from './conformance.ts';
 import { evaluate, parseExpression, type Region } from './expression.ts';
-import { factsOfRecording } from './machine-facts.ts';
+import { factsOfRecording } from './recorded-facts.ts';
 import { buddyAllocator } from './machine-memory.ts';
 import type { Machine } from './machine.ts';
 import { ModelMachine, type ModelMachineOptions } from './model-machine.ts';
@@ -12,7 +12,7 @@ import type { LayoutExtent } from './observation.ts';
 import { RecordedFrames, type RecordedRegion } from './recorded-frames.ts';
 import type { RecordedPass, Recording } from './recording.ts';
 import { ScatteredFrames } from './scattered-frames.ts';
-import { walkPass } from './step-state.ts';
+import { walkPass } from './walk-pass.ts';
 import { ProbeLines, type Probes } from './trace/probe-lines.ts';
 import { ProbedMachine } from './trace/probed-machine.ts';
 

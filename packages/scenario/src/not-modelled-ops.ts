@@ -9,7 +9,7 @@ import { needed, optional } from './argument.ts';
 import { notModelled, undescribed, type Entry } from './op-entry.ts';
 
 /** The entries, by name. */
-export const notModelledEntries: Readonly<Record<string, Entry>> = {
+export const notModelledEntries: Readonly<Record<string, Entry<never>>> = {
   bench: notModelled({
     ...{ va: needed(bytes), iova: needed(bytes), size: needed(bytes) },
     ...{ reps: optional(number), warm: optional(number) },

@@ -1,11 +1,11 @@
 /** An op of the scenario language, and what an entry of the table of ops is made of. */
 import { InputError } from '@pinfold/base';
 import { readArguments, usage, type Arguments, type Values } from './argument.ts';
+import type { AnyOperation } from './any-operation.ts';
 import type { Regions } from './expression.ts';
-import type { Operation } from './operation.ts';
 
 /** A line of an op, read. */
-export interface ReadOp {
+export interface ReadOp<Operation extends AnyOperation = AnyOperation> {
   /** Its arguments as written. */
   readonly written: Readonly<Record<string, string>>;
   /** Regions that they name. */
@@ -15,17 +15,19 @@ export interface ReadOp {
 }
 
 /** An op of the language. */
-export interface Op {
+export interface Op<Operation extends AnyOperation = AnyOperation> {
   /** How it is written: `open type= [dev=]`. */
   readonly usage: string;
+  /** The argument that is the name of the region that it makes; undefined if it makes none. */
+  readonly newRegion?: string;
   /** Whether the model has it. */
   readonly modelled: boolean;
   /** Reads the words of a line behind the op; `place` is file and line. */
-  readonly read: (words: readonly string[], place: string) => ReadOp;
+  readonly read: (words: readonly string[], place: string) => ReadOp<Operation>;
 }
 
 /** Makes the op of a name. */
-export type Entry = (name: string) => Op;
+export type Entry<Operation extends AnyOperation = AnyOperation> = (name: string) => Op<Operation>;
 
 /**
  * An op with arguments.
@@ -35,13 +37,15 @@ export type Entry = (name: string) => Op;
  * @param check refuses arguments that do not go together; `place` is file and line
  * @returns its entry
  */
-export function op<Args extends Arguments>(
+export function op<Args extends Arguments, const Operation extends AnyOperation>(
   args: Args,
   build: (values: Values<Args>) => Operation,
   check: (written: Readonly<Record<string, string>>, place: string) => void = () => undefined,
-): Entry {
+): Entry<Operation> {
+  const newRegion = newRegionArgument(args);
   return (name) => ({
     usage: usage(name, args),
+    ...(newRegion !== undefined && { newRegion }),
     modelled: true,
     read: (words, place) => {
       const { evaluate, ...read } = readArguments(name, args, words, place);
@@ -57,7 +61,7 @@ export function op<Args extends Arguments>(
  * @param name its name
  * @returns its entry
  */
-export function plain(name: 'opencontainer' | 'close' | 'info'): Entry {
+export function plain<const Name extends string>(name: Name): Entry<{ readonly op: Name }> {
   return op({}, () => ({ op: name }));
 }
 
@@ -67,7 +71,7 @@ export function plain(name: 'opencontainer' | 'close' | 'info'): Entry {
  * @param args the arguments that it has
  * @returns its entry
  */
-export function notModelled(args: Arguments): Entry {
+export function notModelled(args: Arguments): Entry<never> {
   return (name) => ({
     usage: usage(name, args),
     modelled: false,
@@ -83,7 +87,7 @@ export function notModelled(args: Arguments): Entry {
  *
  * @returns its entry
  */
-export function undescribed(): Entry {
+export function undescribed(): Entry<never> {
   return (name) => ({
     usage: `${name} ...`,
     modelled: false,
@@ -96,4 +100,9 @@ export function undescribed(): Entry {
 
 function refuse(name: string, place: string): never {
   throw new InputError(place, 'an op that is modelled', `${name}, which is not modelled yet`);
+}
+
+/** The argument that is the name of a new region. */
+function newRegionArgument(args: Arguments): string | undefined {
+  return Object.entries(args).find(([, { kind }]) => kind.namesNewRegion)?.[0];
 }

@@ -6,7 +6,7 @@
  */
 import type { ExternalOperation } from './external-operations.ts';
 import type { GuestOperation } from './operations/index.ts';
-import type { FrameExtent } from './placed-frames.ts';
+import type { FrameExtent } from './frame-extent.ts';
 import type { StepFault } from './step-faults.ts';
 
 /** IOMMU type of `open`: type1, type1 v2, or the nesting type. */
@@ -133,13 +133,3 @@ export type Operation =
       readonly bmmem?: bigint;
       readonly argsz: number;
     };
-
-/**
- * The region that an operation makes.
- *
- * @param operation the operation
- * @returns its name; undefined if it makes none
- */
-export function newRegionOf(operation: Operation): string | undefined {
-  return operation.op === 'mmap' || operation.op === 'mremap' ? operation.name : undefined;
-}

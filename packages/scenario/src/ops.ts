@@ -22,7 +22,9 @@ import {
 import { needed, optional } from './argument.ts';
 import { externalEntries } from './external-ops.ts';
 import { notModelledEntries } from './not-modelled-ops.ts';
+import { ScenarioLanguage, type Scenario } from './language.ts';
 import { op, plain, type Entry, type Op } from './op-entry.ts';
+import type { Operation } from './operation.ts';
 import { guestOps } from './operations/index.ts';
 import { FAULT_KINDS } from './step-faults.ts';
 
@@ -110,7 +112,7 @@ const touch = op(
   },
 );
 
-const entries: Readonly<Record<string, Entry>> = {
+const entries: Readonly<Record<string, Entry<Operation>>> = {
   open: op(
     { type: needed(word('v2', 'v1', 'nesting')), dev: optional(text) },
     ({ type, dev = 'edu' }) => ({ op: 'open', type, dev }),
@@ -167,8 +169,26 @@ const entries: Readonly<Record<string, Entry>> = {
 const guestEntries = Object.fromEntries([...guestOps].map(([name, { entry }]) => [name, entry]));
 
 /** All ops, by name. */
-export const ops: ReadonlyMap<string, Op> = new Map(
+export const ops: ReadonlyMap<string, Op<Operation>> = new Map(
   Object.entries({ ...entries, ...guestEntries, ...externalEntries, ...notModelledEntries }).map(
     ([name, entry]) => [name, entry(name)],
   ),
 );
+
+/** The scenario language with all of them. */
+const language = new ScenarioLanguage<Operation>(ops);
+
+/**
+ * Reads a scenario for a {@link ModelMachine}.
+ *
+ * @param script its text, or its lines
+ * @param file its file, for messages
+ * @returns its steps, arguments not evaluated
+ * @throws {InputError} with file, line and what was expected there
+ */
+export function parseScenario(
+  script: string | readonly string[],
+  file: string,
+): Scenario<Operation> {
+  return language.parse(script, file);
+}

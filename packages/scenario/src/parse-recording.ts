@@ -2,7 +2,8 @@
 import { InputError } from '@pinfold/base';
 import { kernelVersion } from '@pinfold/kernels';
 import type { z } from 'zod';
-import { parseScenario, type Scenario } from './language.ts';
+import type { GuestScenario } from './guest-scenario.ts';
+import { parseScenario } from './ops.ts';
 import { recordingSchema } from './recording-schema.ts';
 import type { RecordedPass, Recording } from './recording.ts';
 
@@ -33,7 +34,7 @@ export function parseRecording(text: string, file: string): Recording {
  * @returns its script, read
  * @throws {InputError} with the file and the line of the script
  */
-export function recordedScenario(recording: Recording, file: string): Scenario {
+export function recordedScenario(recording: Recording, file: string): GuestScenario {
   return parseScenario(recording.script, `${file}: script`);
 }
 
@@ -71,7 +72,7 @@ function signedVmLck(_: string, digits: string): string {
 }
 
 /** One step per line of the script, unless the process died. */
-function checkSteps({ steps, broken }: RecordedPass, scenario: Scenario, place: string): void {
+function checkSteps({ steps, broken }: RecordedPass, scenario: GuestScenario, place: string): void {
   const expected = scenario.steps;
   steps.forEach((step, index) => {
     const line = expected[index]?.text ?? '(no step)';

@@ -4,16 +4,7 @@
  */
 import { pagesOf, type Pfn, type Vpn } from '@pinfold/base';
 import { PG, type FrameRun, type FrameSource, type MemMap } from '@pinfold/mm';
-
-/** Frames of consecutive pages, as `frames=` lists them: `PFN[xN][:ORDER]`. */
-export interface FrameExtent {
-  /** First frame. */
-  readonly pfn: Pfn;
-  /** Pages. */
-  readonly npage: number;
-  /** Order of the folios that the frames belong to. */
-  readonly order: number;
-}
+import type { FrameExtent } from './frame-extent.ts';
 
 /** Frames for virtual pages. */
 interface PlacedRun {

@@ -6,7 +6,8 @@ import { Errno, InputError, offsetIn, pagesOf, PMD_ORDER } from '@pinfold/base';
 import { anonymousMemory, placeAnonymous, touchPage, type MmStruct } from '@pinfold/mm';
 import type { Region } from './guest-process.ts';
 import type { MmapOperation } from './operation.ts';
-import { PlacedFrames, type FrameExtent } from './placed-frames.ts';
+import type { FrameExtent } from './frame-extent.ts';
+import { PlacedFrames } from './placed-frames.ts';
 
 /** Populates the regions of one process. */
 export class PlacedMemory {

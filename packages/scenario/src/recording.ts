@@ -5,17 +5,10 @@
  * @source recordings README, "Recording format"
  */
 import type { LockedMemory, Observation, PinCounts } from './observation.ts';
+import type { Probe } from './trace/probe-lines.ts';
 
 /** The only format there is. */
 export const RECORDING_FORMAT = 'vfio-oracle/1';
-
-/** A kprobe; `null` in place of it: not in this kernel, or inlined. */
-export interface Probe {
-  /** The symbol that is probed. */
-  readonly symbol: string;
-  /** Whether its arguments are recorded. */
-  readonly args: boolean;
-}
 
 /** Facts that the recording program saw in the guest. */
 export interface RecordedGuest {

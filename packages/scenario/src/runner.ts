@@ -1,18 +1,18 @@
 /** Runs a scenario on a machine: step by step, with the regions that are mapped so far. */
 import { InputError, KernelBug } from '@pinfold/base';
+import type { AnyOperation } from './any-operation.ts';
 import type { Region, Regions } from './expression.ts';
 import type { Scenario, Step } from './language.ts';
 import type { Machine } from './machine.ts';
 import { inStep } from './model-fault.ts';
 import type { Observation } from './observation.ts';
-import { newRegionOf, type Operation } from './operation.ts';
 
 /** A step that was done, and what it showed. */
-export interface DoneStep {
+export interface DoneStep<Operation extends AnyOperation = AnyOperation> {
   /** Number of the step, from 0. */
   readonly index: number;
   /** The step. */
-  readonly step: Step;
+  readonly step: Step<Operation>;
   /** What it asked the machine for. */
   readonly operation: Operation;
   /** What it showed. */
@@ -20,12 +20,12 @@ export interface DoneStep {
 }
 
 /** A scenario that was run. */
-export interface ScenarioRun {
+export interface ScenarioRun<Operation extends AnyOperation = AnyOperation> {
   /**
    * Its steps: all of them, or those up to one in which the kernel has died (errno `BUG`) or
    * which never returns (`HANG`).
    */
-  readonly steps: readonly DoneStep[];
+  readonly steps: readonly DoneStep<Operation>[];
   /** Pins that are left when the process has ended, in pages; of a run that stopped, those now. */
   readonly pinsLeft: number;
   /** Why the step after these could not be done: an argument, or something the machine lacks. */
@@ -33,18 +33,18 @@ export interface ScenarioRun {
 }
 
 /** What the caller of `runScenario` wants to see. */
-export interface RunOptions {
+export interface RunOptions<Operation extends AnyOperation = AnyOperation> {
   /** Called after each step. */
-  readonly onStep?: (step: DoneStep) => void;
+  readonly onStep?: (step: DoneStep<Operation>) => void;
 }
 
 /** Does the steps of a scenario one by one, and remembers where their regions lie. */
-export class StepRunner {
-  readonly #machine: Machine;
+export class StepRunner<Operation extends AnyOperation = AnyOperation> {
+  readonly #machine: Machine<Operation>;
   readonly #regions = new Map<string, Region>();
 
   /** @param machine does the operations */
-  constructor(machine: Machine) {
+  constructor(machine: Machine<Operation>) {
     this.#machine = machine;
   }
 
@@ -62,7 +62,7 @@ export class StepRunner {
    * @throws {InputError} when an argument cannot be evaluated, or the machine cannot do it; it names
    *   the file and line of the step
    */
-  async run(step: Step, index: number): Promise<DoneStep> {
+  async run(step: Step<Operation>, index: number): Promise<DoneStep<Operation>> {
     try {
       const operation = step.evaluate(this.#regions);
       return this.#shown(step, index, operation, await this.#machine.perform(operation));
@@ -81,7 +81,10 @@ export class StepRunner {
    * @throws {KernelBug} when the kernel dies and the machine shows nothing of it
    * @throws {ModelFault} when the model goes wrong
    */
-  async runToDeath(step: Step, index: number): Promise<{ done: DoneStep; isLast: boolean }> {
+  async runToDeath(
+    step: Step<Operation>,
+    index: number,
+  ): Promise<{ done: DoneStep<Operation>; isLast: boolean }> {
     try {
       return { done: await this.run(step, index), isLast: false };
     } catch (error) {
@@ -92,9 +95,14 @@ export class StepRunner {
     }
   }
 
-  #shown(step: Step, index: number, operation: Operation, observation: Observation): DoneStep {
+  #shown(
+    step: Step<Operation>,
+    index: number,
+    operation: Operation,
+    observation: Observation,
+  ): DoneStep<Operation> {
     const { va, size } = observation;
-    const name = newRegionOf(operation);
+    const name = step.newRegion;
     if (name !== undefined && va !== undefined && size !== undefined) {
       this.#regions.set(name, { va: BigInt(va), size: BigInt(size) });
     }
@@ -112,11 +120,11 @@ export class StepRunner {
  * @throws {InputError} when an argument cannot be evaluated, or the machine cannot do a step; it
  *   names the step's file and line
  */
-export async function runScenario(
-  scenario: Scenario,
-  machine: Machine,
-  options: RunOptions = {},
-): Promise<ScenarioRun> {
+export async function runScenario<Operation extends AnyOperation>(
+  scenario: Scenario<Operation>,
+  machine: NoInfer<Machine<Operation>>,
+  options: RunOptions<Operation> = {},
+): Promise<ScenarioRun<Operation>> {
   const run = await runWhilePossible(scenario, machine, options);
   if (run.stopped) throw run.stopped;
   return run;
@@ -130,12 +138,12 @@ export async function runScenario(
  * @param options who wants to see the steps
  * @returns the steps that were done, and what is wrong with the one after them, if anything is
  */
-export async function runWhilePossible(
-  scenario: Scenario,
-  machine: Machine,
-  options: RunOptions = {},
-): Promise<ScenarioRun> {
-  const steps: DoneStep[] = [];
+export async function runWhilePossible<Operation extends AnyOperation>(
+  scenario: Scenario<Operation>,
+  machine: NoInfer<Machine<Operation>>,
+  options: RunOptions<Operation> = {},
+): Promise<ScenarioRun<Operation>> {
+  const steps: DoneStep<Operation>[] = [];
   const { isOver, stopped } = await runEachStep(scenario, machine, (done) => {
     steps.push(done);
     options.onStep?.(done);
@@ -160,10 +168,10 @@ export interface RunEnd {
  * @param onStep called after each step
  * @returns whether it came to its end; the process is still there then
  */
-export async function runEachStep(
-  scenario: Scenario,
-  machine: Machine,
-  onStep: (step: DoneStep) => void,
+export async function runEachStep<Operation extends AnyOperation>(
+  scenario: Scenario<Operation>,
+  machine: NoInfer<Machine<Operation>>,
+  onStep: (step: DoneStep<Operation>) => void,
 ): Promise<RunEnd> {
   const runner = new StepRunner(machine);
   for (const [index, step] of scenario.steps.entries()) {

@@ -5,8 +5,6 @@
  * @source recordings README, "Recording format"
  */
 import type { IommuTable, LayoutExtent, Observation } from './observation.ts';
-import { withWholeFolios } from './recorded-layout.ts';
-import type { RecordedPass, RecordedStep } from './recording.ts';
 import { ShownLayouts } from './shown-layouts.ts';
 
 /** The state after a step. */
@@ -129,15 +127,4 @@ export class StateTracker {
       versions.push(version);
     }
   }
-}
-
-/**
- * The state after each step of a recorded pass.
- *
- * @param pass the pass
- * @returns one state per recorded step, in order
- */
-export function walkPass(pass: RecordedPass): StepState<RecordedStep>[] {
-  const tracker = new StateTracker();
-  return pass.steps.map((step) => tracker.after(withWholeFolios(step)));
 }

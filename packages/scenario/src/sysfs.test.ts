@@ -1,6 +1,6 @@
 import { kernelVersion } from '@pinfold/kernels';
 import { describe, expect, test } from 'vitest';
-import { parseScenario } from './language.ts';
+import { parseScenario } from './ops.ts';
 import { ModelMachine } from './model-machine.ts';
 import { runScenario } from './runner.ts';
 

@@ -5,7 +5,6 @@
 import { describe, expect, it } from 'vitest';
 import { RegionAddresses, recordedScenario, type Operation, type Region } from '../src/index.ts';
 import type { RecordedStep } from '../src/index.ts';
-import { newRegionOf } from '../src/operation.ts';
 import { manifest, read } from './files.ts';
 
 const FIELDS = [
@@ -51,7 +50,8 @@ describe.each(kernels)('%s', (kernel) => {
         const regions = new Map<string, Region>();
         const addresses = new RegionAddresses();
         pass.steps.forEach((recorded, index) => {
-          const operation = scenario.steps[index].evaluate(regions);
+          const step = scenario.steps[index];
+          const operation = step.evaluate(regions);
           const values = evaluated(operation, addresses, recorded);
           for (const name of FIELDS) {
             if (recorded[name] === undefined) continue;
@@ -59,7 +59,7 @@ describe.each(kernels)('%s', (kernel) => {
               recorded[name],
             );
           }
-          const name = newRegionOf(operation);
+          const name = step.newRegion;
           if (name !== undefined) regions.set(name, regionOf(recorded));
           steps++;
         });

@@ -6,9 +6,8 @@ import {
   ModelMachine,
   parseScenario,
   type Region,
-  type Scenario,
+  type GuestScenario,
 } from '../src/index.ts';
-import { newRegionOf } from '../src/operation.ts';
 import { machineNamed, type SequenceMachine } from './sequences-machines.ts';
 import { randomScenario } from './sequences-steps.ts';
 import { DeviceWatch } from './sequences-watch.ts';
@@ -73,7 +72,7 @@ function makeMachine(machine: SequenceMachine, kernel: string, seed: number): Mo
 }
 
 async function runSteps(
-  scenario: Scenario,
+  scenario: GuestScenario,
   model: ModelMachine,
   audit: InvariantAudit,
   watch: DeviceWatch,
@@ -89,7 +88,7 @@ async function runSteps(
     if (operation instanceof Error) return findingOf(operation, where);
     try {
       const shown = await model.perform(operation);
-      const name = newRegionOf(operation);
+      const name = step.newRegion;
       if (name !== undefined && shown.va !== undefined && shown.size !== undefined) {
         regions.set(name, { va: BigInt(shown.va), size: BigInt(shown.size) });
       }

@@ -2,7 +2,7 @@
 import { ModelBug } from '@pinfold/base';
 import type { Regions } from '../expression.ts';
 import { hex } from '../hex.ts';
-import type { FrameExtent } from '../placed-frames.ts';
+import type { FrameExtent } from '../frame-extent.ts';
 import type { Operation } from '../operation.ts';
 import { ops } from '../ops.ts';
 

@@ -1,7 +1,6 @@
 /** Running a sequence, or a scenario with an `audit` line, with an audit after every step. */
 import type { Region } from '../expression.ts';
-import type { Scenario } from '../language.ts';
-import { newRegionOf } from '../operation.ts';
+import type { GuestScenario } from '../guest-scenario.ts';
 import { CheckedPair, type CheckedAlgorithms, type PairMemory } from './checked-pair.ts';
 import type { CheckSequence } from './sequence.ts';
 import type { CheckViolation } from './violation.ts';
@@ -49,14 +48,14 @@ export function runSequence(
  */
 export function auditScenario(
   checked: CheckedAlgorithms,
-  { machine, steps }: Scenario,
+  { machine, steps }: GuestScenario,
 ): SequenceOutcome {
   const pair = new CheckedPair(checked, machine);
   const regions = new Map<string, Region>();
   for (const [at, step] of steps.entries()) {
     const operation = step.evaluate(regions);
     const { done, found } = pair.step(operation);
-    const name = newRegionOf(operation);
+    const name = step.newRegion;
     if (name !== undefined && done?.va !== undefined && done.size !== undefined) {
       regions.set(name, { va: BigInt(done.va), size: BigInt(done.size) });
     }

@@ -1,7 +1,8 @@
 /** A sequence of operations on a machine: what a check runs, and what a counterexample is. */
 import { InputError } from '@pinfold/base';
 import type { Region, Regions } from '../expression.ts';
-import type { AuditLine, Scenario } from '../language.ts';
+import type { GuestScenario } from '../guest-scenario.ts';
+import type { AuditLine } from '../language.ts';
 import { machineLineText, type MachineLine } from '../machine-line.ts';
 import type { Operation } from '../operation.ts';
 import { operationText } from './operation-text.ts';
@@ -59,7 +60,7 @@ export function sequenceText(
  * @returns the sequence
  * @throws {InputError} when an argument cannot be evaluated, or a region has no address
  */
-export function sequenceOf({ file, machine, steps }: Scenario): CheckSequence {
+export function sequenceOf({ file, machine, steps }: GuestScenario): CheckSequence {
   const regions = new Map<string, Region>();
   const operations = steps.map((step) => {
     const operation = step.evaluate(regions);

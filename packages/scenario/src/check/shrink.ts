@@ -1,6 +1,6 @@
 /** Making a sequence smaller, as long as it shows the same. */
 import type { MmapOperation, Operation } from '../operation.ts';
-import type { FrameExtent } from '../placed-frames.ts';
+import type { FrameExtent } from '../frame-extent.ts';
 import { HUGE } from './boundaries/scene.ts';
 import type { CheckSequence } from './sequence.ts';
 

@@ -2,9 +2,9 @@
 import type { InputError } from '@pinfold/base';
 import { kernelVersions, type KernelVersion } from '@pinfold/kernels';
 import { failureText } from '../failure.ts';
-import type { Scenario } from '../language.ts';
+import type { GuestRun, GuestScenario, GuestStep } from '../guest-scenario.ts';
 import type { Machine } from '../machine.ts';
-import { runEachStep, runWhilePossible, type DoneStep, type ScenarioRun } from '../runner.ts';
+import { runEachStep, runWhilePossible } from '../runner.ts';
 import { StateTracker, type StepState } from '../step-state.ts';
 import { checkOf } from './checks.ts';
 import { Detail } from './detail.ts';
@@ -42,7 +42,7 @@ export interface Explanation {
  * @throws {InputError} when a step cannot be evaluated or done
  */
 export async function explainScenario(
-  scenario: Scenario,
+  scenario: GuestScenario,
   kernel: KernelVersion,
   machineOf: (kernel: KernelVersion) => Machine,
 ): Promise<Explanation[]> {
@@ -71,7 +71,7 @@ export interface ScenarioExplanation {
  * @returns the explanations, and what is wrong with the step that cannot be done
  */
 export async function explainWhilePossible(
-  scenario: Scenario,
+  scenario: GuestScenario,
   kernel: KernelVersion,
   machineOf: (kernel: KernelVersion) => Machine,
 ): Promise<ScenarioExplanation> {
@@ -98,12 +98,12 @@ export async function explainWhilePossible(
 /** What came of each step: the name of an error, or null. */
 type Outcomes = readonly (string | null)[];
 
-function outcomesOf({ steps }: ScenarioRun): Outcomes {
+function outcomesOf({ steps }: GuestRun): Outcomes {
   return steps.map(({ observation }) => observation.errno);
 }
 
 /** Runs a scenario as far as it can be run, and keeps nothing else of its steps. */
-async function outcomesOn(machine: Machine, scenario: Scenario): Promise<Outcomes> {
+async function outcomesOn(machine: Machine, scenario: GuestScenario): Promise<Outcomes> {
   const outcomes: (string | null)[] = [];
   await runEachStep(scenario, machine, ({ observation }) => outcomes.push(observation.errno));
   return outcomes;
@@ -124,8 +124,8 @@ function at(outcomes: ReadonlyMap<string, Outcomes>, index: number): Explanation
  * @returns one explanation per step that failed, or that is remarkable although it succeeded
  */
 export function explainRun(
-  run: ScenarioRun,
-  others: ReadonlyMap<string, ScenarioRun> = new Map<string, ScenarioRun>(),
+  run: GuestRun,
+  others: ReadonlyMap<string, GuestRun> = new Map<string, GuestRun>(),
 ): Explanation[] {
   const outcomes = new Map([...others].map(([series, other]) => [series, outcomesOf(other)]));
   return remarkable(run, true).map((one) => ({ ...one, releases: at(outcomes, one.index) }));
@@ -137,12 +137,12 @@ export function explainRun(
  * @param run the run
  * @returns one explanation per step that failed, without other releases
  */
-export function explainFailures(run: ScenarioRun): Explanation[] {
+export function explainFailures(run: GuestRun): Explanation[] {
   return remarkable(run, false).map((one) => ({ ...one, releases: {} }));
 }
 
 /** What there is to say of the steps of a run: of those that failed, and of others if wanted. */
-function remarkable(run: ScenarioRun, others: boolean): Omit<Explanation, 'releases'>[] {
+function remarkable(run: GuestRun, others: boolean): Omit<Explanation, 'releases'>[] {
   const live = new LiveMappings();
   const tracker = new StateTracker();
   const regions = new MappedRegions();
@@ -166,7 +166,7 @@ function remarkable(run: ScenarioRun, others: boolean): Omit<Explanation, 'relea
 }
 
 /** The sentence of the check that failed; its bare values if nobody wrote one. */
-function whyFailed(done: DoneStep, live: LiveMappings, before: StepState | null): string {
+function whyFailed(done: GuestStep, live: LiveMappings, before: StepState | null): string {
   const { operation, observation } = done;
   const { failure, errno } = observation;
   if (!failure) {

@@ -1,5 +1,5 @@
 /** What a finding is: something remarkable about a step that succeeded. */
-import type { DoneStep } from '../runner.ts';
+import type { GuestStep } from '../guest-scenario.ts';
 import type { StepState } from '../step-state.ts';
 import type { LiveMappings } from './live-mappings.ts';
 import type { MappedRegions } from './mapped-regions.ts';
@@ -7,7 +7,7 @@ import type { MappedRegions } from './mapped-regions.ts';
 /** A step that succeeded, with what was there before it and is there after it. */
 export interface FindingContext {
   /** The step. */
-  readonly done: DoneStep;
+  readonly done: GuestStep;
   /** The mappings before it. */
   readonly live: LiveMappings;
   /** Layouts and IOMMU page table before it. */

@@ -1,7 +1,7 @@
 /** The mappings of a container as the steps of a scenario leave them, for explanations. */
 import { pageNumber, SpanTree, type Span } from '@pinfold/base';
 import { hex } from '../hex.ts';
-import type { DoneStep } from '../runner.ts';
+import type { GuestStep } from '../guest-scenario.ts';
 import { Runs, type RunKind } from '../runs.ts';
 
 /** A mapping that a step made. */
@@ -69,7 +69,7 @@ export class LiveMappings {
    *
    * @param done the step
    */
-  after({ step, operation, observation }: DoneStep): void {
+  after({ step, operation, observation }: GuestStep): void {
     if (observation.ret < 0) return;
     if (operation.op === 'memlock') this.limitLine = step.line;
     if (operation.op === 'dropcap') this.capLine = step.line;

@@ -7,7 +7,7 @@ export interface GuestOp<O extends { readonly op: string }> {
   /** Its name. */
   readonly op: O['op'];
   /** How a line of it is written. */
-  readonly entry: Entry;
+  readonly entry: Entry<O>;
   /** Whether it leaves mappings and layout as they are, so that nobody has to look; default false. */
   readonly layoutStays?: boolean;
   /**

@@ -11,7 +11,6 @@ import {
   type TracedFunction,
   type Tracer,
 } from '@pinfold/base';
-import type { Probe } from '../recording.ts';
 
 /** Lines that are listed, as many as recordings have; `...` stands for the others. */
 export const MAX_LINES = 600;
@@ -19,6 +18,14 @@ export const MAX_LINES = 600;
 export const MAX_EVENTS = 100_000;
 /** The line after the last, if events are left out. */
 export const MORE_LINES = '...';
+
+/** A kprobe; `null` in place of it: not in this kernel, or inlined. */
+export interface Probe {
+  /** The symbol that is probed. */
+  readonly symbol: string;
+  /** Whether its arguments are recorded. */
+  readonly args: boolean;
+}
 
 /** Probes by name, `null` for a function that has none; a name that ends in `_ret`: of a return. */
 export type Probes = Readonly<Record<string, Probe | null>>;

@@ -1,4 +1,5 @@
 /** Mistakes in an algorithm that somebody wrote, apart from faults of pinfold and of the kernel. */
+import { UserCodeFault } from '@pinfold/base';
 
 /**
  * An algorithm of one's own does what no kernel code could: it returns nonsense, throws, calls the
@@ -6,7 +7,7 @@
  *
  * @source reference type1.md §5 and §6 (what the steps may return)
  */
-export class AlgorithmFault extends Error {
+export class AlgorithmFault extends UserCodeFault {
   override readonly name = 'AlgorithmFault';
   /** File, with line and column if they are known. */
   readonly place: string;

@@ -2,7 +2,7 @@
 import { byteAddress, type IovaPn, type Pfn, type Vpn } from '@pinfold/base';
 import type { MachineLine } from '../../machine-line.ts';
 import type { MmapKind, MmapOperation, Operation } from '../../operation.ts';
-import type { FrameExtent } from '../../placed-frames.ts';
+import type { FrameExtent } from '../../frame-extent.ts';
 
 /** Virtual pages that are worth mapping. */
 export interface Area {

@@ -1,6 +1,6 @@
 /** Two areas of memory side by side, whose frames do not follow each other. */
 import * as fc from 'fast-check';
-import type { FrameExtent } from '../../placed-frames.ts';
+import type { FrameExtent } from '../../frame-extent.ts';
 import type { BoundaryClass } from './boundary.ts';
 import { frames, HUGE, HUGE_ORDER, placed, type Scene, type Slot } from './scene.ts';
 
