@@ -1,10 +1,6 @@
 /** What the audit of a scenario has found, as text and as JSON. */
-import {
-  INVARIANTS,
-  type CheckViolation,
-  type Scenario,
-  type SequenceOutcome,
-} from '@pinfold/scenario';
+import { INVARIANTS, type CheckViolation, type SequenceOutcome } from '@pinfold/check';
+import type { Scenario } from '@pinfold/scenario';
 
 /** Exit code for a violated invariant. */
 export const EXIT_VIOLATION = 1;

@@ -1,6 +1,7 @@
 /** The explanation of a step, for a terminal. */
+import type { Explanation } from '@pinfold/guest';
 import { kernelVersion } from '@pinfold/kernels';
-import type { Explanation, Scenario } from '@pinfold/scenario';
+import type { Scenario } from '@pinfold/scenario';
 import { standingOut } from './output.ts';
 import { wrapped } from './table.ts';
 

@@ -1,18 +1,16 @@
 /** The calls that the steps of `pinfold run` made: as text, as recordings list them, for Perfetto. */
 import { InputError } from '@pinfold/base';
+import { END_OF_PROCESS } from '@pinfold/conformance';
 import {
   ALL_PROBES,
-  END_OF_PROCESS,
   functionGraph,
   ProbeLines,
   replayCalls,
-  StateTracker,
   traceEventFile,
-  type DoneStep,
-  type Observation,
   type StepCalls,
   type TracedStep,
-} from '@pinfold/scenario';
+} from '@pinfold/guest';
+import { StateTracker, type DoneStep, type Observation } from '@pinfold/scenario';
 import { formatCount } from './table.ts';
 import { replaceFile } from './write-file.ts';
 

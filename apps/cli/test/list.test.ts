@@ -1,6 +1,6 @@
 import { backings, layouts } from '@pinfold/bench';
+import { scenarioOps } from '@pinfold/guest';
 import { kernelVersions } from '@pinfold/kernels';
-import { scenarioOps } from '@pinfold/scenario';
 import { pinAlgorithms } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
 import { pinfold } from './pinfold.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import type { Recording } from '@pinfold/scenario';
+import type { Recording } from '@pinfold/conformance';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { edit, type Edit } from './edit.ts';
 import { pinfold } from './pinfold.ts';

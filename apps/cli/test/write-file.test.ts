@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { checkAlgorithm } from '@pinfold/scenario';
+import { checkAlgorithm } from '@pinfold/check';
 import { pinAlgorithm } from '@pinfold/vfio-type1';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { checkText } from '../src/check/check-text.ts';

@@ -4,13 +4,14 @@ import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
-import { familyOf, parseScenario } from '@pinfold/scenario';
+import { familyOf } from '@pinfold/conformance';
+import { parseScenario } from '@pinfold/guest';
 import type { ExampleIndex, RecordingIndex } from '../src/playground/index-files.ts';
 
 const target = join(import.meta.dirname, '../public/data');
 const recordings = dirname(fileURLToPath(import.meta.resolve('recordings/manifest.json')));
 const scenarios = join(
-  dirname(fileURLToPath(import.meta.resolve('@pinfold/scenario/package.json'))),
+  dirname(fileURLToPath(import.meta.resolve('@pinfold/guest/package.json'))),
   'scenarios/why',
 );
 

@@ -2,7 +2,7 @@
 // its own help, the language from its package's README and the list of its ops, and what docs/ has.
 import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { scenarioOps } from '@pinfold/scenario';
+import { scenarioOps } from '@pinfold/guest';
 import { pinfold } from './pinfold.ts';
 
 const root = join(import.meta.dirname, '../../..');
@@ -45,7 +45,7 @@ function languagePage(): Page {
     const what = modelled ? summary : `${summary} (not modelled)`;
     return `| <code>${usage.replaceAll('|', '\\|')}</code> | ${what} |`;
   });
-  const [intro, , devices] = sectionOf('packages/scenario/README.md', 'The language');
+  const [intro, , devices] = sectionOf('packages/guest/README.md', 'The language');
   return {
     title: 'Scenario language',
     description: 'One step per line: every operation, with its arguments.',

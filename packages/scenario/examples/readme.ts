@@ -1,25 +1,46 @@
-import { kernelVersion } from '@pinfold/kernels';
-import { failureText, ModelMachine, parseScenario, runScenario } from '@pinfold/scenario';
+import {
+  bytes,
+  needed,
+  newRegion,
+  op,
+  runScenario,
+  ScenarioLanguage,
+  type Machine,
+  type Observation,
+} from '@pinfold/scenario';
 
-const script = `
-title one huge page, mapped and unmapped; then a limit
-open type=v2
-mmap name=A kind=anon size=2M addr=0x4000000000 advise=huge
-touch va=A size=A.len
-map iova=0x40000000 va=A size=A.len
-unmap iova=0x40000000 size=2M
-dropcap
-memlock bytes=1M
-map iova=0x40000000 va=A size=2M
-`;
-const machine = new ModelMachine({ kernel: kernelVersion('6.18') });
-const { steps, pinsLeft } = await runScenario(parseScenario(script, 'limit.scn'), machine);
-
-for (const { step, observation } of steps) {
-  const { ret, errno, pins, failure } = observation;
-  const why = failure ? failureText(failure) : '';
-  console.log(
-    `${step.line} ${step.op}: ${errno ?? ret} +${pins.acquired} -${pins.released} ${why}`.trim(),
-  );
+interface MapOperation {
+  readonly op: 'map';
+  readonly name: string;
+  readonly size: bigint;
 }
-console.log(pinsLeft, 'pins left');
+
+// A language of one op, for a machine that can pin 1 MiB.
+const map = op({ name: needed(newRegion), size: needed(bytes) }, (values) => ({
+  ...{ op: 'map', ...values },
+}));
+const language = new ScenarioLanguage<MapOperation>(new Map([['map', map('map')]]));
+
+class OneMebibyte implements Machine<MapOperation> {
+  #pinned = 0;
+
+  perform({ size }: MapOperation): Promise<Observation> {
+    const pages = Number(size / 4096n);
+    const fits = this.#pinned + pages <= 256;
+    if (fits) this.#pinned += pages;
+    return Promise.resolve({
+      ...{ op: 'map', ret: fits ? 0 : -1, errno: fits ? null : 'ENOMEM', memlock: 2 ** 20 },
+      ...{ mm: { VmLck: this.#pinned * 4 }, pins: { acquired: fits ? pages : 0, released: 0 } },
+    });
+  }
+
+  exit(): Promise<number> {
+    return Promise.resolve(0);
+  }
+}
+
+const scenario = language.parse('map name=A size=768K\nmap name=B size=512K', 'two.scn');
+const { steps } = await runScenario(scenario, new OneMebibyte());
+for (const { step, observation } of steps) {
+  console.log(step.place, step.text, observation.errno ?? observation.ret, observation.mm);
+}

@@ -1,6 +1,6 @@
 /** The report of `pinfold check`, as text and as JSON. */
-import { INVARIANTS, knownFrom, type CheckFinding, type CheckReport } from '@pinfold/scenario';
 import { textStyle, type Style } from '@pinfold/bench';
+import { INVARIANTS, knownFrom, type CheckFinding, type CheckReport } from '@pinfold/check';
 import { formatCount } from '../table.ts';
 
 /** Format of the JSON. */

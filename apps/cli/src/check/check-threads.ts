@@ -13,7 +13,7 @@ import {
   smallestFinding,
   type CheckOptions,
   type CheckReport,
-} from '@pinfold/scenario';
+} from '@pinfold/check';
 import { AlgorithmFault } from '@pinfold/vfio-type1';
 import type { CheckAnswer, CheckTask, CheckWorkerOptions, WorkerFault } from './check-worker.ts';
 

@@ -2,7 +2,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { InputError } from '@pinfold/base';
-import { kernelVersion } from '@pinfold/kernels';
 import {
   runBatch,
   smallestFinding,
@@ -10,7 +9,8 @@ import {
   type CheckedAlgorithms,
   type CheckFinding,
   type RawFinding,
-} from '@pinfold/scenario';
+} from '@pinfold/check';
+import { kernelVersion } from '@pinfold/kernels';
 import { AlgorithmFault, pinAlgorithm } from '@pinfold/vfio-type1';
 import { importAlgorithm } from '../algorithm-file.ts';
 

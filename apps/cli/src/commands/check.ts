@@ -3,13 +3,13 @@ import { accessSync, constants } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, sep } from 'node:path';
 import { InputError } from '@pinfold/base';
-import { kernelVersion } from '@pinfold/kernels';
 import {
   checkedOf,
   DEFAULT_CHECK_KERNEL,
   DEFAULT_CHECK_RUNS,
   type CheckOptions,
-} from '@pinfold/scenario';
+} from '@pinfold/check';
+import { kernelVersion } from '@pinfold/kernels';
 import { pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
 import {

@@ -1,5 +1,4 @@
 /** `pinfold explain`: why the steps of a scenario failed, and what went wrong without an error. */
-import { kernelVersion } from '@pinfold/kernels';
 import {
   DEFAULT_FACTS,
   explainWhilePossible,
@@ -7,8 +6,9 @@ import {
   ModelMachine,
   parseScenario,
   type Explanation,
-  type Scenario,
-} from '@pinfold/scenario';
+} from '@pinfold/guest';
+import { kernelVersion } from '@pinfold/kernels';
+import type { Scenario } from '@pinfold/scenario';
 import type { Command } from 'commander';
 import { explanationText, notDoneText } from '../explanation-text.ts';
 import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';

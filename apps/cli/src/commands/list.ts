@@ -1,7 +1,7 @@
 /** `pinfold list`: what there is to choose from, read from the registries. */
 import { backings, layouts, textStyle } from '@pinfold/bench';
+import { scenarioOps } from '@pinfold/guest';
 import { changesIn, kernelVersions, type Change, type KernelVersion } from '@pinfold/kernels';
-import { scenarioOps } from '@pinfold/scenario';
 import { pinAlgorithms } from '@pinfold/vfio-type1';
 import { Argument, type Command } from 'commander';
 import { oneOf } from '../flags.ts';

@@ -1,21 +1,20 @@
 /** `pinfold run`: a scenario on the model. */
 import { basename } from 'node:path';
 import { InputError } from '@pinfold/base';
-import { kernelVersion } from '@pinfold/kernels';
+import { auditScenario } from '@pinfold/check';
 import {
-  auditScenario,
   CallRecorder,
   DEFAULT_FACTS,
   explainFailures,
   factsOfLine,
   ModelMachine,
   parseScenario,
-  runWhilePossible,
-  StateTracker,
-  type Scenario,
-  type ScenarioRun,
   type StepCalls,
-} from '@pinfold/scenario';
+  type GuestRun,
+  type GuestScenario,
+} from '@pinfold/guest';
+import { kernelVersion } from '@pinfold/kernels';
+import { runWhilePossible, StateTracker } from '@pinfold/scenario';
 import { AlgorithmFault, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import type { Command } from 'commander';
 import {
@@ -123,7 +122,7 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
 
 /** Runs a scenario with an `audit` line beside its reference, on machines of their own. */
 function auditOf(
-  scenario: Scenario,
+  scenario: GuestScenario,
   flags: RunFlags,
   algorithm: PinAlgorithm | null,
 ): Audited | null {
@@ -142,11 +141,11 @@ function auditOf(
 
 /** Runs a scenario; null if it cannot be run to its end because of what its audit has found. */
 async function runAudited(
-  scenario: Scenario,
+  scenario: GuestScenario,
   flags: RunFlags,
   algorithm: PinAlgorithm | null,
   audited: Audited | null,
-): Promise<{ done: ScenarioRun; calls: readonly StepCalls[] } | null> {
+): Promise<{ done: GuestRun; calls: readonly StepCalls[] } | null> {
   try {
     return await runTraced(scenario, flags, algorithm);
   } catch (error) {
@@ -157,10 +156,10 @@ async function runAudited(
 
 /** Runs a scenario; its calls, if anyone wants them, are those of each step and of the end. */
 async function runTraced(
-  scenario: Scenario,
+  scenario: GuestScenario,
   { kernel, seed, trace, perfetto }: RunFlags,
   pinAlgorithm: PinAlgorithm | null,
-): Promise<{ done: ScenarioRun; calls: readonly StepCalls[] }> {
+): Promise<{ done: GuestRun; calls: readonly StepCalls[] }> {
   const tracer = trace || perfetto !== undefined ? new CallRecorder() : null;
   const machine = new ModelMachine({
     kernel: kernelVersion(kernel),
@@ -179,7 +178,7 @@ async function runTraced(
 }
 
 function headingOf(
-  { title }: Scenario,
+  { title }: GuestScenario,
   { kernel }: RunFlags,
   algorithm: PinAlgorithm | null,
 ): string {
@@ -187,7 +186,7 @@ function headingOf(
   return `Linux ${kernel}${name}${title && `: ${title}`}`;
 }
 
-function text(heading: string, { steps, pinsLeft, stopped }: ScenarioRun, flags: RunFlags): string {
+function text(heading: string, { steps, pinsLeft, stopped }: GuestRun, flags: RunFlags): string {
   const tracker = new StateTracker();
   const rows = steps.map((done) => ({ ...done, table: tracker.after(done.observation).table }));
   const left =
@@ -203,9 +202,9 @@ function text(heading: string, { steps, pinsLeft, stopped }: ScenarioRun, flags:
 }
 
 function jsonText(
-  { file, title }: Scenario,
+  { file, title }: GuestScenario,
   script: string,
-  done: ScenarioRun | null,
+  done: GuestRun | null,
   calls: readonly StepCalls[],
   { kernel, seed }: RunFlags,
   algorithm: PinAlgorithm | null,

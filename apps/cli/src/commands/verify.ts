@@ -1,6 +1,6 @@
 /** `pinfold verify`: recordings of real kernels against the model. */
 import { InputError } from '@pinfold/base';
-import { levels, summarize, type Summary } from '@pinfold/scenario';
+import { levels, summarize, type Summary } from '@pinfold/conformance';
 import { Option, type Command } from 'commander';
 import { list } from '../flags.ts';
 import { EXIT_BROKEN, EXIT_FAILURE, EXIT_USAGE, reportError } from '../report-error.ts';

@@ -1,5 +1,5 @@
 /** `--diff`: the first step of a recording that failed, what came before it, and both sides of it. */
-import type { Difference, FailedRecording, RecordingResult } from '@pinfold/scenario';
+import type { Difference, FailedRecording, RecordingResult } from '@pinfold/conformance';
 import { tableText, type Column } from '../table.ts';
 import { showValue } from './show-value.ts';
 

@@ -1,4 +1,4 @@
-import type { FailedRecording, Summary } from '@pinfold/scenario';
+import type { FailedRecording, Summary } from '@pinfold/conformance';
 import { describe, expect, it } from 'vitest';
 import { failuresText, omissionsText, rowsText } from './report.ts';
 import { verdictOf } from './verdict.ts';

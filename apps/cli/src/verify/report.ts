@@ -7,7 +7,7 @@ import {
   type Summary,
   type SummaryRow,
   type Verdict,
-} from '@pinfold/scenario';
+} from '@pinfold/conformance';
 import { formatCount, type Column } from '../table.ts';
 import { hanging } from './hanging.ts';
 import { showValue } from './show-value.ts';

@@ -1,5 +1,5 @@
 /** The verdict of `pinfold verify`, which its report begins with. */
-import type { Summary } from '@pinfold/scenario';
+import type { Summary } from '@pinfold/conformance';
 import { formatCount } from '../table.ts';
 
 /** Share of skipped step-levels from which on a run is no verification any more. */

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { InputError } from '@pinfold/base';
-import type { RecordingResult } from '@pinfold/scenario';
+import type { RecordingResult } from '@pinfold/conformance';
 import { faultText } from '../report-error.ts';
 import type { Crash, WorkerAnswer, WorkerOptions } from './worker.ts';
 

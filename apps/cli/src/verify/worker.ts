@@ -9,7 +9,7 @@ import {
   readRecording,
   verifyRecording,
   type RecordingResult,
-} from '@pinfold/scenario';
+} from '@pinfold/conformance';
 import { checkFile } from '../read-file.ts';
 import { faultText } from '../report-error.ts';
 

@@ -1,15 +1,16 @@
 /** What a device reaches through its mappings, beside what the process has there. */
 import { pageNumber } from '@pinfold/base';
+import { auditScenario, type CheckedAlgorithms } from '@pinfold/check';
 import {
-  auditScenario,
   DEFAULT_FACTS,
   factsOfLine,
   ModelMachine,
   parseScenario,
+  type GuestStep,
+} from '@pinfold/guest';
+import {
   StepRunner,
   StateTracker,
-  type CheckedAlgorithms,
-  type DoneStep,
   type IommuTable,
   type LayoutExtent,
   type StepState,
@@ -85,7 +86,7 @@ class MappingFollower {
   readonly #mapped = new Map<number, MappedPage>();
   #state: StepState | null = null;
 
-  after({ operation, observation }: DoneStep): void {
+  after({ operation, observation }: GuestStep): void {
     const state = this.#tracker.after(observation);
     this.#state = state;
     if (operation.op === 'mmap' && observation.va !== undefined) {

@@ -1,5 +1,5 @@
 /** What the page "Break it" asks its worker for, and what it gets back. */
-import type { CheckFinding, CheckReport } from '@pinfold/scenario';
+import type { CheckFinding, CheckReport } from '@pinfold/check';
 import type { Reach } from './reach.ts';
 
 /** A check. */

@@ -1,5 +1,4 @@
 /** Checks an algorithm, and finds out what a device reaches after it went wrong. */
-import { kernelVersion } from '@pinfold/kernels';
 import {
   checkedOf,
   CheckTally,
@@ -7,7 +6,8 @@ import {
   reportOf,
   runBatch,
   smallestFinding,
-} from '@pinfold/scenario';
+} from '@pinfold/check';
+import { kernelVersion } from '@pinfold/kernels';
 import { pinAlgorithm } from '@pinfold/vfio-type1';
 import { reachOf } from './reach.ts';
 import type { CheckRequest, CheckResult, ShownFinding } from './request.ts';

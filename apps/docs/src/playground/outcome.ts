@@ -1,5 +1,7 @@
 /** What the playground asks its worker for, and what it gets back. */
-import type { Explanation, IommuTable, Observation, Verdict } from '@pinfold/scenario';
+import type { Verdict } from '@pinfold/conformance';
+import type { Explanation } from '@pinfold/guest';
+import type { IommuTable, Observation } from '@pinfold/scenario';
 
 /** What stands for the file of a user's scenario in messages. */
 export const FILE = 'scenario';

@@ -1,24 +1,18 @@
 /** Runs a recorded scenario on the model, with what the real kernel did beside it. */
 import {
-  explainRun,
   modelMachineForPass,
   readRecording,
   recordedScenario,
-  StateTracker,
   verifyRecording,
   walkPass,
   type ByteReader,
-  type DoneStep,
-  type Explanation,
-  type Machine,
-  type Observation,
-  type Operation,
   type RecordedPass,
   type Recording,
   type RecordingResult,
   type StepResult,
-  type StepState,
-} from '@pinfold/scenario';
+} from '@pinfold/conformance';
+import { explainRun, type Explanation, type Operation, type GuestStep } from '@pinfold/guest';
+import { StateTracker, type Machine, type Observation, type StepState } from '@pinfold/scenario';
 import type { LevelOutcome, RecordingRequest, RunOutcome, StepOutcome } from './outcome.ts';
 
 /** What a machine was asked for, and what it showed. */
@@ -93,7 +87,7 @@ function stepsOf(
   result: RecordingResult,
 ): StepOutcome[] {
   const { steps } = recordedScenario(recording, recording.scenario);
-  const done = seen.flatMap((shown, index): DoneStep[] => {
+  const done = seen.flatMap((shown, index): GuestStep[] => {
     const step = steps[index];
     return step ? [{ index, step, ...shown }] : [];
   });

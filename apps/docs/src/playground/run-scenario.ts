@@ -1,26 +1,23 @@
 /** Runs a scenario of the user's on a release, and on the others to compare. */
 import { KernelBug } from '@pinfold/base';
-import { kernelVersion, kernelVersions } from '@pinfold/kernels';
+import { auditScenario, INVARIANTS } from '@pinfold/check';
+import { END_OF_PROCESS } from '@pinfold/conformance';
 import {
-  auditScenario,
   CallRecorder,
   DEFAULT_FACTS,
-  END_OF_PROCESS,
   explainRun,
   factsOfLine,
   functionGraph,
-  INVARIANTS,
   ModelMachine,
   parseScenario,
-  runScenario,
-  StepRunner,
-  StateTracker,
-  type DoneStep,
   type Explanation,
-  type Scenario,
-  type ScenarioRun,
   type StepCalls,
-} from '@pinfold/scenario';
+  type GuestRun,
+  type GuestScenario,
+  type GuestStep,
+} from '@pinfold/guest';
+import { kernelVersion, kernelVersions } from '@pinfold/kernels';
+import { runScenario, StepRunner, StateTracker } from '@pinfold/scenario';
 import { pinAlgorithm } from '@pinfold/vfio-type1';
 import { FILE, type RunOutcome, type ScenarioRequest, type StepOutcome } from './outcome.ts';
 
@@ -46,7 +43,7 @@ export async function runUserScenario(request: ScenarioRequest): Promise<RunOutc
 
 /** A run that may have ended in a crash of the kernel. */
 interface TracedRun {
-  readonly steps: readonly DoneStep[];
+  readonly steps: readonly GuestStep[];
   /** The calls of each step, and those of the end. */
   readonly calls: readonly StepCalls[];
   /** Null after a crash. */
@@ -54,7 +51,7 @@ interface TracedRun {
   readonly crash: string | null;
 }
 
-async function runTraced(scenario: Scenario, request: ScenarioRequest): Promise<TracedRun> {
+async function runTraced(scenario: GuestScenario, request: ScenarioRequest): Promise<TracedRun> {
   const tracer = new CallRecorder();
   const machine = new ModelMachine({
     kernel: kernelVersion(request.kernel),
@@ -63,7 +60,7 @@ async function runTraced(scenario: Scenario, request: ScenarioRequest): Promise<
     ...(request.algorithm !== null && { type1: { pinAlgorithm: pinAlgorithm(request.algorithm) } }),
   });
   const runner = new StepRunner(machine);
-  const steps: DoneStep[] = [];
+  const steps: GuestStep[] = [];
   const calls: StepCalls[] = [];
   try {
     for (const [index, step] of scenario.steps.entries()) {
@@ -82,7 +79,7 @@ async function runTraced(scenario: Scenario, request: ScenarioRequest): Promise<
 }
 
 /** What the scenario's `audit` line has found, if it has one. */
-function auditOf(scenario: Scenario, { kernel, algorithm }: ScenarioRequest): string[] {
+function auditOf(scenario: GuestScenario, { kernel, algorithm }: ScenarioRequest): string[] {
   if (!scenario.audit) return [];
   const version = kernelVersion(kernel);
   const { found, at, known } = auditScenario(
@@ -102,8 +99,8 @@ function auditOf(scenario: Scenario, { kernel, algorithm }: ScenarioRequest): st
 }
 
 /** With an algorithm of its own a release has nothing to be compared with. */
-async function onOtherReleases(request: ScenarioRequest): Promise<Map<string, ScenarioRun>> {
-  const runs = new Map<string, ScenarioRun>();
+async function onOtherReleases(request: ScenarioRequest): Promise<Map<string, GuestRun>> {
+  const runs = new Map<string, GuestRun>();
   if (request.algorithm !== null) return runs;
   const { series } = kernelVersion(request.kernel);
   for (const kernel of kernelVersions) {
@@ -116,7 +113,7 @@ async function onOtherReleases(request: ScenarioRequest): Promise<Map<string, Sc
 }
 
 function stepsOf(
-  steps: readonly DoneStep[],
+  steps: readonly GuestStep[],
   calls: readonly StepCalls[],
   explanations: readonly Explanation[],
 ): StepOutcome[] {

@@ -1,5 +1,6 @@
 /** What there is to see of one step: why it failed, its calls, the IOMMU's leaves, where memory lies. */
-import type { Explanation, IommuTable, LayoutExtent } from '@pinfold/scenario';
+import type { Explanation } from '@pinfold/guest';
+import type { IommuTable, LayoutExtent } from '@pinfold/scenario';
 import { html, nothing, type TemplateResult } from 'lit-html';
 import type { LevelOutcome, Shown, StepOutcome } from './outcome.ts';
 

@@ -1,4 +1,5 @@
 /** The figures of `pinfold bench`, as tables. */
+import { COUNTER_DOCS } from '@pinfold/base';
 import {
   operations,
   type BenchReport,
@@ -6,7 +7,6 @@ import {
   type Op,
   type OperationName,
 } from '@pinfold/bench';
-import { COUNTER_DOCS } from '@pinfold/base';
 import { figuresOf } from './figures.ts';
 
 const { rows } = figuresOf('bench') as BenchReport;

@@ -1,5 +1,5 @@
 /** The figures of `pinfold verify`, as tables. */
-import type { Summary } from '@pinfold/scenario';
+import type { Summary } from '@pinfold/conformance';
 import { figuresOf } from './figures.ts';
 
 const summary = figuresOf('verify') as Summary;

@@ -1,5 +1,5 @@
+import { checkAlgorithm, type CheckFinding } from '@pinfold/check';
 import { kernelVersion } from '@pinfold/kernels';
-import { checkAlgorithm, type CheckFinding } from '@pinfold/scenario';
 import { pinAlgorithm } from '@pinfold/vfio-type1';
 import type { Page } from 'playwright';
 import { expect, test } from 'vitest';

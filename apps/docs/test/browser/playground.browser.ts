@@ -1,17 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readRecording, walkPass, type Recording } from '@pinfold/conformance';
+import { ModelMachine, parseScenario } from '@pinfold/guest';
 import { kernelVersion } from '@pinfold/kernels';
-import {
-  ModelMachine,
-  parseScenario,
-  readRecording,
-  runScenario,
-  StateTracker,
-  walkPass,
-  type IommuTable,
-  type Observation,
-  type Recording,
-} from '@pinfold/scenario';
+import { runScenario, StateTracker, type IommuTable, type Observation } from '@pinfold/scenario';
 import { pinAlgorithm } from '@pinfold/vfio-type1';
 import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';

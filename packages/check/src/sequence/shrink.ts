@@ -1,0 +1,228 @@
+/** Making a sequence smaller, as long as it shows the same. */
+import type { MmapOperation, Operation } from '@pinfold/guest';
+import type { FrameExtent } from '@pinfold/scenario';
+import { HUGE } from '../boundaries/scene.ts';
+import type { CheckSequence } from './sequence.ts';
+
+const PAGE = 4096n;
+/** Sequences that are tried at most. */
+const MAX_TRIES = 4000;
+
+/** A mapping's place, which the unmap of it has to meet. */
+interface Place {
+  readonly iova: bigint;
+  readonly va: bigint;
+  readonly size: bigint;
+}
+
+/**
+ * Leaves operations out and makes numbers smaller.
+ *
+ * @param sequence the sequence
+ * @param shows whether a sequence shows what it has to
+ * @returns the smallest sequence that was tried and shows it
+ */
+export function shrinkSequence(
+  sequence: CheckSequence,
+  shows: (candidate: CheckSequence) => boolean,
+): CheckSequence {
+  let tries = 0;
+  const better = (candidate: CheckSequence): boolean => ++tries <= MAX_TRIES && shows(candidate);
+  let best = sequence;
+  for (let again = true; again && tries < MAX_TRIES;) {
+    const smaller = fewerOperations(best, better);
+    const simpler = simplerOperations(smaller, better);
+    again = simpler !== best;
+    best = simpler;
+  }
+  // The machine of the recordings takes its time to make.
+  const plain = { ...best, machine: {} };
+  return shows(plain) ? plain : best;
+}
+
+type Shows = (candidate: CheckSequence) => boolean;
+
+function fewerOperations(sequence: CheckSequence, shows: Shows): CheckSequence {
+  let best = sequence;
+  for (let size = best.operations.length >> 1; size > 0; size >>= 1) {
+    for (let at = best.operations.length - size; at >= 0; at--) {
+      const operations = [...best.operations.slice(0, at), ...best.operations.slice(at + size)];
+      if (shows({ ...best, operations })) best = { ...best, operations };
+      at = Math.min(at, best.operations.length - size + 1);
+    }
+  }
+  return best;
+}
+
+/** Makes the machine and each operation in turn as simple as can be, until nothing helps. */
+function simplerOperations(sequence: CheckSequence, shows: Shows): CheckSequence {
+  let best = sequence;
+  for (let before: CheckSequence | null = null; before !== best;) {
+    before = best;
+    best = simplest(best, simplerMachines, shows);
+    for (let at = 0; at < best.operations.length; at++) {
+      best = simplest(best, (one) => simplerForms(one, at), shows);
+    }
+  }
+  return best;
+}
+
+/** Takes the first simpler form that still shows it, until there is none. */
+function simplest(
+  sequence: CheckSequence,
+  formsOf: (sequence: CheckSequence) => readonly CheckSequence[],
+  shows: Shows,
+): CheckSequence {
+  let best = sequence;
+  for (;;) {
+    const cost = costOf(best);
+    const next = formsOf(best).find((form) => costOf(form) < cost && shows(form));
+    if (!next) return best;
+    best = next;
+  }
+}
+
+/** Forms of a sequence in which one operation asks for less. */
+function simplerForms(sequence: CheckSequence, at: number): CheckSequence[] {
+  const { machine, operations } = sequence;
+  const operation = operations[at];
+  const moved =
+    operation.op === 'map'
+      ? simplerPlaces(operation).map((place) => replaced(sequence, operation, place))
+      : [];
+  return [
+    ...moved,
+    ...simplerOperation(operation).map((one) => ({
+      machine,
+      operations: operations.with(at, one),
+    })),
+  ];
+}
+
+function simplerMachines({ machine, operations }: CheckSequence): CheckSequence[] {
+  const keys = Object.keys(machine).filter((key) => key !== 'memory');
+  return keys.map((key) => {
+    const others = Object.entries(machine).filter(([name]) => name !== key);
+    return { machine: Object.fromEntries(others), operations };
+  });
+}
+
+/** A map with what unmaps and reads exactly it. */
+function replaced({ machine, operations }: CheckSequence, old: Place, place: Place): CheckSequence {
+  const moved = operations.map((operation): Operation => {
+    if (operation.op === 'map' && operation.iova === old.iova && operation.size === old.size) {
+      return operation.va === old.va ? { ...operation, ...place } : operation;
+    }
+    if (operation.op === 'unmap' && operation.iova === old.iova && operation.size === old.size) {
+      return { ...operation, iova: place.iova, size: place.size };
+    }
+    if (operation.op !== 'pin' && operation.op !== 'unpin') return operation;
+    const inside = operation.iova >= old.iova && operation.iova < old.iova + old.size;
+    if (!inside) return operation;
+    const at = operation.iova - old.iova;
+    return { ...operation, iova: place.iova + (at < place.size ? at : at % PAGE) };
+  });
+  return { machine, operations: moved };
+}
+
+/** The beginning, the end, or simpler addresses. */
+function simplerPlaces({ iova, va, size }: Place): Place[] {
+  const cuts = smallerThan(Number(size / PAGE)).flatMap((npage) => {
+    const length = BigInt(npage) * PAGE;
+    const cut = size - length;
+    return [
+      { iova, va, size: length },
+      { iova: iova + cut, va: va + cut, size: length },
+      { iova, va: va + cut, size: length },
+    ];
+  });
+  const moves = [0n, 0x100000n, 0x40000000n, iova - (iova % (PAGE * 512n))]
+    .filter((simple) => simple !== iova)
+    .map((simple) => ({ iova: simple, va, size }));
+  return [...cuts, ...moves];
+}
+
+/** Forms of an operation that ask for less. */
+function simplerOperation(operation: Operation): Operation[] {
+  switch (operation.op) {
+    case 'mmap':
+      return simplerMmap(operation);
+    case 'map':
+      return operation.flags === 3 ? [] : [{ ...operation, flags: 3 }];
+    case 'pin':
+      return smallerThan(operation.n).flatMap((n) => [
+        { ...operation, n },
+        { ...operation, n, iova: operation.iova + BigInt(operation.n - n) * PAGE },
+      ]);
+    case 'memlock':
+      return [0, ...smallerThan(Number(operation.bytes / PAGE))].flatMap((npage) => {
+        const bytes = BigInt(npage) * PAGE;
+        return bytes < operation.bytes ? { ...operation, bytes } : [];
+      });
+    case 'fail':
+      return smallerThan(operation.n).map((n) => ({ ...operation, n }));
+    case 'touch':
+    case 'munmap':
+    case 'mprotect':
+      return operation.size > PAGE ? [{ ...operation, size: PAGE }] : [];
+    default:
+      return [];
+  }
+}
+
+function simplerMmap(operation: MmapOperation): MmapOperation[] {
+  const { frames, size, addr = 0n, kind } = operation;
+  if (!frames || kind === 'memfd2m') return [];
+  const pages = Number(size / PAGE);
+  const whole = kind === 'huge2m' ? HUGE : 1;
+  const fewer = smallerThan(pages / whole).map((n) => n * whole);
+  return fewer.flatMap((npage) => {
+    const length = BigInt(npage) * PAGE;
+    const first = { ...operation, size: length, frames: part(frames, 0, npage) };
+    if (kind === 'file') return [first];
+    const last = { addr: addr + size - length, frames: part(frames, pages - npage, npage) };
+    return [first, { ...first, ...last }];
+  });
+}
+
+/** Smaller numbers: small ones, then the middle, and ever nearer, so that few steps lead to any. */
+function smallerThan(n: number): number[] {
+  const numbers = new Set([1, 2, 3, 4]);
+  for (let less = n >> 1; less > 0; less >>= 1) numbers.add(n - less);
+  return [...numbers].filter((smaller) => smaller < n);
+}
+
+/** Some of a region's frames. */
+function part(frames: readonly FrameExtent[], from: number, npage: number): FrameExtent[] {
+  const kept: FrameExtent[] = [];
+  let at = 0;
+  for (const extent of frames) {
+    const start = Math.max(from, at);
+    const end = Math.min(from + npage, at + extent.npage);
+    if (start < end) kept.push({ ...extent, pfn: extent.pfn + start - at, npage: end - start });
+    at += extent.npage;
+  }
+  return kept;
+}
+
+/** What is to become small: mapped pages first, then memory, then all other numbers. */
+function costOf({ machine, operations }: CheckSequence): number {
+  let [mapped, memory, other] = [0, 0, Object.keys(machine).length];
+  for (const operation of operations) {
+    other += 1;
+    if (operation.op === 'map') {
+      mapped += Number(operation.size / PAGE);
+      other += addressCost(operation.iova) + (operation.flags === 3 ? 0 : 1);
+    } else if (operation.op === 'mmap') memory += Number(operation.size / PAGE);
+    else if (operation.op === 'pin') other += operation.n;
+    else if (operation.op === 'memlock') other += Math.min(1000, Number(operation.bytes / PAGE));
+    else if (operation.op === 'fail') other += operation.n;
+    else if ('size' in operation) other += Math.min(1000, Number(operation.size / PAGE));
+  }
+  return mapped * 2 ** 30 + memory * 2 ** 12 + other;
+}
+
+/** How hard an address is to read. */
+function addressCost(address: bigint): number {
+  return address.toString(16).replace(/0+$/, '').length + (address === 0n ? 0 : 1);
+}

@@ -1,0 +1,53 @@
+/** The model as a machine that scenarios run on, the operations that it has, and why a step failed. */
+export {
+  explainFailures,
+  explainRun,
+  explainScenario,
+  explainWhilePossible,
+  type Explanation,
+} from './explain/explain.ts';
+export type { Done } from './machine/guest.ts';
+export {
+  DEFAULT_FACTS,
+  factsOfLine,
+  guestDevices,
+  guestMemory,
+  type BarFacts,
+  type MachineFacts,
+} from './machine/machine-facts.ts';
+export { buddyAllocator } from './machine/machine-memory.ts';
+export { iommusOf, type Inspectable, type MachineView } from './machine/machine-view.ts';
+export { ModelMachine, type ModelMachineOptions } from './machine/model-machine.ts';
+export type { GuestRun, GuestScenario, GuestStep } from './operations/guest-scenario.ts';
+export type {
+  IommuType,
+  MmapFlag,
+  MmapKind,
+  MmapOperation,
+  Operation,
+  TouchOperation,
+} from './operations/operation.ts';
+export { ops, parseScenario } from './operations/ops.ts';
+export { scenarioOps, type ScenarioOp } from './operations/scenario-ops.ts';
+export { RegionAddresses } from './process/addresses.ts';
+export {
+  CallRecorder,
+  replayCalls,
+  type StepCalls,
+  type TracedCall,
+} from './trace/call-recorder.ts';
+export { functionGraph } from './trace/function-graph.ts';
+export {
+  ALL_PROBES,
+  MORE_LINES,
+  ProbeLines,
+  type Probe,
+  type Probes,
+} from './trace/probe-lines.ts';
+export { ProbedMachine } from './trace/probed-machine.ts';
+export {
+  traceEventFile,
+  type TraceEvent,
+  type TraceFile,
+  type TracedStep,
+} from './trace/trace-events.ts';

@@ -1,0 +1,33 @@
+/** What an operation of a scenario works on: the machine of the model, and its one process. */
+import type { FrameSource, Memory } from '@pinfold/mm';
+import type { Observation } from '@pinfold/scenario';
+import type { VfioContainer } from '@pinfold/vfio-type1';
+import type { GuestDevices } from '../vfio/guest-devices.ts';
+import type { GuestProcess } from '../process/guest-process.ts';
+import type { WritableParams } from '../sysfs/sysfs.ts';
+
+/** The parts of a model machine. */
+export interface Guest {
+  /** The machine's memory. */
+  readonly memory: Memory;
+  /** The process. */
+  readonly process: GuestProcess;
+  /** The devices of the machine. */
+  readonly devices: GuestDevices;
+  /** Module parameters. */
+  readonly params: WritableParams;
+  /** Where the frames of forked children come from; null: as the parent's. */
+  readonly childFrames: FrameSource | null;
+  /**
+   * The container that is open.
+   *
+   * @throws {KernelError} EBADF if none is
+   */
+  needContainer(): VfioContainer;
+}
+
+/** What an operation returned, before the state after it is read. */
+export interface Done extends Partial<Observation> {
+  /** 0, or a negative errno. */
+  readonly code: number;
+}
