@@ -40,7 +40,7 @@ const V6_12: Tables = {
   },
   type1: {
     pinAlgorithm: 'batched-page-array',
-    batchCapacity: 512,
+    batchCapacity: 'page',
     wrapErrno: Errno.EINVAL,
     rangeCheckedFirst: false,
     dirtyRangeToTop: false,
@@ -71,7 +71,7 @@ const V6_16: Tables = {
   },
   type1: {
     pinAlgorithm: 'batched',
-    batchCapacity: 512,
+    batchCapacity: 'page',
     wrapErrno: Errno.EINVAL,
     rangeCheckedFirst: false,
     dirtyRangeToTop: false,
@@ -102,7 +102,7 @@ const V6_18: Tables = {
   },
   type1: {
     pinAlgorithm: 'series-1-4',
-    batchCapacity: 512,
+    batchCapacity: 'page',
     wrapErrno: Errno.EOVERFLOW,
     rangeCheckedFirst: true,
     dirtyRangeToTop: true,

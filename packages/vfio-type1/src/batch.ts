@@ -7,11 +7,14 @@
 import type { Page, PageNumbers, Pfn } from '@pinfold/base';
 import type { VfioIommu } from './vfio-iommu.ts';
 
+/** Bytes of a `struct page *`, and of an unsigned long. */
+export const POINTER_SIZE = 8;
+
 /** Pinned pages on their way into a chunk. */
 export class VfioBatch {
   /** `struct page` of the entries. */
   readonly pages: PageNumbers;
-  /** Entries that fit: 512, or 1 with disable_hugepages. */
+  /** Entries that fit: as many pointers as a page holds, or 1 with disable_hugepages. */
   readonly capacity: number;
   /** Entries not yet consumed. */
   size = 0;
@@ -36,8 +39,11 @@ export class VfioBatch {
  *   with disable_hugepages
  * @source drivers/vfio/vfio_iommu_type1.c vfio_batch_init, 6.16
  */
-export function makeBatch({ memory, rules, params }: VfioIommu, npage: number): VfioBatch {
-  const capacity = params.disableHugepages ? 1 : rules.batchCapacity;
+export function makeBatch(iommu: VfioIommu, npage: number): VfioBatch {
+  const { memory, rules, params, pageSize } = iommu;
+  const { batchCapacity } = rules;
+  const full = batchCapacity === 'page' ? pageSize / POINTER_SIZE : batchCapacity;
+  const capacity = params.disableHugepages ? 1 : full;
   return new VfioBatch(memory.memmap.pageArray(Math.min(capacity, npage)));
 }
 

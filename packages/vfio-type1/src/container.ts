@@ -172,7 +172,7 @@ export class VfioContainer extends ContainerGroups {
    *
    * @param device the device
    * @param iova first I/O virtual address in bytes; it may lie inside a page
-   * @param npage number of pages, at most 512
+   * @param npage number of pages, at most as many pointers as a page holds
    * @param prot access that the device needs: {@link IOMMU} bits
    * @param pages gets the page pointers from index 0; after an error {@link NO_PAGE} up to the page
    *   that failed. null is refused
@@ -194,7 +194,7 @@ export class VfioContainer extends ContainerGroups {
    * vfio_pin_pages in the form before 5.19, with an address for every page.
    *
    * @param device the device
-   * @param iovas I/O virtual addresses of the pages in bytes, at most 512
+   * @param iovas I/O virtual addresses of the pages in bytes, at most as many pointers as a page holds
    * @param prot access that the device needs: {@link IOMMU} bits
    * @param pages gets the page pointers, as in {@link tryPinPages}
    * @returns the number of pages or a negative errno; why is in `iommu.failure`
@@ -215,7 +215,7 @@ export class VfioContainer extends ContainerGroups {
    *
    * @param device the device
    * @param iova first I/O virtual address in bytes; it may lie inside a page
-   * @param npage number of pages, at most 512
+   * @param npage number of pages, at most as many pointers as a page holds
    * @param prot access that the device needs: {@link IOMMU} bits
    * @returns the page pointers
    * @throws {KernelError} EINVAL (no pages, device not open or without `dmaUnmap`, not mapped, device
@@ -238,7 +238,7 @@ export class VfioContainer extends ContainerGroups {
    *
    * @param device the device
    * @param iova first I/O virtual address in bytes
-   * @param npage number of pages, at most 512
+   * @param npage number of pages, at most as many pointers as a page holds
    * @source drivers/vfio/vfio_main.c vfio_unpin_pages, 6.16
    */
   unpinPages(device: VfioDevice, iova: bigint, npage: number): void {

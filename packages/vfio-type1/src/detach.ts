@@ -60,6 +60,7 @@ function detachIommuGroup(iommu: VfioIommu, domain: VfioDomain, group: IommuGrou
     usable = expandAperture(
       usable,
       domainList.map((left) => ({ start: 0, last: left.domain.apertureLast })),
+      iommu.pageShift,
     );
     iommu.updatePgsizeBitmap();
   }

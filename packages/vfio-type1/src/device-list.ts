@@ -55,7 +55,7 @@ export function notifyDmaUnmap(iommu: VfioIommu, dma: VfioDma): void {
   iommu.counters.add(Slot.dmaUnmapNotifications, devices.length);
   for (const device of devices) {
     tracer?.enter('extpin_dma_unmap', iovaPn, npage);
-    device.dmaUnmap?.(byteAddress(iovaPn), byteAddress(npage));
+    device.dmaUnmap?.(byteAddress(iovaPn, iommu.pageShift), byteAddress(npage, iommu.pageShift));
     tracer?.exit('extpin_dma_unmap');
   }
 }

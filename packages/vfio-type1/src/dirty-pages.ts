@@ -139,8 +139,8 @@ function checkPages(
 
 /** Neither end of the range may lie inside a mapping. */
 function checkCuts(iommu: VfioIommu, { iova, size }: VfioIommuType1DirtyBitmapGet): number {
-  const first = pageNumber(iova);
-  const last = first + pageNumber(size) - 1;
+  const first = pageNumber(iova, iommu.pageShift);
+  const last = first + pageNumber(size, iommu.pageShift) - 1;
   const cut = (dma: VfioDma | null, whole: boolean): number => {
     if (!dma || whole) return 0;
     const detail = { iova, size, dmaIovaPn: dma.iovaPn, dmaPages: dma.npage };
@@ -156,8 +156,8 @@ function iovaDirtyBitmap(
   { iova, size }: VfioIommuType1DirtyBitmapGet,
   user: DirtyBitmap,
 ): number {
-  const first = pageNumber(iova);
-  const npage = pageNumber(size);
+  const first = pageNumber(iova, iommu.pageShift);
+  const npage = pageNumber(size, iommu.pageShift);
   let dma = iommu.dmaList.findFirst(first, npage);
   for (; dma && dma.iovaPn < first + npage; dma = iommu.dmaList.next(dma)) {
     const ret = updateUserBitmap(iommu, dma, user, first);

@@ -11,7 +11,7 @@
  * vfio_dma_populate_bitmap, vfio_iommu_populate_bitmap_full, update_user_bitmap,
  * verify_bitmap_size, 6.12; reference type1.md §10
  */
-import { Errno, KernelBug, ModelBug, PAGE_SIZE, Slot, type IovaPn } from '@pinfold/base';
+import { Errno, KernelBug, ModelBug, Slot, type IovaPn } from '@pinfold/base';
 import { DirtyBitmap, WORD_BITS } from './dirty-bitmap.ts';
 import type { VfioDma } from './dma.ts';
 import type { VfioBitmap } from './uapi.ts';
@@ -236,7 +236,7 @@ function writeUserBitmap(
 
 /** Pages that one bit stands for. */
 function pagesPerBit(iommu: VfioIommu): number {
-  return Number(iommu.pgsize) / PAGE_SIZE;
+  return Number(iommu.pgsize) / iommu.pageSize;
 }
 
 /** Bits of a mapping. */

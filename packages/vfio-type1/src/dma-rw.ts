@@ -57,13 +57,14 @@ function dmaRwChunk(
   data: Uint8Array,
   write: boolean,
 ): number {
-  const dma = iommu.dmaList.find(pageNumber(iova), 1);
+  const { pageShift } = iommu;
+  const dma = iommu.dmaList.find(pageNumber(iova, pageShift), 1);
   const refused = checkChunk(iommu, current, iova, dma, write);
   if (!dma || refused) return refused;
-  const offset = iova - byteAddress(dma.iovaPn);
-  const room = byteAddress(dma.npage) - offset;
+  const offset = iova - byteAddress(dma.iovaPn, pageShift);
+  const room = byteAddress(dma.npage, pageShift) - offset;
   const chunk = room < BigInt(data.length) ? data.subarray(0, Number(room)) : data;
-  const vaddr = byteAddress(dma.vaddr) + offset;
+  const vaddr = byteAddress(dma.vaddr, pageShift) + offset;
   const left = write ? writeUser(dma.mm, vaddr, chunk) : readUser(dma.mm, vaddr, chunk);
   if (left > 0) return iommu.fail(Errno.EFAULT, AT, { iova, vaddr, bytes: chunk.length, left });
   if (write) markWritten(iommu, dma, iova, chunk.length);
@@ -90,6 +91,7 @@ function checkChunk(
 
 /** Marks the pages dirty that a write has touched. */
 function markWritten(iommu: VfioIommu, dma: VfioDma, iova: bigint, bytes: number): void {
-  const first = pageNumber(iova);
-  markDirty(iommu, dma, first, pageNumber(iova + BigInt(bytes - 1)) - first + 1);
+  const first = pageNumber(iova, iommu.pageShift);
+  const last = pageNumber(iova + BigInt(bytes - 1), iommu.pageShift);
+  markDirty(iommu, dma, first, last - first + 1);
 }

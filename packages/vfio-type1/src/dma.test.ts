@@ -10,7 +10,7 @@ const { task } = new Guest();
 
 /** Mappings of [first page, pages]. */
 function listOf(...ranges: readonly (readonly [number, number])[]): DmaList {
-  return fill(new DmaList(), ranges);
+  return fill(new DmaList(12), ranges);
 }
 
 function fill(list: DmaList, ranges: readonly (readonly [number, number])[]): DmaList {
@@ -72,15 +72,15 @@ describe('ends that wrap at 2^64', () => {
     ['nothing is found by a range that ends there', [LOW], 10, 2 ** 52 - 10, null, null],
     ['a range without end does not wrap', [LOW], 0, Infinity, 10, 10],
   ])('%s', (_, ranges, start, npage, found, first) => {
-    const list = fill(new DmaList(true), ranges);
+    const list = fill(new DmaList(12, true), ranges);
     expect(list.find(start, npage)?.iovaPn ?? null).toBe(found);
     expect(list.findFirst(start, npage)?.iovaPn ?? null).toBe(first);
-    const right = fill(new DmaList(), ranges);
+    const right = fill(new DmaList(12), ranges);
     expect(right.findFirst(start, npage)?.iovaPn).toBe(start === 0 ? 10 : start);
   });
 
   test('lets a second mapping begin at the same address: it comes first', () => {
-    const list = fill(new DmaList(true), [
+    const list = fill(new DmaList(12, true), [
       [TOP, 5],
       [TOP, 4],
     ]);

@@ -37,7 +37,7 @@ export class VfioDma extends RbNode {
   /** What the pin algorithm remembers of it; only the algorithm knows its shape. */
   pinState: unknown = null;
   /** Pages pinned by devices without an IOMMU. */
-  readonly pfnList: VpfnTree = new VpfnTree();
+  readonly pfnList: VpfnTree;
 
   /**
    * @param iovaPn first I/O virtual page
@@ -52,6 +52,7 @@ export class VfioDma extends RbNode {
     this.prot = prot;
     this.task = task;
     this.mm = task.mm;
+    this.pfnList = new VpfnTree(task.mm.pageTable.geometry.pageSize);
     this.lockCap = task.capIpcLock;
   }
 
@@ -61,19 +62,22 @@ export class VfioDma extends RbNode {
   }
 }
 
-/** Pages of the 64-bit address space. */
-const PAGES_END = 2 ** 52;
-
 /** The mappings of a container, which do not overlap unless ends wrap (vfio_iommu.dma_list). */
 export class DmaList extends RbTree<VfioDma> {
   /** From where on ends wrap. */
   readonly #top: number;
+  /** Pages of the 64-bit address space. */
+  readonly #end: number;
 
-  /** @param exclusiveEnds whether the end behind a range wraps to 0 at 2^64; default no */
-  constructor(exclusiveEnds = false) {
+  /**
+   * @param pageShift log2 of the page size in bytes
+   * @param exclusiveEnds whether the end behind a range wraps to 0 at 2^64; default no
+   */
+  constructor(pageShift: number, exclusiveEnds = false) {
     // A mapping is linked with size 0: before one that begins at the same address.
     super((a, b) => a.iovaPn <= b.iovaPn);
-    this.#top = exclusiveEnds ? PAGES_END : Infinity;
+    this.#end = 2 ** (64 - pageShift);
+    this.#top = exclusiveEnds ? this.#end : Infinity;
   }
 
   /**
@@ -86,7 +90,7 @@ export class DmaList extends RbTree<VfioDma> {
    */
   endOf(start: IovaPn, npage: number): IovaPn {
     const end = start + npage;
-    return end < this.#top ? end : end - PAGES_END;
+    return end < this.#top ? end : end - this.#end;
   }
 
   /**

@@ -8,15 +8,19 @@
  */
 import { Errno, pageNumber, Slot, type Page } from '@pinfold/base';
 import type { Memory, Task } from '@pinfold/mm';
+import { POINTER_SIZE } from './batch.ts';
 import { vfioIommuType1DmaRw } from './dma-rw.ts';
 import { narrowDirtyScope } from './dirty.ts';
 import { externalRangeWraps, offsetInPage, vfioIommuType1UnpinPages } from './unpin-external.ts';
 import { isEmulated, type VfioDevice } from './vfio-device.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
-/** Pages of one call (VFIO_PIN_PAGES_MAX_ENTRIES). */
-const PIN_PAGES_MAX = 512;
 const AT = 'vfio_iommu_type1_pin_pages';
+
+/** Pages of one call (VFIO_PIN_PAGES_MAX_ENTRIES): as many numbers as a page holds. */
+function mostPages({ memmap }: Memory): number {
+  return memmap.geometry.pageSize / POINTER_SIZE;
+}
 
 /** Which device calls. */
 export interface ExternalCaller {
@@ -49,13 +53,20 @@ export function vfioPinPages(
 ): number {
   const { counters } = caller.memory;
   const { tracer } = counters;
+  const { pageShift } = caller.memory.memmap.geometry;
   const first = typeof iovas === 'bigint' ? iovas : (iovas[0] ?? 0n);
   counters.add(Slot.externalPinCalls, 1);
-  tracer?.enter('vfio_pin_pages', pageNumber(first), offsetInPage(first), npage, prot);
+  tracer?.enter(
+    'vfio_pin_pages',
+    pageNumber(first, pageShift),
+    offsetInPage(first, pageShift),
+    npage,
+    prot,
+  );
   let ret = checkPin(caller, npage, pages);
   if (ret === 0 && caller.iommu && pages) {
     counters.add(Slot.type1PinPagesCalls, 1);
-    tracer?.enter(AT, pageNumber(first), offsetInPage(first), npage, prot);
+    tracer?.enter(AT, pageNumber(first, pageShift), offsetInPage(first, pageShift), npage, prot);
     ret = type1PinPages(caller.iommu, caller.device, iovas, npage, prot, pages);
     tracer?.exit(AT, ret);
   }
@@ -78,7 +89,7 @@ function checkPin(
   }
   if (!device.dmaUnmap) return refuse(iommu, Errno.EINVAL, at, { device: device.name });
   // Compared without sign: a negative number is too large.
-  if (npage >>> 0 <= PIN_PAGES_MAX) return 0;
+  if (npage >>> 0 <= mostPages(memory)) return 0;
   return refuse(iommu, Errno.E2BIG, 'vfio_device_container_pin_pages', { npage });
 }
 
@@ -110,7 +121,7 @@ function type1PinPages(
   }
   if (iommu.deviceList.length === 0) return iommu.fail(Errno.EINVAL, AT, { openDevices: 0 });
   const ret = iommu.rules.pinAlgorithm.pinExternal(iommu, {
-    ...pageList(iovas, npage),
+    ...pageList(iovas, npage, iommu.pageShift),
     ...{ npage, prot, pages },
   });
   if (ret > 0 && !isEmulated(group)) narrowDirtyScope(iommu, group);
@@ -121,12 +132,16 @@ function type1PinPages(
 function pageList(
   iovas: bigint | readonly bigint[],
   npage: number,
+  pageShift: number,
 ): { readonly iovaPn: number[]; readonly offset: number[] } {
   if (typeof iovas !== 'bigint')
-    return { iovaPn: iovas.map((address) => pageNumber(address)), offset: iovas.map(offsetInPage) };
-  const first = pageNumber(iovas);
+    return {
+      iovaPn: iovas.map((iova) => pageNumber(iova, pageShift)),
+      offset: iovas.map((iova) => offsetInPage(iova, pageShift)),
+    };
+  const first = pageNumber(iovas, pageShift);
   const iovaPn = Array.from({ length: npage }, (_, i) => first + i);
-  return { iovaPn, offset: new Array<number>(npage).fill(offsetInPage(iovas)) };
+  return { iovaPn, offset: new Array<number>(npage).fill(offsetInPage(iovas, pageShift)) };
 }
 
 /**
@@ -145,13 +160,19 @@ export function vfioUnpinPages(
 ): void {
   const { counters } = memory;
   const { tracer } = counters;
+  const { pageShift } = memory.memmap.geometry;
   const at = 'vfio_unpin_pages';
   counters.add(Slot.externalUnpinCalls, 1);
-  tracer?.enter('vfio_unpin_pages', pageNumber(iova), offsetInPage(iova), npage);
+  tracer?.enter(
+    'vfio_unpin_pages',
+    pageNumber(iova, pageShift),
+    offsetInPage(iova, pageShift),
+    npage,
+  );
   if (!iommu) {
     memory.warnOnce(at, `${device.name} is not open`);
     memory.warnOn(at, `${device.name} is not open`);
-  } else if (npage <= 0 || npage > PIN_PAGES_MAX)
+  } else if (npage <= 0 || npage > mostPages(memory))
     memory.warnOn('vfio_device_container_unpin_pages', `${npage} pages`);
   else vfioIommuType1UnpinPages(iommu, iova, npage);
   tracer?.exit('vfio_unpin_pages');
@@ -179,9 +200,16 @@ export function vfioDmaRw(
 ): number {
   const { counters } = memory;
   const { tracer } = counters;
+  const { pageShift } = memory.memmap.geometry;
   const at = 'vfio_dma_rw';
   counters.add(Slot.dmaRwCalls, 1);
-  tracer?.enter('vfio_dma_rw', pageNumber(iova), offsetInPage(iova), length, write ? 1 : 0);
+  tracer?.enter(
+    'vfio_dma_rw',
+    pageNumber(iova, pageShift),
+    offsetInPage(iova, pageShift),
+    length,
+    write ? 1 : 0,
+  );
   let ret: number;
   if (data === null || length <= 0) ret = refuse(iommu, Errno.EINVAL, at, { length });
   else if (iommu) ret = vfioIommuType1DmaRw(iommu, current, iova, data, write);

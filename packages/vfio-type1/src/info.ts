@@ -51,8 +51,8 @@ export function vfioIommuType1GetInfo(
 /** The chain in the kernel's order; without a restriction there are no ranges to tell. */
 function capabilities(iommu: VfioIommu): readonly VfioIommuType1InfoCap[] {
   const ranges = iommu.iovaList.map(({ start, last }) => ({
-    start: byteAddress(start),
-    end: byteAddress(last + 1) - 1n,
+    start: byteAddress(start, iommu.pageShift),
+    end: byteAddress(last + 1, iommu.pageShift) - 1n,
   }));
   return [
     {

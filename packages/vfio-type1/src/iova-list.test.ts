@@ -63,7 +63,7 @@ describe('widening to the apertures that are left', () => {
     ['no domain', ranges([5, 10], [20, 30]), [], ranges([0, 10], [20, 2 ** 52 - 1])],
     ['no restriction', [], ranges([0, 99]), []],
   ])('%s', (_, list, apertures, widened) => {
-    expect(expandAperture(list, apertures)).toEqual(widened);
+    expect(expandAperture(list, apertures, 12)).toEqual(widened);
   });
 });
 

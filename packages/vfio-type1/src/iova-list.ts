@@ -9,9 +9,6 @@
 import type { IovaPn } from '@pinfold/base';
 import type { ResvRegion } from '@pinfold/iommu';
 
-/** Last page of the 64-bit address space. */
-const LAST_PN = 2 ** 52 - 1;
-
 /** A usable range (struct vfio_iova). */
 export interface IovaRange {
   /** First page. */
@@ -68,16 +65,18 @@ export function excludeReserved(
  *
  * @param list usable ranges; empty means no restriction
  * @param apertures apertures of the domains; none leaves the whole 64-bit address space
+ * @param pageShift log2 of the page size in bytes
  * @returns the list with its first start and its last end moved
  * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_aper_expand, 6.16
  */
 export function expandAperture(
   list: readonly IovaRange[],
   apertures: readonly IovaRange[],
+  pageShift: number,
 ): readonly IovaRange[] {
   if (list.length === 0) return list;
   const start = Math.max(0, ...apertures.map((aperture) => aperture.start));
-  const last = Math.min(LAST_PN, ...apertures.map((aperture) => aperture.last));
+  const last = Math.min(2 ** (64 - pageShift) - 1, ...apertures.map((aperture) => aperture.last));
   return list.map((range, i) => ({
     start: i === 0 ? start : range.start,
     last: i === list.length - 1 ? last : range.last,

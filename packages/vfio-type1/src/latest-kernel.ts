@@ -9,7 +9,7 @@ export const LATEST_TYPE1_KERNEL: Type1Kernel = {
   iommu: LATEST_IOMMU_RULES,
   type1: {
     pinAlgorithm: series14,
-    batchCapacity: 512,
+    batchCapacity: 'page',
     wrapErrno: Errno.EOVERFLOW,
     rangeCheckedFirst: true,
     dirtyRangeToTop: true,

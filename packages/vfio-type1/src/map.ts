@@ -44,14 +44,14 @@ export function vfioDmaDoMap(iommu: VfioIommu, current: Task, map: VfioIommuType
   const refused = checkArguments(iommu, args) || checkRange(iommu, args);
   if (refused) return refused;
   if (args.flags & VFIO_DMA_MAP_FLAG_VADDR) return updateVaddr(iommu, current, args);
-  const iovaPn = pageNumber(args.iova);
-  const npage = pageNumber(args.size);
+  const iovaPn = pageNumber(args.iova, iommu.pageShift);
+  const npage = pageNumber(args.size, iommu.pageShift);
   const noRoom = checkPlace(iommu, iovaPn, npage);
   if (noRoom) return noRoom;
   const prot =
     (args.flags & VFIO_DMA_MAP_FLAG_READ ? IOMMU.READ : 0) |
     (args.flags & VFIO_DMA_MAP_FLAG_WRITE ? IOMMU.WRITE : 0);
-  const dma = new VfioDma(iovaPn, pageNumber(args.vaddr), prot, current);
+  const dma = new VfioDma(iovaPn, pageNumber(args.vaddr, iommu.pageShift), prot, current);
   iommu.dmaAvail--;
   iommu.dmaList.insert(dma);
   let ret = 0;
@@ -106,8 +106,8 @@ function checkWrap(
 
 /** Check 9: a mapping that lost its vaddr gets a new one; nothing is pinned. */
 function updateVaddr(iommu: VfioIommu, current: Task, args: MapArgs): number {
-  const iovaPn = pageNumber(args.iova);
-  const npage = pageNumber(args.size);
+  const iovaPn = pageNumber(args.iova, iommu.pageShift);
+  const npage = pageNumber(args.size, iommu.pageShift);
   const dma = iommu.dmaList.find(iovaPn, npage);
   const at = 'vfio_dma_do_map';
   if (!dma) return iommu.fail(Errno.ENOENT, at, { iova: args.iova, size: args.size });
@@ -128,7 +128,7 @@ function updateVaddr(iommu: VfioIommu, current: Task, args: MapArgs): number {
       limitPages: current.memlockPages,
     });
   }
-  dma.vaddr = pageNumber(args.vaddr);
+  dma.vaddr = pageNumber(args.vaddr, iommu.pageShift);
   dma.vaddrInvalid = false;
   iommu.vaddrInvalidCount--;
   return 0;

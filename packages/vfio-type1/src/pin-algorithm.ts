@@ -52,11 +52,11 @@ export interface PinAlgorithm {
   readonly ownWork: Readonly<OwnWork> | null;
 
   /**
-   * Bytes from an I/O virtual address on in which vfio_find_vpfn takes a node for that of the address:
-   * 1, the default, or the 4096 of the form before the fix of July 2025, which finds the neighbour
+   * How far from an I/O virtual address on vfio_find_vpfn takes a node for that of the address: the
+   * `byte`, the default, or a `page` as the form before the fix of July 2025, which finds the neighbour
    * of an address that does not begin a page.
    */
-  readonly vpfnSpan: number;
+  readonly vpfnSpan: 'byte' | 'page';
 
   /**
    * Pins, charges and maps a new mapping from its beginning on; the default does it chunk by chunk,

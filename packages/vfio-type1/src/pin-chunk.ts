@@ -4,7 +4,7 @@
  *
  * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, 6.16 and 6.18; reference type1.md §5
  */
-import { Errno, PAGE_SIZE, Slot, type IovaPn, type Pfn, type Vpn } from '@pinfold/base';
+import { Errno, Slot, type IovaPn, type Pfn, type Vpn } from '@pinfold/base';
 import { nextPage, type VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
 import { vfioLockAcct } from './lock-acct.ts';
@@ -174,7 +174,7 @@ export function overLimit(
   more: number,
   limit: number,
 ): number {
-  const exceeded = `RLIMIT_MEMLOCK (${limit * PAGE_SIZE}) exceeded`;
+  const exceeded = `RLIMIT_MEMLOCK (${limit * iommu.pageSize}) exceeded`;
   iommu.memory.log.add('print', `vfio_pin_pages_remote: ${exceeded}`);
   return iommu.fail(Errno.ENOMEM, 'vfio_pin_pages_remote', {
     lockedVmPages: dma.mm.lockedVm,

@@ -4,7 +4,7 @@
  * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_pin_pages, vfio_pin_page_external, 6.16;
  * reference type1.md §9
  */
-import { Errno, PAGE_SIZE, Slot, type IovaPn, type Page, type Pfn } from '@pinfold/base';
+import { Errno, Slot, type IovaPn, type Page, type Pfn } from '@pinfold/base';
 import { VfioBatch } from './batch.ts';
 import { markDirty } from './dirty.ts';
 import type { VfioDma } from './dma.ts';
@@ -102,7 +102,7 @@ export function dmaToPin(
   i: number,
 ): VfioDma | number {
   const dma = findDmaOfPage(iommu, iovaPn[i], offset[i]);
-  const iova = externalIova(iovaPn[i], offset[i]);
+  const iova = externalIova(iommu, iovaPn[i], offset[i]);
   if (!dma) return iommu.fail(Errno.EINVAL, AT, { iova, mapped: false });
   if ((dma.prot & prot) === prot) return dma;
   return iommu.fail(Errno.EPERM, AT, { iova, prot, dmaProt: dma.prot, dmaIovaPn: dma.iovaPn });
@@ -172,7 +172,11 @@ export function pinNewPage(
   const pfn = pinPageExternal(iommu, dma, iovaPn, offset, doAccounting, batch);
   if (pfn < 0) return pfn;
   if (!memmap.pfnValid(pfn)) {
-    return iommu.fail(Errno.EINVAL, AT, { iova: externalIova(iovaPn, offset), pfn, valid: false });
+    return iommu.fail(Errno.EINVAL, AT, {
+      iova: externalIova(iommu, iovaPn, offset),
+      pfn,
+      valid: false,
+    });
   }
   addToPfnList(iommu, dma, iovaPn, offset, pfn);
   request.pages[i] = memmap.pfnToPage(pfn);
@@ -212,7 +216,7 @@ function pinPageExternal(
   batch: VfioBatch,
 ): Pfn {
   if (dma.mm.mmUsers === 0) {
-    const iova = externalIova(iovaPn, offset);
+    const iova = externalIova(iommu, iovaPn, offset);
     return iommu.fail(Errno.ENODEV, 'vfio_pin_page_external', { iova, mmUsers: 0 });
   }
   // An address before the mapping leads to the memory before the mapping's.
@@ -233,7 +237,7 @@ function chargePage(iommu: VfioIommu, dma: VfioDma, pfn: Pfn): number {
   if (ret === 0) return 0;
   unwindPfns(iommu, dma, pfn, 1);
   const limitPages = dma.task.memlockPages;
-  const exceeded = `RLIMIT_MEMLOCK (${limitPages * PAGE_SIZE}) exceeded`;
+  const exceeded = `RLIMIT_MEMLOCK (${limitPages * iommu.pageSize}) exceeded`;
   iommu.memory.log.add('print', `vfio_pin_page_external: ${exceeded}`);
   return iommu.fail(-ret, 'vfio_lock_acct', {
     lockedVmPages: dma.mm.lockedVm,

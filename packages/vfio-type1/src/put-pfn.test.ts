@@ -54,7 +54,7 @@ describe('put_pfn, page by page', () => {
 
   test('looks every unpinned page up, and counts those that a device has pinned too', () => {
     const guest = pinned();
-    const tree = new VpfnTree();
+    const tree = new VpfnTree(4096);
     for (const iovaPn of [101, 103, 106, 500]) tree.insert(new VfioPfn(iovaPn, 1));
     tree.insert(new VfioPfn(104, 1, 8));
     const counts = guest.counted(() => putPfns(guest.iommu, PFN, 8, 3, tree, 100));

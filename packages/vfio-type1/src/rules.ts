@@ -9,8 +9,11 @@ import type { PinAlgorithm } from './pin-algorithm.ts';
 export interface Type1Rules {
   /** How pages are pinned and unpinned. */
   readonly pinAlgorithm: PinAlgorithm;
-  /** Entries of the page array between GUP and the pin loop (struct vfio_batch). */
-  readonly batchCapacity: number;
+  /**
+   * Entries of the page array between GUP and the pin loop (struct vfio_batch): a number, or as many
+   * pointers as a `page` holds (VFIO_BATCH_MAX_CAPACITY), 512 of 4 KiB.
+   */
+  readonly batchCapacity: number | 'page';
   /** Errno for an iova or vaddr range that wraps at 2^64. */
   readonly wrapErrno: number;
   /** Whether MAP_DMA tests size 0 and wrapping first, before the access flags and the lock. */

@@ -88,7 +88,7 @@ export function vfioDmaDoUnmap(iommu: VfioIommu, unmap: VfioIommuType1DmaUnmap):
     if (args.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) bitmap ??= userMemory(args.bitmap);
     ret = walk(iommu, args, bitmap, progress);
   } while (progress.again);
-  return { ret, unmapped: byteAddress(progress.unmapped), bitmap };
+  return { ret, unmapped: byteAddress(progress.unmapped, iommu.pageShift), bitmap };
 }
 
 /** Checks 2 to 7: structure size, flags, dirty bitmap. */
@@ -132,8 +132,8 @@ function checkRange(iommu: VfioIommu, { flags, iova, size, bitmap }: UnmapArgs):
 /** Check 15, v2: neither end of the range may lie inside a mapping. */
 function checkCuts(iommu: VfioIommu, { flags, iova, size }: UnmapArgs): number {
   if (!iommu.v2 || flags & VFIO_DMA_UNMAP_FLAG_ALL) return 0;
-  const first = pageNumber(iova);
-  const last = pageNumber(iova + size) - 1;
+  const first = pageNumber(iova, iommu.pageShift);
+  const last = pageNumber(iova + size, iommu.pageShift) - 1;
   for (const [pn, side] of [
     [first, 'start'],
     [last, 'end'],
@@ -165,8 +165,8 @@ function walk(
 ): number {
   const { dmaList } = iommu;
   const all = (flags & VFIO_DMA_UNMAP_FLAG_ALL) !== 0;
-  const first = pageNumber(iova);
-  const npage = all ? Infinity : pageNumber(size);
+  const first = pageNumber(iova, iommu.pageShift);
+  const npage = all ? Infinity : pageNumber(size, iommu.pageShift);
   const end = dmaList.endOf(first, npage);
   let dma = dmaList.findFirst(first, npage);
   while (dma && dma.iovaPn < end) {

@@ -4,7 +4,7 @@
  * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_unpin_pages, vfio_unpin_page_external,
  * vfio_iova_put_vfio_pfn, 6.16; reference type1.md §9.2 to §9.4
  */
-import { byteAddress, PAGE_SIZE, pageNumber, Slot, type IovaPn } from '@pinfold/base';
+import { byteAddress, pageNumber, Slot, type IovaPn } from '@pinfold/base';
 import type { VfioDma } from './dma.ts';
 import { vfioLockAcct } from './lock-acct.ts';
 import { unwindPfns } from './pin-chunk.ts';
@@ -17,22 +17,24 @@ const U64_END = 2n ** 64n;
 /**
  * An I/O virtual address in bytes, for messages.
  *
+ * @param iommu the container's state
  * @param iovaPn its page number
  * @param offset its offset in the page, in bytes
  * @returns the address
  */
-export function externalIova(iovaPn: IovaPn, offset: number): bigint {
-  return byteAddress(iovaPn) + BigInt(offset);
+export function externalIova(iommu: VfioIommu, iovaPn: IovaPn, offset: number): bigint {
+  return byteAddress(iovaPn, iommu.pageShift) + BigInt(offset);
 }
 
 /**
  * The offset of an I/O virtual address in its page.
  *
  * @param iova address in bytes
- * @returns 0 to 4095
+ * @param pageShift log2 of the page size in bytes
+ * @returns the offset in bytes
  */
-export function offsetInPage(iova: bigint): number {
-  return Number(iova % BigInt(PAGE_SIZE));
+export function offsetInPage(iova: bigint, pageShift: number): number {
+  return Number(BigInt.asUintN(pageShift, iova));
 }
 
 /**
@@ -45,7 +47,7 @@ export function offsetInPage(iova: bigint): number {
  * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_pin_pages, 6.18
  */
 export function externalRangeWraps(iommu: VfioIommu, iova: bigint, npage: number): boolean {
-  return iommu.rules.externalRangeChecked && iova + byteAddress(npage) > U64_END;
+  return iommu.rules.externalRangeChecked && iova + byteAddress(npage, iommu.pageShift) > U64_END;
 }
 
 /**
@@ -128,8 +130,8 @@ export function unpinPageExternal(
  */
 export function vfioIommuType1UnpinPages(iommu: VfioIommu, iova: bigint, npage: number): void {
   const { tracer } = iommu.counters;
-  const first = pageNumber(iova);
-  const offset = offsetInPage(iova);
+  const first = pageNumber(iova, iommu.pageShift);
+  const offset = offsetInPage(iova, iommu.pageShift);
   iommu.counters.add(Slot.type1UnpinPagesCalls, 1);
   tracer?.enter('vfio_iommu_type1_unpin_pages', first, offset, npage);
   if (!iommu.v2) iommu.memory.warnOn(AT, 'type1 v1 has no external pins');

@@ -14,8 +14,7 @@ import type { IoctlResult } from './uapi.ts';
 import type { EmulatedGroup, VfioDevice } from './vfio-device.ts';
 import type { IommuGroup, VfioDomain } from './vfio-domain.ts';
 
-/** Sizes of 4 KiB and above: no domain restricts them. */
-const ALL_PGSIZES = 2n ** 64n - 4096n;
+const U64_END = 2n ** 64n;
 
 /** Parameters of the vfio_iommu_type1 module. */
 export interface ModuleParams {
@@ -35,6 +34,10 @@ export const DEFAULT_MODULE_PARAMS: ModuleParams = {
 export class VfioIommu {
   /** The machine's memory. */
   readonly memory: Memory;
+  /** log2 of the machine's page size in bytes. */
+  readonly pageShift: number;
+  /** The machine's page size in bytes. */
+  readonly pageSize: number;
   /** type1 rules of the kernel. */
   readonly rules: Type1Rules;
   /** Module parameters. */
@@ -64,9 +67,9 @@ export class VfioIommu {
   /** The other groups behind an IOMMU: what they dirty is what they pinned. */
   readonly pinnedPageDirtyScope: Set<IommuGroup> = new Set();
   /** IOMMU page sizes that all domains have, one bit each, in bytes. */
-  pgsizeBitmap: bigint = ALL_PGSIZES;
+  pgsizeBitmap: bigint;
   /** The smallest of them, in bytes: what addresses and sizes are multiples of. */
-  pgsize = 4096n;
+  pgsize: bigint;
   /** Scratch of the page-by-page put. */
   readonly put: PutCount = new PutCount();
   /** Scratch of the pin algorithm; only the algorithm knows its shape. */
@@ -88,13 +91,18 @@ export class VfioIommu {
     v2: boolean,
     nesting = false,
   ) {
+    const { pageShift, pageSize } = memory.memmap.geometry;
     this.memory = memory;
+    this.pageShift = pageShift;
+    this.pageSize = pageSize;
+    this.pgsizeBitmap = U64_END - BigInt(pageSize);
+    this.pgsize = BigInt(pageSize);
     this.rules = rules;
     this.params = params;
     this.v2 = v2;
     this.nesting = nesting;
     this.dmaAvail = params.dmaEntryLimit;
-    this.dmaList = new DmaList(rules.exclusiveEnds);
+    this.dmaList = new DmaList(pageShift, rules.exclusiveEnds);
   }
 
   /** The machine's operation counters. */
@@ -108,12 +116,11 @@ export class VfioIommu {
    * @source drivers/vfio/vfio_iommu_type1.c vfio_update_pgsize_bitmap, 6.16
    */
   updatePgsizeBitmap(): void {
-    let bitmap = ALL_PGSIZES;
+    // Sizes of a page and above: no domain restricts them.
+    const page = BigInt(this.pageSize);
+    let bitmap = U64_END - page;
     for (const { domain } of this.domainList) {
-      bitmap &= domain.table.pageOrders.reduce(
-        (bits, order) => bits | (4096n << BigInt(order)),
-        0n,
-      );
+      bitmap &= domain.table.pageOrders.reduce((bits, order) => bits | (page << BigInt(order)), 0n);
     }
     this.pgsizeBitmap = bitmap;
     this.pgsize = bitmap & -bitmap;

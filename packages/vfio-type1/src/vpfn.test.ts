@@ -7,7 +7,7 @@ const SEED = Number(process.env.PINFOLD_SEED ?? 0);
 
 /** A tree of pins at {page, byte offset}. */
 function treeOf(...keys: readonly (readonly [number, number?])[]): VpfnTree {
-  const tree = new VpfnTree();
+  const tree = new VpfnTree(4096);
   for (const [iovaPn, offset = 0] of keys) tree.insert(new VfioPfn(iovaPn, 1000 + iovaPn, offset));
   return tree;
 }

@@ -40,9 +40,12 @@ function before(a: VfioPfn, b: VfioPfn): boolean {
 export class VpfnTree extends RbTree<VfioPfn> {
   /** Nodes that look-ups visited since this was last set to 0. */
   nodesVisited = 0;
+  readonly #pageSize: number;
 
-  constructor() {
+  /** @param pageSize bytes of a page */
+  constructor(pageSize: number) {
     super(before);
+    this.#pageSize = pageSize;
   }
 
   /**
@@ -53,7 +56,7 @@ export class VpfnTree extends RbTree<VfioPfn> {
    * @source drivers/vfio/vfio_iommu_type1.c vfio_find_vpfn, 6.16
    */
   find(iovaPn: IovaPn): VfioPfn | null {
-    return this.findAt(iovaPn, 0, 1);
+    return this.findAt(iovaPn, 0, 'byte');
   }
 
   /**
@@ -61,17 +64,17 @@ export class VpfnTree extends RbTree<VfioPfn> {
    *
    * @param iovaPn page number of the address
    * @param offset its offset in the page, in bytes
-   * @param span bytes from the address on in which a node counts as its own: 1, or what
-   *   {@link PinAlgorithm.vpfnSpan} says
+   * @param span from the address on, in which a node counts as its own ({@link PinAlgorithm.vpfnSpan})
    * @returns the first such node met from the root, or null
    * @source drivers/vfio/vfio_iommu_type1.c vfio_find_vpfn, 6.16 and 6.18; reference type1.md §5.5
    */
-  findAt(iovaPn: IovaPn, offset: number, span: number): VfioPfn | null {
-    const endOffset = offset + span;
+  findAt(iovaPn: IovaPn, offset: number, span: 'byte' | 'page'): VfioPfn | null {
+    const pageSize = this.#pageSize;
+    const endOffset = offset + (span === 'page' ? pageSize : 1);
     let at = this.root;
     while (at) {
       this.nodesVisited++;
-      const distance = (at.iovaPn - iovaPn) * 4096 + at.offset;
+      const distance = (at.iovaPn - iovaPn) * pageSize + at.offset;
       if (distance >= endOffset) at = at.left;
       else if (distance < offset) at = at.right;
       else break;

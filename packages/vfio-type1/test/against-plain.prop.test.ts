@@ -6,14 +6,20 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { COUNTER_NAMES, type CounterName } from '@pinfold/base';
-import { VFIO_DMA_UNMAP_FLAG_ALL, type PinAlgorithm } from '../src/index.ts';
+import {
+  ARM64_16K,
+  ARM64_64K,
+  COUNTER_NAMES,
+  type CounterName,
+  type PageGeometry,
+} from '@pinfold/base';
+import { pinAlgorithm, VFIO_DMA_UNMAP_FLAG_ALL, type PinAlgorithm } from '../src/index.ts';
 import { folioCounts } from './audit.ts';
 import { setup, step, type Setup, type Step } from './ioctls.ts';
 import { Process } from './process.ts';
 import { batchAlgorithms, rightAlgorithms, WITHOUT_BATCHES } from './right-algorithms.ts';
 import { world, type World } from './world.ts';
-import { kernels, type TestKernel } from './kernels.ts';
+import { GENERIC_PT, kernels, type TestKernel } from './kernels.ts';
 
 /** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
 const SEED = Number(process.env.PINFOLD_SEED ?? 0);
@@ -29,41 +35,66 @@ const sequence = fc.tuple(
 );
 type Sequence = readonly [World, Setup, readonly Step[], boolean];
 
+/** Runs a sequence beside the plain model, on a machine of a geometry. */
+function compare(
+  [memory, options, steps, unmapAll]: Sequence,
+  kernel: TestKernel,
+  algorithm: PinAlgorithm,
+  geometry?: PageGeometry,
+): void {
+  const made = new Process(memory, options, kernel, algorithm, geometry);
+  made.audit();
+  for (const what of steps) {
+    const ioctl = made.ioctl(what);
+    const before = made.state();
+    const returned = made.run(ioctl);
+    expect(returned).toEqual(made.expected(ioctl));
+    if (returned.ret < 0) expect(made.state(), 'a failed ioctl changes nothing').toBe(before);
+    made.audit();
+    if (!WITHOUT_BATCHES.includes(algorithm.name))
+      expect(made.memory.vmstat.nrFollPinAcquired, 'acquired').toBe(made.plain.acquired);
+  }
+  if (unmapAll) {
+    const all = { argsz: 24, flags: VFIO_DMA_UNMAP_FLAG_ALL, iova: 0n, size: 0n };
+    const ioctl = { op: 'unmap', args: all } as const;
+    expect(made.run(ioctl)).toEqual(made.expected(ioctl));
+    made.audit();
+  }
+  const { iommu } = made;
+  made.container.close();
+  expect(folioCounts(made.memory.memmap).join(' '), 'after close').toBe(made.before.join(' '));
+  expect([made.memory.vmstat.pinsHeld, ...made.tasks.map(({ mm }) => mm.lockedVm)]).toEqual([
+    0, 0, 0,
+  ]);
+  expect([iommu.dmaList.size, iommu.dmaAvail]).toEqual([0, options.dmaEntryLimit]);
+  expect([...made.memory.warnings]).toEqual([]);
+}
+
 describe.each(kernels)('kernel $name', (kernel) => {
   test.each(rightAlgorithms)(
     'with $name',
     (algorithm) => {
-      const check = ([memory, options, steps, unmapAll]: Sequence): void => {
-        const made = new Process(memory, options, kernel, algorithm);
-        made.audit();
-        for (const what of steps) {
-          const ioctl = made.ioctl(what);
-          const before = made.state();
-          const returned = made.run(ioctl);
-          expect(returned).toEqual(made.expected(ioctl));
-          if (returned.ret < 0) expect(made.state(), 'a failed ioctl changes nothing').toBe(before);
-          made.audit();
-          if (!WITHOUT_BATCHES.includes(algorithm.name))
-            expect(made.memory.vmstat.nrFollPinAcquired, 'acquired').toBe(made.plain.acquired);
-        }
-        if (unmapAll) {
-          const all = { argsz: 24, flags: VFIO_DMA_UNMAP_FLAG_ALL, iova: 0n, size: 0n };
-          const ioctl = { op: 'unmap', args: all } as const;
-          expect(made.run(ioctl)).toEqual(made.expected(ioctl));
-          made.audit();
-        }
-        const { iommu } = made;
-        made.container.close();
-        expect(folioCounts(made.memory.memmap).join(' '), 'after close').toBe(
-          made.before.join(' '),
-        );
-        expect([made.memory.vmstat.pinsHeld, ...made.tasks.map(({ mm }) => mm.lockedVm)]).toEqual([
-          0, 0, 0,
-        ]);
-        expect([iommu.dmaList.size, iommu.dmaAvail]).toEqual([0, options.dmaEntryLimit]);
-        expect([...made.memory.warnings]).toEqual([]);
+      const check = (made: Sequence): void => {
+        compare(made, kernel, algorithm);
       };
       fc.assert(fc.property(sequence, check), { numRuns, seed: SEED + 1 });
+    },
+    TIMEOUT,
+  );
+});
+
+/** The pin algorithms of the kernels, and the one that walks the leaves of the page table. */
+const ON_OTHER_PAGES = kernels.map((kernel) => ({ kernel, algorithm: kernel.type1.pinAlgorithm }));
+ON_OTHER_PAGES.push({ kernel: GENERIC_PT, algorithm: pinAlgorithm('extent') });
+
+describe.each([ARM64_16K, ARM64_64K])('pages of $pageSize bytes', (geometry) => {
+  test.each(ON_OTHER_PAGES)(
+    'kernel $kernel.name with $algorithm.name',
+    ({ kernel, algorithm }) => {
+      const check = (made: Sequence): void => {
+        compare(made, kernel, algorithm, geometry);
+      };
+      fc.assert(fc.property(sequence, check), { numRuns, seed: SEED + 3 });
     },
     TIMEOUT,
   );

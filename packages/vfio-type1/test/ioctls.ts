@@ -1,4 +1,5 @@
 /** Random ioctls of a process: good ones, bad ones, and changes of its limit in between. */
+import { byteAddress, X86_64 } from '@pinfold/base';
 import fc from 'fast-check';
 import {
   VFIO_DMA_MAP_FLAG_VADDR,
@@ -148,16 +149,20 @@ export interface Context {
   readonly dmas: readonly { readonly iovaPn: number; readonly npage: number }[];
   /** Pages of the I/O address space. */
   readonly aperturePages: number;
+  /** log2 of the page size in bytes; default that of x86-64. */
+  readonly pageShift?: number;
 }
 
 const U64 = 2n ** 64n;
 
-function bytes(pages: number): bigint {
-  return BigInt(pages) * 4096n;
+/** Pages to bytes. */
+function bytesOf({ pageShift = X86_64.pageShift }: Context): (pages: number) => bigint {
+  return (pages) => byteAddress(pages, pageShift);
 }
 
 /** Makes the ioctl of a step. */
 export function ioctlOf(what: Step, context: Context): Ioctl {
+  const bytes = bytesOf(context);
   switch (what.op) {
     case 'map':
       return { op: 'map', other: false, args: mapArgs(what, context) };
@@ -186,6 +191,7 @@ export function ioctlOf(what: Step, context: Context): Ioctl {
 
 function mapArgs(what: Step & { op: 'map' }, context: Context): Required<VfioIommuType1DmaMap> {
   const { borders } = context;
+  const bytes = bytesOf(context);
   const end = borders[borders.length - 1];
   const vpn = Math.max(0, borders[what.border % (borders.length - 1)] + what.away);
   const npage = lengthOf(what.npage, vpn, borders, end);
@@ -225,7 +231,7 @@ function iovaOf(
   spec: string | Place,
   vpn: number,
   npage: number,
-  { dmas, aperturePages }: Context,
+  { dmas, aperturePages, pageShift = X86_64.pageShift }: Context,
 ): number {
   const gib = 2 ** 18;
   if (typeof spec !== 'string') {
@@ -241,15 +247,17 @@ function iovaOf(
     'up to the interrupt window': 0xfee00 - npage,
     'up to the end': aperturePages - npage,
     'beyond the end': aperturePages - npage + 1,
-    wraps: 2 ** 52 - Math.max(1, npage - 1),
+    wraps: 2 ** (64 - pageShift) - Math.max(1, npage - 1),
   };
   return Math.max(0, places[spec]);
 }
 
 function unmapArgs(
   what: Step & { op: 'unmap' },
-  { dmas }: Context,
+  context: Context,
 ): Required<Omit<VfioIommuType1DmaUnmap, 'bitmap'>> {
+  const { dmas } = context;
+  const bytes = bytesOf(context);
   const at = what.which % (dmas.length || 1);
   const dma = dmas[at] ?? { iovaPn: 256, npage: 1 };
   const later = dmas[Math.min(dmas.length - 1, at + 1)] ?? dma;

@@ -3,7 +3,7 @@
  * reference (type1.md §2 and §7) one after the other. It knows what every ioctl must return and
  * what must be mapped, pinned and charged afterwards, and nothing of chunks, batches or trees.
  */
-import { Errno } from '@pinfold/base';
+import { Errno, X86_64, type PageGeometry } from '@pinfold/base';
 import type { Task } from '@pinfold/mm';
 import type {
   PinAlgorithm,
@@ -46,6 +46,8 @@ export class PlainType1 {
   readonly lockedVm = new Map<Task, number>();
   /** Pins taken so far, also those of maps that failed (nr_foll_pin_acquired). */
   acquired = 0;
+  readonly #pageShift: bigint;
+  readonly #pageSize: number;
   readonly #setup: Setup;
   readonly #rules: Type1Rules;
   readonly #writeImpliesRead: boolean;
@@ -60,7 +62,10 @@ export class PlainType1 {
     algorithm: PinAlgorithm,
     pages: WorldPages,
     movable: (pfn: number) => boolean,
+    geometry: PageGeometry = X86_64,
   ) {
+    this.#pageShift = BigInt(geometry.pageShift);
+    this.#pageSize = geometry.pageSize;
     this.#setup = options;
     this.#rules = kernel.type1;
     // Recorded: a write-only map is readable for the device on 6.12, and there alone.
@@ -85,7 +90,7 @@ export class PlainType1 {
     const refusal = this.#checkMap(args);
     if (refusal) return -Errno[refusal];
     const [iovaPn, npage, vaddr] = [args.iova, args.size, args.vaddr].map((value) =>
-      Number(value >> 12n),
+      Number(value >> this.#pageShift),
     );
     if (args.flags & 4) return this.#newVaddr(task, iovaPn, npage, vaddr);
     const pages = this.#pin(task, vaddr, npage, args.flags & 3);
@@ -113,8 +118,8 @@ export class PlainType1 {
     const refusal = this.#checkUnmap(args);
     if (refusal) return [-Errno[refusal], args.size];
     const all = (args.flags & 2) !== 0;
-    const first = all ? 0 : Number(args.iova >> 12n);
-    const last = all ? Infinity : Number((args.iova + args.size) >> 12n) - 1;
+    const first = all ? 0 : Number(args.iova >> this.#pageShift);
+    const last = all ? Infinity : Number((args.iova + args.size) >> this.#pageShift) - 1;
     const inRange = this.dmas.filter((dma) => dma.iovaPn <= last && dma.iovaPn + dma.npage > first);
     const taken = !this.#setup.v2 && inRange.some(({ iovaPn }) => iovaPn < first) ? [] : inRange;
     if (args.flags & 4) {
@@ -124,7 +129,7 @@ export class PlainType1 {
       for (const dma of taken) this.#charge(dma.owner, -dma.pinned.length);
       this.dmas = this.dmas.filter((dma) => !taken.includes(dma));
     }
-    return [0, BigInt(taken.reduce((sum, { npage }) => sum + npage, 0)) * 4096n];
+    return [0, BigInt(taken.reduce((sum, { npage }) => sum + npage, 0)) << this.#pageShift];
   }
 
   /** The checks of MAP_DMA up to 12, in the order of the release. */
@@ -135,9 +140,9 @@ export class PlainType1 {
     if (!late && size === 0n) return 'EINVAL';
     if (!late && wraps) return 'EOVERFLOW';
     if (((flags & 3) !== 0) === ((flags & 4) !== 0)) return 'EINVAL';
-    if (size === 0n || (iova | vaddr | size) % 4096n !== 0n) return 'EINVAL';
+    if (size === 0n || (iova | vaddr | size) % BigInt(this.#pageSize) !== 0n) return 'EINVAL';
     if (wraps) return 'EINVAL';
-    const [start, npage] = [Number(iova >> 12n), Number(size >> 12n)];
+    const [start, npage] = [Number(iova >> this.#pageShift), Number(size >> this.#pageShift)];
     const hit = this.dmas.find(
       (dma) => dma.iovaPn < start + npage && start < dma.iovaPn + dma.npage,
     );
@@ -162,12 +167,16 @@ export class PlainType1 {
     const all = (flags & 2) !== 0;
     // A dirty bitmap (flag 1) needs a longer structure than any of these.
     if (argsz < 24 || flags > 7 || flags & 1) return 'EINVAL';
-    if (iova % 4096n !== 0n || (all && (iova !== 0n || size !== 0n))) return 'EINVAL';
+    if (iova % BigInt(this.#pageSize) !== 0n || (all && (iova !== 0n || size !== 0n)))
+      return 'EINVAL';
     if (all) return null;
-    if (size === 0n || size % 4096n !== 0n) return 'EINVAL';
+    if (size === 0n || size % BigInt(this.#pageSize) !== 0n) return 'EINVAL';
     if (iova + size > U64) return this.#rules.wrapErrno === Errno.EINVAL ? 'EINVAL' : 'EOVERFLOW';
     if (!this.#setup.v2) return null;
-    const [first, last] = [Number(iova >> 12n), Number((iova + size) >> 12n) - 1];
+    const [first, last] = [
+      Number(iova >> this.#pageShift),
+      Number((iova + size) >> this.#pageShift) - 1,
+    ];
     const cut = this.dmas.some((dma) => {
       const end = dma.iovaPn + dma.npage - 1;
       return (dma.iovaPn < first && first <= end) || (dma.iovaPn <= last && last < end);
@@ -200,7 +209,9 @@ export class PlainType1 {
    */
   #pin(task: Task, vaddr: number, npage: number, prot: number): WorldPage[] | keyof typeof Errno {
     const single = this.#pageWise || this.#setup.disableHugepages;
-    const capacity = single ? 1 : this.#rules.batchCapacity;
+    const { batchCapacity } = this.#rules;
+    const full = batchCapacity === 'page' ? this.#pageSize / 8 : batchCapacity;
+    const capacity = single ? 1 : full;
     const pages: WorldPage[] = [];
     let charged = 0;
     while (pages.length < npage) {

@@ -1,4 +1,5 @@
 /** A random process and its container, and the plain model of it beside them. */
+import { X86_64, type PageGeometry } from '@pinfold/base';
 import { intelVtd } from '@pinfold/iommu';
 import { MmStruct, Task, type Memory } from '@pinfold/mm';
 import {
@@ -36,15 +37,21 @@ export class Process {
    * Where memory goes on over a section border, range unpin by page + i is a bug of the kernel
    * under classic sparsemem; it has a test of its own, and such a world gets vmemmap here.
    */
-  constructor(world: World, setup: Setup, kernel: TestKernel, pinAlgorithm: PinAlgorithm) {
-    const classic = buildWorld(world, kernel.mm);
+  constructor(
+    world: World,
+    setup: Setup,
+    kernel: TestKernel,
+    pinAlgorithm: PinAlgorithm,
+    geometry: PageGeometry = X86_64,
+  ) {
+    const classic = buildWorld(world, kernel.mm, geometry);
     const breaks = kernel.mm.rangeUnpinStep === 'page + i' && classic.pages.runOverSections();
     this.#world = breaks
-      ? buildWorld({ ...world, model: 'sparsemem-vmemmap' }, kernel.mm)
+      ? buildWorld({ ...world, model: 'sparsemem-vmemmap' }, kernel.mm, geometry)
       : classic;
     const { memory, mm, pages } = this.#world;
     this.memory = memory;
-    const limit = setup.memlockPages * 4096;
+    const limit = setup.memlockPages * this.memory.memmap.geometry.pageSize;
     this.tasks = [
       new Task(mm, limit, setup.capIpcLock),
       new Task(new MmStruct(memory), limit, false),
@@ -58,6 +65,7 @@ export class Process {
       pinAlgorithm,
       pages,
       (pfn) => !memory.memmap.longtermPinnable(pfn),
+      geometry,
     );
     this.before = folioCounts(memory.memmap);
   }
@@ -70,7 +78,9 @@ export class Process {
   ioctl(step: Step): Ioctl {
     const [{ domain }] = this.iommu.domainList;
     const { aperturePages } = domain.table;
-    return ioctlOf(step, { borders: this.#world.borders, dmas: this.plain.dmas, aperturePages });
+    const { borders } = this.#world;
+    const { pageShift } = this.memory.memmap.geometry;
+    return ioctlOf(step, { borders, dmas: this.plain.dmas, aperturePages, pageShift });
   }
 
   /** Does it on the container. */
@@ -81,7 +91,7 @@ export class Process {
       const { ret, size } = this.container.tryUnmapDma(ioctl.args);
       return { ret, size };
     }
-    this.tasks[0].rlimitMemlock = ioctl.memlockPages * 4096;
+    this.tasks[0].rlimitMemlock = ioctl.memlockPages * this.memory.memmap.geometry.pageSize;
     this.tasks[0].capIpcLock = ioctl.capIpcLock;
     return { ret: 0 };
   }

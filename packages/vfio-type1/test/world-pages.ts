@@ -1,8 +1,5 @@
 /** What lies at every page of a random address space: kept by runs, as a 1 GiB folio is one. */
-import { X86_64 } from '@pinfold/base';
 import type { Prot } from '@pinfold/mm';
-
-const SECTION = X86_64.sectionPages;
 
 /** A page of the address space, as whoever placed it knows it. */
 export interface WorldPage {
@@ -30,6 +27,12 @@ export class WorldPages {
   readonly #runs: Run[] = [];
   /** The run that held the last page asked for. */
   #last = 0;
+  readonly #section: number;
+
+  /** @param section pages of a memory section */
+  constructor(section: number) {
+    this.#section = section;
+  }
 
   /**
    * Adds pages after all others.
@@ -63,14 +66,15 @@ export class WorldPages {
    * classic sparsemem a range unpin by `page + i` leaves the memmap there.
    */
   runOverSections(): boolean {
+    const section = this.#section;
     const memory = this.#runs.filter(({ leafEnd }) => leafEnd === undefined);
     const isBorder = (pfn: number, order: number): boolean =>
-      pfn % SECTION === 0 && pfn % 2 ** order === 0;
+      pfn % section === 0 && pfn % 2 ** order === 0;
     return memory.some(({ vpn, npage, pfn, order }, index) => {
       const next = memory.at(index + 1);
       const goesOn = next?.vpn === vpn + npage && next.pfn === pfn + npage;
       if (goesOn && isBorder(next.pfn, order)) return true;
-      for (let at = (Math.floor(pfn / SECTION) + 1) * SECTION; at < pfn + npage; at += SECTION) {
+      for (let at = (Math.floor(pfn / section) + 1) * section; at < pfn + npage; at += section) {
         if (isBorder(at, order)) return true;
       }
       return false;

@@ -5,7 +5,7 @@
  * A world is plain data; `buildWorld` makes the machine of it, and an independent description of
  * every page (`WorldPages`), which the expectations of the properties are made of.
  */
-import { X86_64 } from '@pinfold/base';
+import { X86_64, type PageGeometry } from '@pinfold/base';
 import fc from 'fast-check';
 import {
   FrameRun,
@@ -17,6 +17,7 @@ import {
   type FrameSource,
   type MemoryKind,
   type MemoryModel,
+  type MemoryRange,
   type MmRules,
   type Prot,
 } from '@pinfold/mm';
@@ -32,24 +33,49 @@ export interface BuiltWorld {
   readonly borders: readonly number[];
 }
 
-/** Sections 16 to 31: 2 GiB, for 1 GiB folios. */
-const GIB = 2 ** 18;
-/** Section 9 is movable. */
-const MOVABLE = 9;
-const SECTION = X86_64.sectionPages;
-/** The first 1000 pages of section 8 are reserved. */
-const RESERVED = 8 * SECTION;
-/** Device memory, far above all memory; a multiple of 1 GiB. */
+/** First 1000 pages of zone 8 that are reserved. */
+const RESERVED_PAGES = 1000;
+/** Device memory, far above all memory; a multiple of the largest folio. */
 const BAR = 2 ** 26;
 
-/** Sections 1 to 6, 8 (not all of it), 9, 10, 11, and 16 to 31. */
-const RANGES = [
-  { pfn: SECTION, npage: 6 * SECTION },
-  { pfn: RESERVED + 1000, npage: 20_000 },
-  { pfn: MOVABLE * SECTION, npage: SECTION, zone: 'movable' as const },
-  { pfn: 10 * SECTION, npage: 2 * SECTION },
-  { pfn: 16 * SECTION, npage: 16 * SECTION },
-];
+/**
+ * Where things lie. Memory is laid out in zones: a section each on x86-64, as many as hold the
+ * large folios of a world on other machines.
+ */
+class Places {
+  /** Pages of a section. */
+  readonly section: number;
+  /** Pages of a zone, whole sections. */
+  readonly zone: number;
+  /** Order and pages of a PMD leaf. */
+  readonly pmdOrder: number;
+  readonly pmd: number;
+  /** Order and pages of the largest folio: 1 GiB on x86-64. */
+  readonly giganticOrder: number;
+  readonly gigantic: number;
+
+  constructor(geometry: PageGeometry) {
+    const { sectionPages, pmdOrder, hugetlbOrders } = geometry;
+    this.section = sectionPages;
+    this.pmdOrder = pmdOrder;
+    this.pmd = 2 ** pmdOrder;
+    this.zone = Math.max(sectionPages, 64 * this.pmd);
+    this.giganticOrder = Math.max(...hugetlbOrders);
+    this.gigantic = 2 ** this.giganticOrder;
+  }
+
+  /** Zones 1 to 6, 8 (not all of it), 9 (movable), 10, 11, and 16 to 31. */
+  get ranges(): readonly MemoryRange[] {
+    const { zone } = this;
+    return [
+      { pfn: zone, npage: 6 * zone },
+      { pfn: 8 * zone + RESERVED_PAGES, npage: 20_000 },
+      { pfn: 9 * zone, npage: zone, zone: 'movable' },
+      { pfn: 10 * zone, npage: 2 * zone },
+      { pfn: 16 * zone, npage: 16 * zone },
+    ];
+  }
+}
 
 const RW: Prot = { read: true, write: true };
 const RO: Prot = { read: true, write: false };
@@ -97,7 +123,7 @@ const region = fc.oneof(
   {
     weight: 9,
     arbitrary: fc.record({
-      kind: fc.constant('2 MiB folios'),
+      kind: fc.constant('large folios'),
       folios: upTo(2),
       aligned: fc.boolean(),
       swapped: fc.boolean(),
@@ -105,7 +131,7 @@ const region = fc.oneof(
       prot,
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('a 1 GiB folio') }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('a gigantic folio') }) },
   {
     weight: 6,
     arbitrary: fc.record({
@@ -115,7 +141,7 @@ const region = fc.oneof(
       prot,
     }),
   },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('2 MiB folios over a section border') }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('large folios over a section border') }) },
   {
     weight: 6,
     arbitrary: fc.record({
@@ -142,8 +168,8 @@ const region = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('device memory'),
       npage: fc.oneof(upTo(30), upTo(1100)),
-      shift: fc.constantFrom('congruent', 'one page off', 'one page before 2 MiB'),
-      maxLeafOrder: fc.constantFrom(0, 9, 18),
+      shift: fc.constantFrom('congruent', 'one page off', 'one page before a large leaf'),
+      maxLeafLevel: fc.constantFrom(0, 1, 2),
       prot: fc.constantFrom(RW, RW, RO),
     }),
   },
@@ -167,7 +193,7 @@ type Region = typeof region extends fc.Arbitrary<infer T> ? T : never;
 
 /** A process to be. */
 export interface World {
-  /** First virtual page, a multiple of 1 GiB. */
+  /** First virtual page, a multiple of the largest folio; nearer if the page table ends before. */
   readonly base: number;
   readonly model: MemoryModel;
   /** Permutation of the memmaps under classic sparsemem. */
@@ -177,7 +203,7 @@ export interface World {
 
 /** Random worlds. */
 export const world: fc.Arbitrary<World> = fc.record({
-  base: fc.constantFrom(GIB, 2 ** 32, 2 ** 36 - 64 * GIB),
+  base: fc.constantFrom(2 ** 18, 2 ** 32, 2 ** 36 - 2 ** 24),
   model: fc.constantFrom<MemoryModel>('sparsemem-vmemmap', 'sparsemem'),
   seed: fc.nat({ max: 30 }),
   regions: fc.array(region, { minLength: 2, maxLength: 7 }),
@@ -186,25 +212,35 @@ export const world: fc.Arbitrary<World> = fc.record({
 /** Places regions one after the other. */
 class Builder {
   readonly mm: MmStruct;
-  readonly pages = new WorldPages();
+  readonly pages: WorldPages;
   vpn: number;
-  /** Next free frames of the pools: small pages, folios, 2 MiB folios, pages over borders. */
-  #small = SECTION + 100;
-  #folio = 3 * SECTION + 512;
-  #huge = 4 * SECTION + 512;
+  readonly #at: Places;
+  /** Next free frames of the pools: small pages, folios, large folios, pages over borders. */
+  #small: number;
+  #folio: number;
+  #huge: number;
   #border = 2;
-  #reserved = RESERVED;
-  #movable = MOVABLE * SECTION;
+  #reserved: number;
+  #movable: number;
   #bar = BAR;
   #once = new Set<string>();
   readonly #folios: { pfn: number; order: number }[] = [];
 
-  constructor(mm: MmStruct, base: number) {
+  constructor(mm: MmStruct, base: number, at: Places) {
+    const { zone, pmd } = at;
     this.mm = mm;
-    this.vpn = base;
+    this.pages = new WorldPages(at.section);
+    this.vpn = Math.min(base, mm.pageTable.virtualPages - 2 ** 24);
+    this.#at = at;
+    this.#small = zone + 100;
+    this.#folio = 3 * zone + pmd;
+    this.#huge = 4 * zone + pmd;
+    this.#reserved = 8 * zone;
+    this.#movable = 9 * zone;
   }
 
   place(what: Region): void {
+    const { zone, pmd, pmdOrder, gigantic, giganticOrder } = this.#at;
     switch (what.kind) {
       case 'small pages':
         this.#smallPages(what.npage, what.pattern, what.prot);
@@ -215,35 +251,35 @@ class Builder {
       case 'a slice of a folio mapped before':
         this.#sliceAgain(what);
         break;
-      case '2 MiB folios':
+      case 'large folios':
         this.#hugeFolios(what);
         break;
-      case 'a 1 GiB folio':
+      case 'a gigantic folio':
         if (!this.#isFirst(what.kind)) break;
-        this.#alignTo(GIB);
-        this.#memory([[16 * SECTION, GIB]], 18, RW, 'hugetlb');
+        this.#alignTo(gigantic);
+        this.#memory([[16 * zone, gigantic]], giganticOrder, RW, 'hugetlb');
         break;
       case 'small pages over a section border':
         // Borders 1|2, 2|3, 3|4, 4|5.
         if (this.#border > 5) break;
         this.#memory(
-          [[this.#border++ * SECTION - what.before, what.before + what.after]],
+          [[this.#border++ * zone - what.before, what.before + what.after]],
           0,
           what.prot,
         );
         break;
-      case '2 MiB folios over a section border':
+      case 'large folios over a section border':
         if (!this.#isFirst(what.kind)) break;
-        this.#alignTo(512);
-        this.#memory([[6 * SECTION - 512, 1024]], 9, RW);
+        this.#alignTo(pmd);
+        this.#memory([[6 * zone - pmd, 2 * pmd]], pmdOrder, RW);
         break;
       case 'corners of two sections':
         this.#corners(what);
         break;
       case 'the end of memory, then device memory that follows it':
         if (!this.#isFirst(what.kind)) break;
-        this.#memory([[7 * SECTION - what.before, what.before]], 0, RW);
-        this.#device(what.after, 7 * SECTION, 0, RW);
+        this.#memory([[7 * zone - what.before, what.before]], 0, RW);
+        this.#device(what.after, 7 * zone, 0, RW);
         break;
       case 'a gap':
         this.#gap(what);
@@ -256,7 +292,7 @@ class Builder {
         this.#reserved += what.npage;
         break;
       case 'ordinary pages, mapped by a driver':
-        this.#device(what.npage, 10 * SECTION + 20_000, 0, RW, true);
+        this.#device(what.npage, 10 * zone + 20_000, 0, RW, true);
         break;
       case 'movable pages':
         this.#memory([[this.#movable, what.npage]], 0, RW);
@@ -325,30 +361,32 @@ class Builder {
     swapped,
     hugetlb,
     prot: access,
-  }: Region & { kind: '2 MiB folios' }): void {
+  }: Region & { kind: 'large folios' }): void {
+    const { pmd, pmdOrder } = this.#at;
     const first = this.#huge;
-    this.#huge += (folios + 1) * 512;
-    if (aligned) this.#alignTo(512);
+    this.#huge += (folios + 1) * pmd;
+    if (aligned) this.#alignTo(pmd);
     const runs = Array.from({ length: folios }, (_, i): [number, number] => [
-      first + (swapped ? folios - 1 - i : i) * 512,
-      512,
+      first + (swapped ? folios - 1 - i : i) * pmd,
+      pmd,
     ]);
-    this.#memory(runs, 9, access, hugetlb ? 'hugetlb' : 'anon');
+    this.#memory(runs, pmdOrder, access, hugetlb ? 'hugetlb' : 'anon');
   }
 
   /** The last pages of one section and, next to them in the address space, the first of another. */
   #corners({ from, to, npage }: Region & { kind: 'corners of two sections' }): void {
-    const sections = this.#once.has('a 1 GiB folio')
+    const { zone } = this.#at;
+    const sections = this.#once.has('a gigantic folio')
       ? [10, 11]
       : [10, 11, 16, 17, 18, 19, 20, 21, 22, 23];
     const [last, first] = [sections[from % sections.length], sections[to % sections.length]];
     if (!this.#isFirst(`end of ${last}`) || !this.#isFirst(`start of ${first}`)) return;
-    // What a 1 GiB folio would lie in is taken now.
-    if (Math.max(last, first) >= 16) this.#once.add('a 1 GiB folio');
+    // What a gigantic folio would lie in is taken now.
+    if (Math.max(last, first) >= 16) this.#once.add('a gigantic folio');
     this.#memory(
       [
-        [(last + 1) * SECTION - npage, npage],
-        [first * SECTION, npage],
+        [(last + 1) * zone - npage, npage],
+        [first * zone, npage],
       ],
       0,
       RW,
@@ -362,12 +400,13 @@ class Builder {
     this.vpn += npage;
   }
 
-  #bars({ npage, shift, maxLeafOrder, prot: access }: Region & { kind: 'device memory' }): void {
-    if (shift !== 'one page off') this.#alignTo(512);
-    if (shift === 'one page before 2 MiB') this.vpn += 511;
-    const pfn = this.#bar + (this.vpn % GIB) + (shift === 'one page off' ? 1 : 0);
-    this.#bar += 2 * GIB;
-    this.#device(npage, pfn, maxLeafOrder, access);
+  #bars({ npage, shift, maxLeafLevel, prot: access }: Region & { kind: 'device memory' }): void {
+    const { pmd, pmdOrder, gigantic } = this.#at;
+    if (shift !== 'one page off') this.#alignTo(pmd);
+    if (shift === 'one page before a large leaf') this.vpn += pmd - 1;
+    const pfn = this.#bar + (this.vpn % gigantic) + (shift === 'one page off' ? 1 : 0);
+    this.#bar += 2 * gigantic;
+    this.#device(npage, pfn, maxLeafLevel * pmdOrder, access);
   }
 
   /** Maps runs of frames, one after the other in the address space. */
@@ -403,7 +442,7 @@ class Builder {
         at % 2 ** order === 0 &&
         frame % 2 ** order === 0 &&
         npage - done >= 2 ** order;
-      const leafEnd = at + (fits(18) ? GIB : fits(9) ? 512 : 1);
+      const leafEnd = at + 2 ** (this.mm.pageTable.geometry.hugeOrders.find(fits) ?? 0);
       this.pages.add(at, leafEnd - at, { pfn: frame, order: 0, prot: access, leafEnd, ordinary });
       done += leafEnd - at;
     }
@@ -440,11 +479,16 @@ function framesOf(
   };
 }
 
-/** Makes the machine of a world, with the mm rules of a kernel. */
-export function buildWorld({ base, model, seed, regions }: World, rules: MmRules): BuiltWorld {
-  const memory = new Memory(new MemMap(RANGES, model, seed), rules);
+/** Makes the machine of a world, with the mm rules of a kernel; default: an x86-64 machine. */
+export function buildWorld(
+  { base, model, seed, regions }: World,
+  rules: MmRules,
+  geometry: PageGeometry = X86_64,
+): BuiltWorld {
+  const at = new Places(geometry);
+  const memory = new Memory(new MemMap(at.ranges, model, seed, undefined, geometry), rules);
   const mm = new MmStruct(memory);
-  const builder = new Builder(mm, base);
+  const builder = new Builder(mm, base, at);
   const borders: number[] = [];
   for (const what of regions) {
     borders.push(builder.vpn);

@@ -28,7 +28,7 @@ export const type1History: Histories<Type1Rules> = {
     ),
   ],
   batchCapacity: [
-    initially(512, 'a batch is one page of pointers', `${DRIVER} vfio_batch_init, 6.12`),
+    initially('page', 'a batch is one page of pointers', `${DRIVER} vfio_batch_init, 6.12`),
   ],
   wrapErrno: [
     initially(

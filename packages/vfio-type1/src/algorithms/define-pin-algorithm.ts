@@ -49,7 +49,7 @@ export type PinAlgorithmSteps = Pick<
 >;
 
 const STEPS_OF_6_16: PinAlgorithmSteps = {
-  vpfnSpan: 1,
+  vpfnSpan: 'byte',
   pinMap: pinMapByChunks,
   pinChunk: (iommu, dma, vaddr, npage, limit, batch, chunk) =>
     pinPagesRemote(iommu, dma, vaddr, npage, limit, batch, chunk, acceptPages),

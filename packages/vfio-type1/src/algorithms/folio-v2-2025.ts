@@ -74,7 +74,7 @@ export const folioV22025: PinAlgorithm = definePinAlgorithm({
     'entries of a batch are taken for consecutive pages of the folio (David Hildenbrand, 20 May 2025)',
     'the look-up of one page finds nodes at unaligned addresses in it (fix of 25 July 2025)',
   ],
-  vpfnSpan: 4096,
+  vpfnSpan: 'page',
 
   pinChunk: (iommu, dma, vaddr, npage, limit, batch, chunk) =>
     pinPagesRemote(iommu, dma, vaddr, npage, limit, batch, chunk, acceptFolios),

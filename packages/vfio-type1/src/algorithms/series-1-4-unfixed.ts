@@ -20,7 +20,7 @@ export const series14Unfixed: PinAlgorithm = definePinAlgorithm({
   defects: [
     'vfio_find_vpfn finds the node after an unaligned address (the fix of 25 July 2025 names it)',
   ],
-  vpfnSpan: 4096,
+  vpfnSpan: 'page',
 
   pinChunk: pinRunsNotingRsvd,
   unpinRegion: unpinRange,

@@ -44,7 +44,7 @@ export const unpinRfc2025: PinAlgorithm = definePinAlgorithm({
     'unmapping small folios is slower than page by page (Alex Williamson, 5 June 2025)',
     'vfio_find_vpfn finds the node after an unaligned address (the fix of 25 July 2025 names it)',
   ],
-  vpfnSpan: 4096,
+  vpfnSpan: 'page',
 
   pinChunk: pinFolioRuns,
 

@@ -35,7 +35,7 @@ export interface AlgorithmKernel {
   /**
    * An empty batch besides the one that is handed in (vfio_batch_init).
    *
-   * @param capacity entries, 1 to 512
+   * @param capacity entries, from 1 to as many pointers as a page holds
    * @returns the batch
    */
   makeBatch(capacity: number): OwnBatch;

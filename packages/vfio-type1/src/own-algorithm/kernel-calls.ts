@@ -15,7 +15,7 @@ import {
   unpinUserFolioDirtyLocked,
   unpinUserPageRangeDirtyLock,
 } from '@pinfold/mm';
-import { VfioBatch } from '../batch.ts';
+import { POINTER_SIZE, VfioBatch } from '../batch.ts';
 import type { VfioDma } from '../dma.ts';
 import { isAnyPinnedExternally, isPinnedExternally } from '../find-vpfn.ts';
 import { vfioLockAcct } from '../lock-acct.ts';
@@ -85,7 +85,7 @@ export class KernelCalls implements AlgorithmKernel {
 
   makeBatch(capacity: number): OwnBatch {
     this.#guard.call();
-    this.#guard.whole(capacity, 'makeBatch', 1, 512);
+    this.#guard.whole(capacity, 'makeBatch', 1, this.#iommu.pageSize / POINTER_SIZE);
     return new BatchView(new VfioBatch(this.#iommu.memory.memmap.pageArray(capacity)), this.#work);
   }
 

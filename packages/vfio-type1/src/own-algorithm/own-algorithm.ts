@@ -26,7 +26,7 @@ export interface OwnDma {
 
 /** The page array between GUP and the chunk (`struct vfio_batch`). */
 export interface OwnBatch {
-  /** Entries that fit: 512, or 1 with disable_hugepages. */
+  /** Entries that fit: as many pointers as a page holds, or 1 with disable_hugepages. */
   readonly capacity: number;
   /** Entries not yet taken; they are pinned and serve the next chunk. */
   readonly size: number;
