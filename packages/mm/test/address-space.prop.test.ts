@@ -4,7 +4,7 @@
  *
  * PINFOLD_RUNS=5000 does 5000 sequences instead of the default, PINFOLD_SEED=1 others.
  */
-import { offsetIn } from '@pinfold/base';
+import { offsetIn, X86_64, type PageGeometry } from '@pinfold/base';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { anonymousMemory } from '../src/anon.ts';
@@ -25,6 +25,7 @@ import {
   mprotect,
   munmap,
 } from '../src/syscalls.ts';
+import type { ThpSettings } from '../src/thp.ts';
 import { unpinUserPagesDirtyLock } from '../src/unpin.ts';
 import { VM, Vma } from '../src/vma.ts';
 import { exitMmap, zapRange } from '../src/zap.ts';
@@ -37,6 +38,7 @@ import {
   PIN_WRITE,
   type Faulting,
 } from './faulting.ts';
+import { GEOMETRIES } from './machine.ts';
 import {
   PlainFile,
   PlainMachine,
@@ -49,16 +51,15 @@ import {
 const numRuns = Number(process.env.PINFOLD_RUNS ?? 150);
 const seed = Number(process.env.PINFOLD_SEED ?? 17);
 const TIMEOUT = 60_000 + 1000 * numRuns;
-const BLOCK = 512;
-/** Pages of the window in which everything happens. */
-const WINDOW = 4 * BLOCK;
+/** Blocks of the window in which everything happens. */
+const BLOCKS = 4;
 const HUGE_PAGES = 5;
 const LIMIT = 900;
 
 /** How the machine is set up. */
 interface Settings {
   readonly seed: number;
-  /** Index into SETTINGS and ORDERS. */
+  /** Index of a {@link ThpCase}. */
   readonly thp: number;
   readonly useZeroPage: boolean;
   readonly split: boolean;
@@ -92,20 +93,30 @@ const FAILURES: Readonly<Record<number, string>> = {
 /** The two models side by side. What memory holds is noted by frame, for the one that has frames. */
 class World {
   readonly machine: Faulting;
-  readonly plainMachine = new PlainMachine();
+  readonly plainMachine: PlainMachine;
+  /** Order and pages of a PMD leaf, and the pages of the window. */
+  readonly pmdOrder: number;
+  readonly block: number;
+  readonly window: number;
   readonly kinds: readonly Kind[];
   readonly spaces: [MmStruct, PlainSpace][];
-  readonly bar = new PciBar(2 ** 26 + BLOCK, 1030);
+  readonly bar: PciBar;
   readonly pins: Pins[] = [];
   readonly #task: Task;
   readonly #written = new Map<number, number>();
   readonly #headOf = new Map<PlainFolio, number>();
   #token = 0;
 
-  constructor(settings: Settings) {
+  constructor(settings: Settings, geometry: PageGeometry) {
+    const { pmdOrder, pageSize } = geometry;
+    this.pmdOrder = pmdOrder;
+    this.block = 2 ** pmdOrder;
+    this.window = BLOCKS * this.block;
+    this.bar = new PciBar(2 ** 26 + this.block, 2 * this.block + 6);
+    this.plainMachine = new PlainMachine(geometry);
     const { seed, thp, useZeroPage, split, shmemHuge } = settings;
     const { barsObey, reuse, needsWritable, wholeFolio } = settings;
-    const [enabled, orders] = SETTINGS[thp];
+    const { enabled, orders, always, advised } = thpSettings(pmdOrder)[thp];
     this.machine = bootFaulting({
       thp: { enabled, orders, useZeroPage, shmem: shmemHuge ? 'always' : 'never' },
       rules: {
@@ -118,21 +129,21 @@ class World {
       },
       hugePages: HUGE_PAGES,
       seed,
+      geometry,
     });
-    const { always, advised } = ORDERS[thp];
     const plain = { orders: { always, advised }, useZeroPage, splitHugeZero: split, shmemHuge };
     const largeBars = LARGE_BARS[barsObey ? enabled : 'always'];
     const rules = { largeBars, reusesLarge: reuse, collapseNeedsWritable: needsWritable };
     Object.assign(this.plainMachine, { ...plain, ...rules, mapsWholeFolio: wholeFolio });
     this.plainMachine.freeHugePages = HUGE_PAGES;
     this.spaces = [[this.machine.mm, new PlainSpace(this.plainMachine)]];
-    this.#task = new Task(this.machine.mm, LIMIT * 4096);
+    this.#task = new Task(this.machine.mm, LIMIT * pageSize);
     this.kinds = this.#makeKinds();
   }
 
   #makeKinds(): Kind[] {
     const file = (kind: 'shmem' | 'disk' | 'hugetlbfs', npage: number, filled: boolean): Kind => {
-      const order = kind === 'hugetlbfs' ? 9 : 0;
+      const order = kind === 'hugetlbfs' ? this.pmdOrder : 0;
       const ops = new MappedFile(kind, npage, order);
       const plain = new PlainFile(kind, npage, order);
       if (filled) {
@@ -145,20 +156,24 @@ class World {
     return [
       { ops: anonymousMemory, plain: 'anon', flags: 0 },
       { ops: anonymousMemory, plain: 'anon', flags: 0 },
-      { ops: new HugetlbMemory(9), plain: 'hugetlb', flags: VM.HUGETLB | VM.NORESERVE },
+      { ops: new HugetlbMemory(this.pmdOrder), plain: 'hugetlb', flags: VM.HUGETLB | VM.NORESERVE },
       file('shmem', 30, true),
-      file('shmem', 1200, false),
+      file('shmem', 2 * this.block + 176, false),
       file('disk', 40, true),
-      file('hugetlbfs', 2 * BLOCK, false),
+      file('hugetlbfs', 2 * this.block, false),
       { ops: bar, plain: bar, flags: VM.PFNMAP | VM.IO | VM.SHARED },
     ];
+  }
+
+  #pagesOf({ blocks, pages }: Pages): number {
+    return Math.max(0, blocks * this.block + pages);
   }
 
   /** Does one call in both models, and compares what they answer. */
   do(call: Call): void {
     const [mm, plain] = this.spaces[call.space % this.spaces.length];
-    const vpn = BASE + (call.at % WINDOW);
-    const end = Math.min(vpn + call.npage, BASE + WINDOW);
+    const vpn = BASE + (this.#pagesOf(call.at) % this.window);
+    const end = Math.min(vpn + this.#pagesOf(call.npage), BASE + this.window);
     const npage = end - vpn;
     const prot = { read: (call.prot & 1) !== 0, write: (call.prot & 2) !== 0 };
     const flags = (prot.read ? VM.READ : 0) | (prot.write ? VM.WRITE : 0);
@@ -174,10 +189,10 @@ class World {
         this.#pin(mm, plain, vpn, npage, prot.write);
         break;
       case 'unpin':
-        this.#unpin(call.at);
+        this.#unpin(this.#pagesOf(call.at));
         break;
       case 'dma':
-        this.#deviceWrites(call.at);
+        this.#deviceWrites(this.#pagesOf(call.at));
         break;
       case 'munmap':
         expect(munmap(parent, vpn, npage)).toBe(plainParent.munmap(vpn, end));
@@ -210,7 +225,9 @@ class World {
         break;
       case 'memory':
         // Sometimes memory runs out, and sometimes there is more.
-        this.machine.frames.left = this.plainMachine.left = prot.write ? Infinity : call.at % 8;
+        this.machine.frames.left = this.plainMachine.left = prot.write
+          ? Infinity
+          : this.#pagesOf(call.at) % 8;
         break;
       case 'device':
         this.#switchDevice();
@@ -221,12 +238,12 @@ class World {
   #mmap(call: Call, at: number, npage: number, flags: number, prot: Prot): void {
     const { ops, plain, flags: kindFlags } = this.kinds[call.kind % this.kinds.length];
     const huge = (kindFlags & VM.HUGETLB) !== 0;
-    const vpn = huge ? at - offsetIn(at, 9) : at;
-    const pages = huge ? BLOCK * (1 + (npage % 2)) : npage;
+    const vpn = huge ? at - offsetIn(at, this.pmdOrder) : at;
+    const pages = huge ? this.block * (1 + (npage % 2)) : npage;
     const isFile = ops instanceof MappedFile;
     const shared = (kindFlags & VM.SHARED) !== 0 || (isFile && call.pgoff % 2 === 0);
-    const pgoff = isFile || ops instanceof PciBar ? [0, 0, 1, BLOCK][call.pgoff % 4] : 0;
-    const offset = huge ? pgoff - offsetIn(pgoff, 9) : pgoff;
+    const pgoff = isFile || ops instanceof PciBar ? [0, 0, 1, this.block][call.pgoff % 4] : 0;
+    const offset = huge ? pgoff - offsetIn(pgoff, this.pmdOrder) : pgoff;
     const all = flags | kindFlags | (shared ? VM.SHARED : 0);
     const [mm, space] = this.spaces[0];
     const ret = doMmap(mm, { vpn, npage: pages, flags: all, ops, pgoff: offset });
@@ -321,12 +338,12 @@ class World {
   /** Compares everything that can be seen of both. */
   compare(): void {
     for (const [mm, plain] of this.spaces) {
-      for (let at = BASE; at < BASE + WINDOW; at++) this.#comparePage(mm, plain, at);
+      for (let at = BASE; at < BASE + this.window; at++) this.#comparePage(mm, plain, at);
       expect(mm.lockedVm).toBe(plain.lockedVm);
     }
     this.#compareFolios();
     const { memory } = this.machine;
-    expect(memory.hugetlbPool(9)?.freeHugePages).toBe(this.plainMachine.freeHugePages);
+    expect(memory.hugetlbPool(this.pmdOrder)?.freeHugePages).toBe(this.plainMachine.freeHugePages);
     const held = this.pins.reduce((sum, { plain }) => sum + plain.length, 0);
     expect(memory.vmstat.pinsHeld).toBe(held);
   }
@@ -356,7 +373,7 @@ class World {
       expect(seen).toEqual({ at, exclusive, special: folio === null });
     }
     if (folio === null) {
-      const zero = level === 1 ? 512 + (at % BLOCK) : 1;
+      const zero = level === 1 ? this.block + (at % this.block) : 1;
       if (pfn !== (area.what === 'anon' ? zero : page.index)) expect({ at, pfn }).toBe(page);
     } else {
       if (this.#headOf.get(folio) !== pfn - page.index) this.#bind(folio, pfn - page.index);
@@ -412,27 +429,35 @@ class World {
     while (this.pins.length > 0) this.#unpin(0);
     const { memory, memmap } = this.machine;
     expect([...memmap.foliosInUse()]).toEqual([]);
-    expect(memory.hugetlbPool(9)).toMatchObject({ freeHugePages: HUGE_PAGES, resvHugePages: 0 });
+    expect(memory.hugetlbPool(this.pmdOrder)).toMatchObject({
+      freeHugePages: HUGE_PAGES,
+      resvHugePages: 0,
+    });
     expect(memory.vmstat.pinsHeld).toBe(0);
     expect([...memory.warnings]).toEqual([]);
   }
 }
 
-/** Settings of THP, and the orders that they allow, largest first. */
-const SETTINGS = [
-  ['always', { 9: 'inherit' }],
-  ['madvise', { 9: 'inherit' }],
-  ['never', { 2: 'always', 4: 'madvise', 9: 'inherit' }],
-  ['always', { 3: 'inherit', 9: 'inherit' }],
-  ['never', {}],
-] as const;
-const ORDERS = [
-  { always: [9], advised: [9] },
-  { always: [], advised: [9] },
-  { always: [2], advised: [4, 2] },
-  { always: [9, 3], advised: [9, 3] },
-  { always: [], advised: [] },
-] as const;
+/** Settings of THP, and the orders that they allow for all and for who asked, largest first. */
+interface ThpCase {
+  readonly enabled: 'always' | 'madvise' | 'never';
+  readonly orders: ThpSettings['orders'];
+  readonly always: readonly number[];
+  readonly advised: readonly number[];
+}
+
+function thpSettings(pmd: number): readonly ThpCase[] {
+  const huge = { [pmd]: 'inherit' } as const;
+  const some = { 2: 'always', 4: 'madvise', ...huge } as const;
+  const both = { 3: 'inherit', ...huge } as const;
+  return [
+    { enabled: 'always', orders: huge, always: [pmd], advised: [pmd] },
+    { enabled: 'madvise', orders: huge, always: [], advised: [pmd] },
+    { enabled: 'never', orders: some, always: [2], advised: [4, 2] },
+    { enabled: 'always', orders: both, always: [pmd, 3], advised: [pmd, 3] },
+    { enabled: 'never', orders: {}, always: [], advised: [] },
+  ];
+}
 
 /** Advice with which device memory may have large leaves, by the setting for all. */
 const LARGE_BARS = {
@@ -447,28 +472,35 @@ const OPS = [
   ...(['munlock', 'unpin', 'dma', 'collapse', 'fork', 'fork', 'memory', 'device'] as const),
 ];
 
+/** A place or a length: blocks of a PMD leaf, and pages. */
+interface Pages {
+  readonly blocks: number;
+  readonly pages: number;
+}
+
 /** A call; each kind looks at some of these. */
 interface Call {
   readonly op: (typeof OPS)[number];
   readonly space: number;
-  readonly at: number;
-  readonly npage: number;
+  readonly at: Pages;
+  readonly npage: Pages;
   readonly prot: number;
   readonly kind: number;
   readonly pgoff: number;
 }
 
-/** Places and lengths around the borders of 2 MiB, and anywhere. */
-const block = fc.nat({ max: 3 }).map((i) => i * BLOCK);
-const place = fc.oneof(
-  block,
-  fc.tuple(block, fc.integer({ min: -3, max: 20 })).map(([at, by]) => Math.max(0, at + by)),
-  fc.nat({ max: WINDOW - 1 }),
+/** Places and lengths around the borders of large leaves, and anywhere. */
+const block = fc.nat({ max: BLOCKS - 1 });
+const none = fc.constant(0);
+const place: fc.Arbitrary<Pages> = fc.oneof(
+  fc.record({ blocks: block, pages: none }),
+  fc.record({ blocks: block, pages: fc.integer({ min: -3, max: 20 }) }),
+  fc.record({ blocks: block, pages: fc.nat({ max: 511 }) }),
 );
-const length = fc.oneof(
-  fc.integer({ min: 1, max: 20 }),
-  fc.constantFrom(BLOCK, 2 * BLOCK, WINDOW),
-  fc.integer({ min: BLOCK - 3, max: 1100 }),
+const length: fc.Arbitrary<Pages> = fc.oneof(
+  fc.record({ blocks: none, pages: fc.integer({ min: 1, max: 20 }) }),
+  fc.record({ blocks: fc.constantFrom(1, 2, BLOCKS), pages: none }),
+  fc.record({ blocks: fc.constantFrom(1, 1, 2), pages: fc.integer({ min: -3, max: 76 }) }),
 );
 const rest = {
   space: fc.nat({ max: 1 }),
@@ -488,22 +520,26 @@ const settings: fc.Arbitrary<Settings> = fc.record({
 });
 /** What is mapped at the beginning: most of a block each. */
 const first: fc.Arbitrary<Call> = fc.record({
-  ...{ op: fc.constant('mmap'), npage: fc.constantFrom(BLOCK, BLOCK, BLOCK - 3, 300, 1100) },
-  at: fc.tuple(block, fc.constantFrom(0, 0, 0, 5)).map(([at, by]) => at + by),
+  op: fc.constant('mmap'),
+  npage: fc.oneof(
+    fc.record({ blocks: fc.constant(1), pages: fc.constantFrom(0, 0, -3) }),
+    fc.record({ blocks: fc.constantFrom(0, 2), pages: fc.constantFrom(76, 300) }),
+  ),
+  at: fc.record({ blocks: block, pages: fc.constantFrom(0, 0, 0, 5) }),
   ...{ ...rest, prot: fc.constantFrom(3, 3, 3, 1) },
 });
 
-test(
-  'address spaces are what a model page by page says, and leave nothing behind',
+test.each(GEOMETRIES)(
+  'address spaces of pages of $pageSize bytes are what a model page by page says, and leave nothing behind',
   { timeout: TIMEOUT },
-  () => {
+  (geometry) => {
     fc.assert(
       fc.property(
         settings,
         fc.array(first, { minLength: 5, maxLength: 5 }),
         fc.array(call, { minLength: 10, maxLength: 40, size: 'max' }),
         (options, firsts, calls) => {
-          const world = new World(options);
+          const world = new World(options, geometry);
           for (const each of [...firsts, ...calls]) {
             world.do(each);
             world.compare();
@@ -511,7 +547,8 @@ test(
           world.end();
         },
       ),
-      { seed, numRuns },
+      // A window of larger blocks takes longer to compare.
+      { seed, numRuns: Math.ceil((numRuns * X86_64.tableEntries) / geometry.tableEntries) },
     );
   },
 );

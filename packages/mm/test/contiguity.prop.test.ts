@@ -1,4 +1,5 @@
 // The contiguity helpers against their definitions in the kernel, page by page.
+import type { PageGeometry } from '@pinfold/base';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
@@ -9,21 +10,24 @@ import {
   pageRangeContiguous,
 } from '../src/contiguity.ts';
 import { MemMap, type MemoryModel } from '../src/memmap.ts';
-import { MODELS, SECTION } from './machine.ts';
+import { GEOMETRIES, MODELS, runsOn } from './machine.ts';
 
 /** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
 const SEED = Number(process.env.PINFOLD_SEED ?? 0);
 
 const SECTIONS = 10;
-/** A hole at section 4. */
-const RANGES = [
-  { pfn: 0, npage: 4 * SECTION },
-  { pfn: 5 * SECTION, npage: 5 * SECTION },
-];
 
-const machine = fc
-  .record({ model: fc.constantFrom<MemoryModel>(...MODELS), seed: fc.nat({ max: 40 }) })
-  .map(({ model, seed }) => new MemMap(RANGES, model, seed));
+/** Machines with a hole at section 4. */
+function machineOn(geometry: PageGeometry): fc.Arbitrary<MemMap> {
+  const { sectionPages: section } = geometry;
+  const ranges = [
+    { pfn: 0, npage: 4 * section },
+    { pfn: 5 * section, npage: 5 * section },
+  ];
+  return fc
+    .record({ model: fc.constantFrom<MemoryModel>(...MODELS), seed: fc.nat({ max: 40 }) })
+    .map(({ model, seed }) => new MemMap(ranges, model, seed, undefined, geometry));
+}
 
 /** Runs of frames near section borders; a stranger's section often follows. */
 const runs = fc.array(
@@ -42,14 +46,14 @@ function framesOf(
 ): number[] {
   return spec
     .flatMap(({ section, from, npage }) =>
-      Array.from({ length: npage }, (_, i) => section * SECTION + from + i),
+      Array.from({ length: npage }, (_, i) => section * memmap.sectionPages + from + i),
     )
-    .filter((pfn) => pfn >= 0 && pfn < SECTIONS * SECTION && memmap.pfnValid(pfn));
+    .filter((pfn) => pfn >= 0 && pfn < SECTIONS * memmap.sectionPages && memmap.pfnValid(pfn));
 }
 
-test('num_pages_contiguous and the compare of pfns', () => {
+test.each(GEOMETRIES)('num_pages_contiguous and the compare of pfns, $name', (geometry) => {
   fc.assert(
-    fc.property(machine, runs, (memmap, spec) => {
+    fc.property(machineOn(geometry), runs, (memmap, spec) => {
       const pfns = framesOf(memmap, spec);
       const pages = Float64Array.from(pfns, (pfn) => memmap.pfnToPage(pfn));
       for (let offset = 0; offset < pfns.length; offset++) {
@@ -72,11 +76,12 @@ test('num_pages_contiguous and the compare of pfns', () => {
         expect(numPfnsContiguous(memmap, pages, offset, nr, pfns[offset])).toBe(same);
       }
     }),
-    { seed: SEED + 8, numRuns: 400 },
+    { seed: SEED + 8, numRuns: runsOn(geometry, 400) },
   );
 });
 
-test('nth_page and page_range_contiguous', () => {
+test.each(GEOMETRIES)('nth_page and page_range_contiguous, $name', (geometry) => {
+  const SECTION = geometry.sectionPages;
   const place = fc.record({
     section: fc.nat({ max: SECTIONS - 1 }),
     page: fc.nat({ max: 4 }),
@@ -84,7 +89,7 @@ test('nth_page and page_range_contiguous', () => {
   });
   fc.assert(
     fc.property(
-      machine,
+      machineOn(geometry),
       place,
       fc.nat({ max: 3 * SECTION }),
       (memmap, { section, page, end }, n) => {
@@ -105,6 +110,6 @@ test('nth_page and page_range_contiguous', () => {
         expect(pageRangeContiguous(memmap, first, n + 1)).toBe(contiguous);
       },
     ),
-    { seed: SEED + 9, numRuns: 400 },
+    { seed: SEED + 9, numRuns: runsOn(geometry, 400) },
   );
 });

@@ -1,5 +1,5 @@
 /** Address spaces whose pages are faulted in, and what tests ask of them. */
-import { COUNTER_NAMES, type CounterValues, X86_64 } from '@pinfold/base';
+import { COUNTER_NAMES, X86_64, type CounterValues, type PageGeometry } from '@pinfold/base';
 import type { VmOperations } from '../src/fault.ts';
 import { FOLL } from '../src/foll.ts';
 import { pinUserPagesRemote } from '../src/gup.ts';
@@ -12,12 +12,12 @@ import type { MmRules } from '../src/rules.ts';
 import { doMmap } from '../src/syscalls.ts';
 import { thpDefaults, type ThpSettings } from '../src/thp.ts';
 import { VM } from '../src/vma.ts';
-import { FREE_MEMORY, FreeFrames } from './free-frames.ts';
+import { FreeFrames, freeMemory } from './free-frames.ts';
 import { RULES } from './machine.ts';
 
 /** PROT_READ | PROT_WRITE. */
 export const RW: number = VM.READ | VM.WRITE;
-/** A virtual page at which a 2 MiB leaf may begin. */
+/** A virtual page at which a PMD leaf may begin, of any geometry. */
 export const BASE = 0x4000;
 /** A pin as type1 takes it, to read or to write. */
 export const PIN_READ: number = FOLL.LONGTERM;
@@ -27,12 +27,14 @@ export const PIN_WRITE: number = FOLL.LONGTERM | FOLL.WRITE;
 export interface FaultBoot {
   readonly thp?: Partial<ThpSettings>;
   readonly rules?: Partial<MmRules>;
-  /** Pages in the pool of 2 MiB pages. */
+  /** Pages in the pool of PMD-sized pages. */
   readonly hugePages?: number;
   /** Pages in the pool of 1 GiB pages. */
   readonly gigaPages?: number;
   /** Seed of the order of frames; without one, the lowest come first. */
   readonly seed?: number;
+  /** Page size and page-table geometry; default x86-64. */
+  readonly geometry?: PageGeometry;
 }
 
 /** A machine with an empty address space. */
@@ -48,14 +50,16 @@ export const NO_THP: FaultBoot = { thp: { enabled: 'never' } };
 
 /** Boots a machine whose frames are those of {@link FreeFrames}. */
 export function bootFaulting(options: FaultBoot = {}): Faulting {
-  const memmap = new MemMap(FREE_MEMORY);
+  const { geometry = X86_64 } = options;
+  const memmap = new MemMap(freeMemory(geometry), undefined, undefined, undefined, geometry);
   const memory = new Memory(memmap, { ...RULES.nth_page, ...options.rules });
-  const frames = new FreeFrames(options.seed);
+  const frames = new FreeFrames(options.seed, geometry);
   memory.frames = frames;
-  memory.thp = { ...thpDefaults(X86_64), ...options.thp };
-  if (options.hugePages !== undefined) memory.addHugetlbPool(new HugetlbPool(9, options.hugePages));
+  memory.thp = { ...thpDefaults(geometry), ...options.thp };
+  if (options.hugePages !== undefined)
+    memory.addHugetlbPool(new HugetlbPool(geometry.pmdOrder, options.hugePages));
   if (options.gigaPages !== undefined) {
-    memory.addHugetlbPool(new HugetlbPool(18, options.gigaPages));
+    memory.addHugetlbPool(new HugetlbPool(geometry.pudOrder, options.gigaPages));
   }
   return { mm: new MmStruct(memory), memory, memmap, frames };
 }
@@ -100,7 +104,7 @@ export function framesAt(mm: MmStruct, vpn: number, npage: number): number[] {
 /** Number of leaves in an address space. */
 export function leavesOf(mm: MmStruct): number {
   let leaves = 0;
-  mm.pageTable.forEachLeaf(0, 2 ** 35, () => leaves++);
+  mm.pageTable.forEachLeaf(0, mm.pageTable.virtualPages, () => leaves++);
   return leaves;
 }
 

@@ -1,13 +1,19 @@
 /** Frames for faults: free ones, the lowest first or in a seeded order, and none when told so. */
-import { isAligned, mulberry32, pagesOf, type Pfn } from '@pinfold/base';
+import { isAligned, mulberry32, pagesOf, X86_64, type PageGeometry, type Pfn } from '@pinfold/base';
 import type { FrameRun, FrameSource } from '../src/frame-source.ts';
 import type { MemoryRange } from '../src/sections.ts';
-import { SECTION } from './machine.ts';
 
-/** Where folios lie: up to 1 MiB, up to 2 MiB, and up to 1 GiB. */
-const SMALL = { pfn: SECTION, npage: SECTION };
-const HUGE = { pfn: 2 * SECTION, npage: 4 * SECTION };
-const GIGANTIC = { pfn: 8 * SECTION, npage: 16 * SECTION };
+/** Where folios lie: smaller than a PMD leaf, as large, and larger. Each unit is whole sections. */
+function placesOf({ sectionPages, pmdOrder }: PageGeometry): readonly MemoryRange[] {
+  const unit = Math.max(sectionPages, 16 * 2 ** pmdOrder);
+  return [
+    { pfn: unit, npage: unit },
+    { pfn: 2 * unit, npage: 4 * unit },
+    { pfn: 8 * unit, npage: 16 * unit },
+  ];
+}
+
+const [SMALL, HUGE] = placesOf(X86_64);
 
 /** First frame of small folios. */
 export const SMALL_PFN: Pfn = SMALL.pfn;
@@ -15,7 +21,9 @@ export const SMALL_PFN: Pfn = SMALL.pfn;
 export const HUGE_PFN: Pfn = HUGE.pfn;
 
 /** The memory of a machine whose frames come from {@link FreeFrames}. */
-export const FREE_MEMORY: readonly MemoryRange[] = [SMALL, HUGE, GIGANTIC];
+export function freeMemory(geometry: PageGeometry): readonly MemoryRange[] {
+  return placesOf(geometry);
+}
 
 /** Hands out free frames; a folio of the wanted order or nothing. */
 export class FreeFrames implements FrameSource {
@@ -26,8 +34,14 @@ export class FreeFrames implements FrameSource {
   readonly #used = new Set<Pfn>();
   readonly #random: (() => number) | null;
 
-  /** @param seed chooses the order; without one, the lowest frames come first */
-  constructor(seed?: number) {
+  readonly #geometry: PageGeometry;
+
+  /**
+   * @param seed chooses the order; without one, the lowest frames come first
+   * @param geometry of the machine; default x86-64
+   */
+  constructor(seed?: number, geometry: PageGeometry = X86_64) {
+    this.#geometry = geometry;
     this.#random = seed === undefined ? null : mulberry32(seed);
   }
 
@@ -47,7 +61,9 @@ export class FreeFrames implements FrameSource {
 
   /** A block none of whose pages is used, looked for from a place on and around. */
   #freeBlock(order: number): Pfn {
-    const { pfn, npage } = order < 9 ? SMALL : order < 18 ? HUGE : GIGANTIC;
+    const { pmdOrder } = this.#geometry;
+    const which = order < pmdOrder ? 0 : order < 2 * pmdOrder ? 1 : 2;
+    const { pfn, npage } = placesOf(this.#geometry)[which];
     const blocks = npage / pagesOf(order);
     const from = this.#random === null ? 0 : Math.floor(this.#random() * blocks);
     for (let i = 0; i < blocks; i++) {

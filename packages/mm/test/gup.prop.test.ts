@@ -1,7 +1,7 @@
 // GUP and the four ways to unpin, on random address spaces, against the kernel's loops written out.
 import { COUNTER_NAMES, type CounterValues } from '@pinfold/base';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { GUP_PIN_COUNTING_BIAS } from '../src/folio.ts';
 import { FOLL } from '../src/foll.ts';
 import { pinUserPagesRemote } from '../src/gup.ts';
@@ -15,7 +15,8 @@ import {
   unpinUserPagesOneByOne,
 } from '../src/unpin.ts';
 import { plainGup } from './plain-gup.ts';
-import { FIRST_VPN, space } from './spaces.ts';
+import { GEOMETRIES, runsOn } from './machine.ts';
+import { spaceOn } from './spaces.ts';
 
 /** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
 const SEED = Number(process.env.PINFOLD_SEED ?? 0);
@@ -68,47 +69,54 @@ function segments(memmap: MemMap, pfns: readonly number[]): { heads: number[]; a
   };
 }
 
-test('pins what a walk leaf by leaf pins, at its cost, and can be undone', () => {
-  fc.assert(
-    fc.property(space, fc.array(call, { minLength: 1, maxLength: 4 }), ({ mm, npage }, calls) => {
-      const { memory } = mm;
-      const { memmap, vmstat, counters } = memory;
-      for (const { at, npage: wanted, flags } of calls) {
-        const start = FIRST_VPN + (at % (npage + 2)) - 1;
-        const before = counts(memmap);
-        const plain = plainGup(mm, start, wanted, flags);
-        const expected = countsWithPins(memmap, plain.pfns);
-        const snapshot = counters.snapshot();
-        const acquired = vmstat.nrFollPinAcquired;
-        const pages = new Float64Array(wanted);
+test.each(GEOMETRIES)(
+  'pages of $pageSize bytes: pins what a walk leaf by leaf pins, at its cost, and can be undone',
+  (geometry) => {
+    fc.assert(
+      fc.property(
+        spaceOn(geometry),
+        fc.array(call, { minLength: 1, maxLength: 4 }),
+        ({ mm, npage, first }, calls) => {
+          const { memory } = mm;
+          const { memmap, vmstat, counters } = memory;
+          for (const { at, npage: wanted, flags } of calls) {
+            const start = first + (at % (npage + 2)) - 1;
+            const before = counts(memmap);
+            const plain = plainGup(mm, start, wanted, flags);
+            const expected = countsWithPins(memmap, plain.pfns);
+            const snapshot = counters.snapshot();
+            const acquired = vmstat.nrFollPinAcquired;
+            const pages = new Float64Array(wanted);
 
-        expect(pinUserPagesRemote(mm, start, wanted, flags, pages)).toBe(plain.ret);
+            expect(pinUserPagesRemote(mm, start, wanted, flags, pages)).toBe(plain.ret);
 
-        const since = counters.since(snapshot);
-        expect(since).toMatchObject({
-          gupCalls: 1,
-          gupSteps: plain.steps,
-          pageFills: plain.pfns.length,
-          folioGrabs: plain.grabs,
-          grabAtomics: plain.atomics,
-          migrateChecks: flags & FOLL.LONGTERM ? plain.pfns.length : 0,
-        });
-        const filled = [...pages.subarray(0, plain.pfns.length)].map((page) =>
-          memmap.pageToPfn(page),
-        );
-        expect(filled).toEqual(plain.pfns);
-        expect(vmstat.nrFollPinAcquired - acquired).toBe(plain.pfns.length);
-        if (plain.ret > 0) {
-          expect(counts(memmap)).toEqual(expected);
-          unpinUserPagesDirtyLock(memory, pages, plain.ret, false);
-        }
-        expect(counts(memmap)).toEqual(before);
-        expect(vmstat.pinsHeld).toBe(0);
-      }
-    }),
-    { seed: SEED + 10, numRuns: 300 },
-  );
-});
+            const since = counters.since(snapshot);
+            expect(since).toMatchObject({
+              gupCalls: 1,
+              gupSteps: plain.steps,
+              pageFills: plain.pfns.length,
+              folioGrabs: plain.grabs,
+              grabAtomics: plain.atomics,
+              migrateChecks: flags & FOLL.LONGTERM ? plain.pfns.length : 0,
+            });
+            const filled = [...pages.subarray(0, plain.pfns.length)].map((page) =>
+              memmap.pageToPfn(page),
+            );
+            expect(filled).toEqual(plain.pfns);
+            expect(vmstat.nrFollPinAcquired - acquired).toBe(plain.pfns.length);
+            if (plain.ret > 0) {
+              expect(counts(memmap)).toEqual(expected);
+              unpinUserPagesDirtyLock(memory, pages, plain.ret, false);
+            }
+            expect(counts(memmap)).toEqual(before);
+            expect(vmstat.pinsHeld).toBe(0);
+          }
+        },
+      ),
+      { seed: SEED + 10, numRuns: runsOn(geometry, 300) },
+    );
+  },
+);
 
 /** Unpins frames that were pinned together. */
 type Unpin = (memory: Memory, pages: Float64Array, pfns: readonly number[], dirty: boolean) => void;
@@ -152,61 +160,68 @@ const WAYS: readonly [string, Unpin, (memmap: MemMap, pfns: readonly number[]) =
   ],
 ];
 
-test.each(WAYS)('unpinning as %s', (way, unpin, callsOf) => {
-  const byRange = way.includes('range');
-  fc.assert(
-    fc.property(space, call, fc.boolean(), ({ mm, npage }, { at, npage: wanted, flags }, dirty) => {
-      const { memory } = mm;
-      const { memmap, counters } = memory;
-      const pages = new Float64Array(wanted);
-      const before = counts(memmap);
-      const pinned = pinUserPagesRemote(mm, FIRST_VPN + (at % npage), wanted, flags, pages);
-      fc.pre(pinned > 0);
-      const pfns = [...pages.subarray(0, pinned)].map((page) => memmap.pageToPfn(page));
-      const calls = callsOf(memmap, pfns);
-      const parts = calls.map((frames) => segments(memmap, frames));
-      const snapshot = counters.snapshot();
+describe.each(GEOMETRIES)('pages of $pageSize bytes', (geometry) => {
+  test.each(WAYS)('unpinning as %s', (way, unpin, callsOf) => {
+    const byRange = way.includes('range');
+    fc.assert(
+      fc.property(
+        spaceOn(geometry),
+        call,
+        fc.boolean(),
+        ({ mm, npage, first }, { at, npage: wanted, flags }, dirty) => {
+          const { memory } = mm;
+          const { memmap, counters } = memory;
+          const pages = new Float64Array(wanted);
+          const before = counts(memmap);
+          const pinned = pinUserPagesRemote(mm, first + (at % npage), wanted, flags, pages);
+          fc.pre(pinned > 0);
+          const pfns = [...pages.subarray(0, pinned)].map((page) => memmap.pageToPfn(page));
+          const calls = callsOf(memmap, pfns);
+          const parts = calls.map((frames) => segments(memmap, frames));
+          const snapshot = counters.snapshot();
 
-      unpin(memory, pages, pfns, dirty);
+          unpin(memory, pages, pfns, dirty);
 
-      expect(counts(memmap)).toEqual(before);
-      const heads = parts.flatMap((part) => part.heads);
-      expect(counted(counters.since(snapshot))).toEqual(
-        nonZero({
-          unpinCalls: calls.length,
-          unpinRangeCalls: byRange ? calls.length : 0,
-          unpinUserPagesCalls: byRange || dirty ? 0 : calls.length,
-          putCalls: heads.length,
-          putAtomics: parts.reduce((sum, { atomics }) => sum + atomics, 0),
-          dirtyTests: dirty ? heads.length : 0,
-          dirtyLocks: dirty ? new Set(heads).size : 0,
-        }),
-      );
-      for (const head of heads) expect((memmap.flags[head] & PG.dirty) !== 0).toBe(dirty);
-      expect(memory.vmstat.pinsHeld).toBe(0);
-    }),
-    { seed: SEED + 11, numRuns: 200 },
-  );
-});
+          expect(counts(memmap)).toEqual(before);
+          const heads = parts.flatMap((part) => part.heads);
+          expect(counted(counters.since(snapshot))).toEqual(
+            nonZero({
+              unpinCalls: calls.length,
+              unpinRangeCalls: byRange ? calls.length : 0,
+              unpinUserPagesCalls: byRange || dirty ? 0 : calls.length,
+              putCalls: heads.length,
+              putAtomics: parts.reduce((sum, { atomics }) => sum + atomics, 0),
+              dirtyTests: dirty ? heads.length : 0,
+              dirtyLocks: dirty ? new Set(heads).size : 0,
+            }),
+          );
+          for (const head of heads) expect((memmap.flags[head] & PG.dirty) !== 0).toBe(dirty);
+          expect(memory.vmstat.pinsHeld).toBe(0);
+        },
+      ),
+      { seed: SEED + 11, numRuns: runsOn(geometry, 200) },
+    );
+  });
 
-test('unpinning page after page', () => {
-  fc.assert(
-    fc.property(space, call, ({ mm, npage }, { at, npage: wanted, flags }) => {
-      const { memory } = mm;
-      const pages = new Float64Array(wanted);
-      const before = counts(memory.memmap);
-      const pinned = pinUserPagesRemote(
-        mm,
-        FIRST_VPN + (at % npage),
-        Math.min(wanted, 50),
-        flags,
-        pages,
-      );
-      fc.pre(pinned > 0);
-      for (let i = pinned - 1; i >= 0; i--) unpinUserPage(memory, pages[i]);
-      expect(counts(memory.memmap)).toEqual(before);
-      expect(memory.vmstat.pinsHeld).toBe(0);
-    }),
-    { seed: SEED + 12, numRuns: 100 },
-  );
+  test('unpinning page after page', () => {
+    fc.assert(
+      fc.property(spaceOn(geometry), call, ({ mm, npage, first }, { at, npage: wanted, flags }) => {
+        const { memory } = mm;
+        const pages = new Float64Array(wanted);
+        const before = counts(memory.memmap);
+        const pinned = pinUserPagesRemote(
+          mm,
+          first + (at % npage),
+          Math.min(wanted, 50),
+          flags,
+          pages,
+        );
+        fc.pre(pinned > 0);
+        for (let i = pinned - 1; i >= 0; i--) unpinUserPage(memory, pages[i]);
+        expect(counts(memory.memmap)).toEqual(before);
+        expect(memory.vmstat.pinsHeld).toBe(0);
+      }),
+      { seed: SEED + 12, numRuns: runsOn(geometry, 100) },
+    );
+  });
 });

@@ -1,5 +1,5 @@
 /** Small machines for the tests: memory, address spaces and what is mapped in them. */
-import { X86_64 } from '@pinfold/base';
+import { ARM64_16K, ARM64_64K, X86_64, type PageGeometry } from '@pinfold/base';
 import { MemMap, type MemoryModel } from '../src/memmap.ts';
 import type { MemoryRange } from '../src/sections.ts';
 import { Memory } from '../src/memory.ts';
@@ -37,7 +37,15 @@ export const RULES: Readonly<Record<'nth_page' | 'page + i', MmRules>> = {
 /** Both memory models, to run a test with each. */
 export const MODELS: readonly MemoryModel[] = ['sparsemem-vmemmap', 'sparsemem'];
 
-/** Pages of a section, 128 MiB. */
+/** Page sizes and page-table geometries, to run a property with each. */
+export const GEOMETRIES: readonly PageGeometry[] = [X86_64, ARM64_16K, ARM64_64K];
+
+/** Runs of a property on a machine: all on x86-64, a third of them on others. */
+export function runsOn(geometry: PageGeometry, runs: number): number {
+  return geometry === X86_64 ? runs : Math.ceil(runs / 3);
+}
+
+/** Pages of a section of x86-64, 128 MiB. */
 export const SECTION: number = X86_64.sectionPages;
 
 /** What a test machine is made of. */

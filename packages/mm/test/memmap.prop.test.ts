@@ -1,9 +1,10 @@
 // The page state, kept per folio in strides, against a plain list of folios.
+import type { PageGeometry } from '@pinfold/base';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { MemMap, type MemoryModel } from '../src/memmap.ts';
+import { MemMap } from '../src/memmap.ts';
 import { PG } from '../src/page-state.ts';
-import { MODELS, SECTION } from './machine.ts';
+import { GEOMETRIES, MODELS, runsOn } from './machine.ts';
 
 /** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
 const SEED = Number(process.env.PINFOLD_SEED ?? 0);
@@ -17,40 +18,60 @@ interface PlainFolio {
   flags: number;
 }
 
-/** Sections 8 to 23, so that two 1 GiB folios fit, aligned. */
-const START = 8 * SECTION;
-const NPAGE = 16 * SECTION;
+/** Random steps on a machine: a place is mostly in two sections, near folio borders. */
+function stepsOn({ sectionPages, pmdOrder, sectionOrder, hugetlbOrders }: PageGeometry) {
+  const blocks = sectionPages >>> pmdOrder;
+  const pmd = 2 ** pmdOrder;
+  const pfn = fc
+    .record({
+      section: fc.oneof(
+        { weight: 4, arbitrary: fc.constantFrom(0, 1) },
+        { weight: 1, arbitrary: fc.nat({ max: SECTIONS - 1 }) },
+      ),
+      block: fc.oneof(
+        fc.nat({ max: Math.min(3, blocks - 1) }),
+        fc.integer({ min: Math.max(0, blocks - 4), max: blocks - 1 }),
+      ),
+      page: fc.oneof(fc.nat({ max: 20 }), fc.integer({ min: pmd - 12, max: pmd - 1 })),
+    })
+    .map(({ section, block, page }) => START + section * sectionPages + block * pmd + page);
+  const orders = [
+    0,
+    0,
+    1,
+    4,
+    pmdOrder,
+    pmdOrder,
+    pmdOrder + 1,
+    sectionOrder,
+    Math.max(...hugetlbOrders),
+  ];
+  return fc.oneof(
+    { weight: 4, arbitrary: fc.record({ alloc: pfn, order: fc.constantFrom(...orders) }) },
+    { weight: 2, arbitrary: fc.record({ free: pfn }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ count: pfn, refs: fc.nat({ max: 5000 }), pins: fc.nat({ max: 99 }) }),
+    },
+    { weight: 1, arbitrary: fc.record({ reserve: pfn }) },
+  );
+}
+type Step = ReturnType<typeof stepsOn> extends fc.Arbitrary<infer T> ? T : never;
 
-/** A place: mostly in two sections, near folio borders, so that steps meet each other. */
-const pfn = fc
-  .record({
-    section: fc.oneof(
-      { weight: 4, arbitrary: fc.constantFrom(8, 9) },
-      { weight: 1, arbitrary: fc.integer({ min: 8, max: 23 }) },
-    ),
-    block: fc.oneof(fc.nat({ max: 3 }), fc.integer({ min: 60, max: 63 })),
-    page: fc.oneof(fc.nat({ max: 20 }), fc.integer({ min: 500, max: 511 })),
-  })
-  .map(({ section, block, page }) => section * SECTION + block * 512 + page);
-
-const step = fc.oneof(
-  {
-    weight: 4,
-    arbitrary: fc.record({ alloc: pfn, order: fc.constantFrom(0, 0, 1, 4, 9, 9, 10, 15, 18) }),
-  },
-  { weight: 2, arbitrary: fc.record({ free: pfn }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({ count: pfn, refs: fc.nat({ max: 5000 }), pins: fc.nat({ max: 99 }) }),
-  },
-  { weight: 1, arbitrary: fc.record({ reserve: pfn }) },
-);
-type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+/** A multiple of all folio sizes, so that two of the largest fit, aligned. */
+const START = 2 ** 19;
+/** Sections of the machine. */
+const SECTIONS = 64;
 
 /** The plain model: a list of folios, and a set of reserved pages. */
 class PlainMap {
   readonly folios = new Set<PlainFolio>();
   readonly reserved = new Set<number>();
+  readonly #npage: number;
+
+  constructor(npage: number) {
+    this.#npage = npage;
+  }
 
   folioAt(page: number): PlainFolio | undefined {
     return [...this.folios].find(
@@ -60,7 +81,7 @@ class PlainMap {
 
   isFree(from: number, order: number): boolean {
     const end = from + 2 ** order;
-    if (from < START || end > START + NPAGE) return false;
+    if (from < START || end > START + this.#npage) return false;
     const taken = [...this.folios].some(
       (folio) => folio.pfn < end && folio.pfn + 2 ** folio.order > from,
     );
@@ -108,20 +129,28 @@ function compare(memmap: MemMap, plain: PlainMap, touched: readonly number[]): v
   }
 }
 
-test.each(MODELS)('state in strides is the state of every page, %s', (model: MemoryModel) => {
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 40, size: 'max' }), (steps) => {
-      const memmap = new MemMap([{ pfn: START, npage: NPAGE }], model);
-      const plain = new PlainMap();
-      for (const what of steps) run(memmap, plain, what);
-      const touched = steps.map((what) => Object.values(what)[0]);
-      compare(memmap, plain, touched);
-    }),
-    { seed: SEED + 6, numRuns: 150 },
-  );
-});
+/** Both memory models, on every geometry. */
+const MACHINES = GEOMETRIES.flatMap((geometry) => MODELS.map((model) => ({ geometry, model })));
 
-test('invalidOrReservedRun is one test per page', () => {
+test.each(MACHINES)(
+  'state in strides is the state of every page, $geometry.name, $model',
+  ({ geometry, model }) => {
+    const npage = SECTIONS * geometry.sectionPages;
+    fc.assert(
+      fc.property(fc.array(stepsOn(geometry), { maxLength: 40, size: 'max' }), (steps) => {
+        const memmap = new MemMap([{ pfn: START, npage }], model, 0, undefined, geometry);
+        const plain = new PlainMap(npage);
+        for (const what of steps) run(memmap, plain, what);
+        const touched = steps.map((what) => Object.values(what)[0]);
+        compare(memmap, plain, touched);
+      }),
+      { seed: SEED + 6, numRuns: runsOn(geometry, 150) },
+    );
+  },
+);
+
+test.each(GEOMETRIES)('invalidOrReservedRun is one test per page, $name', (geometry) => {
+  const SECTION = geometry.sectionPages;
   const around = fc
     .record({ section: fc.integer({ min: 0, max: 6 }), page: fc.integer({ min: -40, max: 40 }) })
     .map(({ section, page }) => Math.max(0, section * SECTION + page));
@@ -136,12 +165,18 @@ test('invalidOrReservedRun is one test per page', () => {
       fc.boolean(),
       (marks, at, npage, wanted) => {
         // Sections 1, 2 and 4 have memory; 2 was touched by small folios, 4 by large ones.
-        const memmap = new MemMap([
-          { pfn: SECTION, npage: 2 * SECTION },
-          { pfn: 4 * SECTION, npage: SECTION },
-        ]);
+        const memmap = new MemMap(
+          [
+            { pfn: SECTION, npage: 2 * SECTION },
+            { pfn: 4 * SECTION, npage: SECTION },
+          ],
+          undefined,
+          0,
+          undefined,
+          geometry,
+        );
         memmap.allocFolio(2 * SECTION + 5, 0, PG.anon);
-        memmap.allocFolio(4 * SECTION, 9, PG.anon);
+        memmap.allocFolio(4 * SECTION, geometry.pmdOrder, PG.anon);
         for (const mark of marks) {
           for (let page = mark.at; page < mark.at + mark.npage; page++) {
             if (memmap.pfnValid(page)) memmap.reservePages(page, 1);
@@ -154,6 +189,6 @@ test('invalidOrReservedRun is one test per page', () => {
         expect(memmap.invalidOrReservedRun(at, npage, wanted)).toBe(run);
       },
     ),
-    { seed: SEED + 7, numRuns: 500 },
+    { seed: SEED + 7, numRuns: runsOn(geometry, 500) },
   );
 });

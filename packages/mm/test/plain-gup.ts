@@ -34,7 +34,7 @@ export function plainGup(mm: MmStruct, start: number, npage: number, gupFlags: n
     const bits = table.bits[pageTable.index];
     const need = gupFlags & FOLL.WRITE ? PTE.write : PTE.anonExclusive;
     if (!(bits & PTE.present) || !(bits & need) || bits & PTE.special) break;
-    const leafPages = 2 ** (9 * pageTable.level);
+    const leafPages = 2 ** (pageTable.tableBits * pageTable.level);
     const offset = vpn % leafPages;
     const first = table.frame[pageTable.index] + offset;
     const increm = Math.min(leafPages - offset, npage - pfns.length);

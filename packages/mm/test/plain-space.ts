@@ -5,10 +5,7 @@
  * A folio is an object with the contents of its pages; who maps it, pins it or keeps it in a page
  * cache is counted by name. A page is where its leaf says.
  */
-import { Errno } from '@pinfold/base';
-
-/** Pages of a PMD leaf. */
-const BLOCK = 512;
+import { Errno, X86_64, type PageGeometry } from '@pinfold/base';
 
 /** How an access or a pin ends that finds no page. */
 export type Failure = 'OOM' | 'SIGBUS' | 'SIGSEGV';
@@ -109,6 +106,11 @@ export interface PlainArea {
 
 /** What the machine has: settings, and memory that may run out. */
 export class PlainMachine {
+  /** Order and pages of a PMD leaf. */
+  readonly pmdOrder: number;
+  readonly block: number;
+  /** Pages that a read of a file maps around: 64 KiB. */
+  readonly around: number;
   /** Orders of folios for all, and for those who asked. */
   orders: { always: readonly number[]; advised: readonly number[] } = { always: [], advised: [] };
   useZeroPage = true;
@@ -120,12 +122,18 @@ export class PlainMachine {
   reusesLarge = true;
   /** Whether a block without a writable leaf cannot be collapsed. */
   collapseNeedsWritable = false;
-  /** Whether a read maps the whole folio of a file around, not only 16 pages. */
+  /** Whether a read maps the whole folio of a file around, not only its window. */
   mapsWholeFolio = false;
   /** Folios that may still be allocated. */
   left = Infinity;
   freeHugePages = 0;
   readonly folios = new Set<PlainFolio>();
+
+  constructor({ pmdOrder, pageSize }: PageGeometry = X86_64) {
+    this.pmdOrder = pmdOrder;
+    this.block = 2 ** pmdOrder;
+    this.around = Math.max(1, 2 ** 16 / pageSize);
+  }
 
   alloc(order: number, anon: boolean, huge = false, from?: readonly number[]): PlainFolio | null {
     if (this.left === 0 || (huge && this.freeHugePages === 0)) return null;
@@ -157,15 +165,15 @@ export class PlainMachine {
     return null;
   }
 
-  /** Makes one folio of 512 pages of a file, with what its small folios hold; 0 or an errno. */
+  /** Makes one folio of a PMD leaf of a file, with what its small folios hold; 0 or an errno. */
   collapse(file: PlainFile, first: number): number {
-    const old = Array.from({ length: BLOCK }, (_, i) => file.cache.get(first + i));
-    if (old.some((page) => page?.folio.order === 9)) return 0;
+    const old = Array.from({ length: this.block }, (_, i) => file.cache.get(first + i));
+    if (old.some((page) => page?.folio.order === this.pmdOrder)) return 0;
     const folios = old.flatMap((page) => (page ? [page.folio] : []));
     if (folios.some(({ pins }) => pins > 0)) return -Errno.EAGAIN;
     if (folios.length === 0) return -Errno.EINVAL;
     const contents = old.map((page) => page?.folio.contents[page.index] ?? 0);
-    const large = this.alloc(9, false, false, contents);
+    const large = this.alloc(this.pmdOrder, false, false, contents);
     if (large === null) return -Errno.ENOMEM;
     large.cached = true;
     old.forEach((_, index) => file.cache.set(first + index, { folio: large, index }));
@@ -197,7 +205,7 @@ export class PlainSpace {
   readonly machine: PlainMachine;
   readonly areas = new Map<number, PlainArea>();
   readonly pages = new Map<number, PlainPage>();
-  /** Blocks of 2 MiB that have a table of small entries. */
+  /** Blocks of a PMD leaf that have a table of small entries. */
   readonly tables = new Set<number>();
   /** Pages of areas that have ever had anonymous pages. */
   readonly anonVmas = new Set<number>();
@@ -233,7 +241,7 @@ export class PlainSpace {
       this.anonVmas.delete(at);
     }
     for (const block of [...this.tables]) {
-      if (this.#areasIn(block, block + BLOCK).length === 0) this.tables.delete(block);
+      if (this.#areasIn(block, block + this.machine.block).length === 0) this.tables.delete(block);
     }
     return 0;
   }
@@ -269,8 +277,8 @@ export class PlainSpace {
       const stop = area ? this.#runEnd(at, end) : at + 1;
       if (area) {
         if (area.locked || isBar(area.what)) return -Errno.EINVAL;
-        if (isHuge(area) && at % BLOCK !== 0) return -Errno.EINVAL;
-        this.#zap(at, isHuge(area) ? stop - (stop % BLOCK) : stop);
+        if (isHuge(area) && at % this.machine.block !== 0) return -Errno.EINVAL;
+        this.#zap(at, isHuge(area) ? stop - (stop % this.machine.block) : stop);
       }
       at = stop;
     }
@@ -371,7 +379,12 @@ export class PlainSpace {
     if (area.what === 'anon') return this.#anonFault(vpn, area, access);
     if (area.what === 'hugetlb') {
       if (this.pages.has(vpn)) return this.#own(vpn, access);
-      return this.#mapNew(vpn - (vpn % BLOCK), 9, true, access === 'write');
+      return this.#mapNew(
+        vpn - (vpn % this.machine.block),
+        this.machine.pmdOrder,
+        true,
+        access === 'write',
+      );
     }
     return isBar(area.what)
       ? this.#barFault(vpn, area, area.what)
@@ -380,25 +393,25 @@ export class PlainSpace {
 
   #anonFault(vpn: number, area: PlainArea, access: string): Failure | null {
     const { machine } = this;
-    const first = vpn - (vpn % BLOCK);
+    const first = vpn - (vpn % this.machine.block);
     const orders = this.#ordersFor(area);
-    const fits = orders.includes(9) && this.#oneArea(first, BLOCK);
+    const fits = orders.includes(this.machine.pmdOrder) && this.#oneArea(first, this.machine.block);
     if (!this.pages.has(vpn) && !this.tables.has(first) && fits) {
       this.#prepareAnon(vpn);
       if (access === 'read' && machine.useZeroPage) {
-        this.#map(first, new PlainLeaf(null, 1, false), 0, BLOCK);
+        this.#map(first, new PlainLeaf(null, 1, false), 0, this.machine.block);
         return null;
       }
-      if (this.#mapNew(first, 9, false, area.write) === null) return null;
+      if (this.#mapNew(first, this.machine.pmdOrder, false, area.write) === null) return null;
     }
     const large = this.pages.get(vpn)?.leaf;
     if (large?.level === 1) {
       if (access === 'read') return null;
       if (large.folio === null && !machine.splitHugeZero) {
-        const thp = machine.alloc(9, true);
+        const thp = machine.alloc(this.machine.pmdOrder, true);
         if (thp) {
           this.#drop([first]);
-          this.#map(first, new PlainLeaf(thp, 1, true, access === 'write'), 0, BLOCK);
+          this.#map(first, new PlainLeaf(thp, 1, true, access === 'write'), 0, this.machine.block);
           return null;
         }
       }
@@ -416,7 +429,7 @@ export class PlainSpace {
 
   #newAnonPages(vpn: number, orders: readonly number[]): Failure | null {
     this.#prepareAnon(vpn);
-    for (const order of [...orders.filter((o) => o < 9), 0]) {
+    for (const order of [...orders.filter((o) => o < this.machine.pmdOrder), 0]) {
       const first = vpn - (vpn % 2 ** order);
       const block = Array.from({ length: 2 ** order }, (_, i) => first + i);
       if (!this.#oneArea(first, 2 ** order) || block.some((at) => this.pages.has(at))) continue;
@@ -443,50 +456,58 @@ export class PlainSpace {
     if (!huge && access === 'read') this.#mapAround(vpn, file);
     if (this.pages.has(vpn)) return null;
     if (area.pgoff >= file.npage) return 'SIGBUS';
-    const first = huge ? vpn - (vpn % BLOCK) : vpn;
+    const first = huge ? vpn - (vpn % this.machine.block) : vpn;
     if (huge && !area.shared && !file.cache.has(area.pgoff)) {
-      return this.#mapNew(first, 9, true, access === 'write');
+      return this.#mapNew(first, this.machine.pmdOrder, true, access === 'write');
     }
-    const orders = huge ? [9] : file.kind === 'shmem' && this.machine.shmemHuge ? [9, 0] : [0];
+    const orders = huge
+      ? [this.machine.pmdOrder]
+      : file.kind === 'shmem' && this.machine.shmemHuge
+        ? [this.machine.pmdOrder, 0]
+        : [0];
     if (!file.cache.has(area.pgoff) && !this.machine.cache(file, area.pgoff, orders)) return none;
     const { folio, index } = file.cache.get(area.pgoff)!;
     if (!area.shared && access === 'write') {
-      return this.#copyTo(first, huge ? 9 : 0, { folio, index }, huge, access);
+      return this.#copyTo(first, huge ? this.machine.pmdOrder : 0, { folio, index }, huge, access);
     }
     this.#mapCached(vpn, folio, index);
     return null;
   }
 
   #mapCached(vpn: number, folio: PlainFolio, index: number): void {
-    const block = vpn - (vpn % BLOCK);
+    const block = vpn - (vpn % this.machine.block);
     const area = this.areas.get(vpn)!;
-    const large = folio.order === 9 && index === vpn % BLOCK && this.#oneArea(block, BLOCK);
+    const large =
+      folio.order === this.machine.pmdOrder &&
+      index === vpn % this.machine.block &&
+      this.#oneArea(block, this.machine.block);
     const allowed = isHuge(area) || area.advice !== 'nohuge';
     if (large && allowed && !this.tables.has(block)) {
-      this.#map(block, new PlainLeaf(folio, 1, false), 0, BLOCK);
+      this.#map(block, new PlainLeaf(folio, 1, false), 0, this.machine.block);
     } else this.#map(vpn, new PlainLeaf(folio, 0, false), index, 1);
   }
 
   /**
-   * A read maps what is in the cache of 16 pages around, or of its folio where that is all there: never
+   * A read maps what is in the cache of a window around, or of its folio where that is all there: never
    * over a border of area or block, nor what is behind the end of the file.
    */
   #mapAround(vpn: number, file: PlainFile): void {
     let first = vpn;
-    while (first % 16 !== 0 && this.#goesOn(first - 1)) first--;
-    let end = first + 16;
+    while (first % this.machine.around !== 0 && this.#goesOn(first - 1)) first--;
+    let end = first + this.machine.around;
     const own = file.cache.get(this.areas.get(vpn)!.pgoff);
     if (own && this.machine.mapsWholeFolio) {
       const start = vpn - own.index;
       const stop = start + 2 ** own.folio.order;
-      const oneBlock = Math.floor(start / BLOCK) === Math.floor((stop - 1) / BLOCK);
+      const oneBlock =
+        Math.floor(start / this.machine.block) === Math.floor((stop - 1) / this.machine.block);
       if (oneBlock && this.#oneArea(start, stop - start)) {
         first = Math.min(first, start);
         end = Math.max(end, stop);
       }
     }
     for (let at = first; at < end; at++) {
-      if (at > first && (at % BLOCK === 0 || !this.#goesOn(at - 1))) return;
+      if (at > first && (at % this.machine.block === 0 || !this.#goesOn(at - 1))) return;
       const { pgoff } = this.areas.get(at)!;
       const cached = pgoff < file.npage ? file.cache.get(pgoff) : undefined;
       if (cached && !this.pages.has(at)) this.#mapCached(at, cached.folio, cached.index);
@@ -496,12 +517,13 @@ export class PlainSpace {
   #barFault(vpn: number, area: PlainArea, bar: PlainBar): Failure | null {
     if (!bar.enabled) return 'SIGBUS';
     if (this.pages.has(vpn)) return null;
-    const first = vpn - (vpn % BLOCK);
+    const first = vpn - (vpn % this.machine.block);
     const offset = area.pgoff - (vpn - first);
-    const aligned = (bar.pfn + offset) % BLOCK === 0 && offset + BLOCK <= bar.npage;
+    const aligned =
+      (bar.pfn + offset) % this.machine.block === 0 && offset + this.machine.block <= bar.npage;
     const allowed = this.machine.largeBars.includes(area.advice);
-    if (aligned && allowed && this.#oneArea(first, BLOCK) && !this.tables.has(first)) {
-      this.#map(first, new PlainLeaf(null, 1, false), bar.pfn + offset, BLOCK);
+    if (aligned && allowed && this.#oneArea(first, this.machine.block) && !this.tables.has(first)) {
+      this.#map(first, new PlainLeaf(null, 1, false), bar.pfn + offset, this.machine.block);
       return null;
     }
     if (area.pgoff >= bar.npage) return 'SIGBUS';
@@ -521,8 +543,8 @@ export class PlainSpace {
     }
     const huge = leaf.level === 1;
     return this.#copyTo(
-      huge ? vpn - (vpn % BLOCK) : vpn,
-      huge ? 9 : 0,
+      huge ? vpn - (vpn % this.machine.block) : vpn,
+      huge ? this.machine.pmdOrder : 0,
       { folio, index: page.index },
       huge,
       access,
@@ -547,11 +569,16 @@ export class PlainSpace {
   ): Failure | null {
     this.#prepareAnon(vpn);
     const all = from.folio?.contents ?? [0];
-    const contents = order === 9 ? all : [all[from.folio ? from.index : 0]];
+    const contents = order === this.machine.pmdOrder ? all : [all[from.folio ? from.index : 0]];
     const copy = this.machine.alloc(order, true, huge, contents);
     if (copy === null) return huge ? 'SIGBUS' : 'OOM';
     this.#drop([vpn]);
-    const leaf = new PlainLeaf(copy, order === 9 ? 1 : 0, true, access === 'write');
+    const leaf = new PlainLeaf(
+      copy,
+      order === this.machine.pmdOrder ? 1 : 0,
+      true,
+      access === 'write',
+    );
     this.#map(vpn, leaf, 0, 2 ** order);
     return null;
   }
@@ -560,7 +587,7 @@ export class PlainSpace {
     this.#prepareAnon(first);
     const folio = this.machine.alloc(order, true, huge);
     if (folio === null) return huge ? 'SIGBUS' : 'OOM';
-    this.#map(first, new PlainLeaf(folio, 1, true, writable), 0, BLOCK);
+    this.#map(first, new PlainLeaf(folio, 1, true, writable), 0, this.machine.block);
     return null;
   }
 
@@ -598,7 +625,7 @@ export class PlainSpace {
 
   #cutsHugePage(at: number): boolean {
     const area = this.areas.get(at);
-    return area !== undefined && isHuge(area) && at % BLOCK !== 0;
+    return area !== undefined && isHuge(area) && at % this.machine.block !== 0;
   }
 
   /** Whether one area goes on from a page to the next. */
@@ -679,7 +706,7 @@ export class PlainSpace {
   #map(vpn: number, leaf: PlainLeaf, index: number, npage: number): void {
     leaf.where = { space: this, vpn };
     for (let i = 0; i < npage; i++) this.pages.set(vpn + i, { leaf, index: index + i });
-    if (leaf.level === 0) this.tables.add(vpn - (vpn % BLOCK));
+    if (leaf.level === 0) this.tables.add(vpn - (vpn % this.machine.block));
   }
 
   /** Unmaps the leaves of pages, whole. */
@@ -687,27 +714,28 @@ export class PlainSpace {
     for (const vpn of vpns) {
       const leaf = this.pages.get(vpn)?.leaf;
       if (!leaf) continue;
-      const first = leaf.level === 1 ? vpn - (vpn % BLOCK) : vpn;
-      for (let i = 0; i < (leaf.level === 1 ? BLOCK : 1); i++) this.pages.delete(first + i);
+      const first = leaf.level === 1 ? vpn - (vpn % this.machine.block) : vpn;
+      for (let i = 0; i < (leaf.level === 1 ? this.machine.block : 1); i++)
+        this.pages.delete(first + i);
       leaf.folio?.leaves.delete(leaf);
       this.machine.put(leaf.folio);
     }
   }
 
   #splitAt(vpn: number): void {
-    if (vpn % BLOCK !== 0 && this.pages.get(vpn)?.leaf.level === 1) this.#split(vpn);
+    if (vpn % this.machine.block !== 0 && this.pages.get(vpn)?.leaf.level === 1) this.#split(vpn);
   }
 
   /** Small leaves for a large one of anonymous memory; any other goes. */
   #split(vpn: number): void {
-    const first = vpn - (vpn % BLOCK);
+    const first = vpn - (vpn % this.machine.block);
     const { leaf } = this.pages.get(first)!;
     const anon = this.areas.get(first)?.what === 'anon';
     const folio = leaf.folio;
     if (anon) {
       const { exclusive, writable } = leaf;
       const parts = Array.from(
-        { length: BLOCK },
+        { length: this.machine.block },
         () => new PlainLeaf(folio, 0, exclusive, writable),
       );
       this.#drop([first]);
@@ -726,14 +754,19 @@ export class PlainSpace {
   #collapseRun(from: number, to: number, area: PlainArea): number {
     let start = from;
     while (this.#goesOn(start - 1)) start--;
-    const blockEnd = Math.ceil(start / BLOCK) * BLOCK + BLOCK;
+    const blockEnd =
+      Math.ceil(start / this.machine.block) * this.machine.block + this.machine.block;
     const holdsBlock = this.#runEnd(start, blockEnd) === blockEnd;
     const { what } = area;
     const inFile = typeof what === 'object' && 'kind' in what && what.kind === 'shmem';
-    const fits = what === 'anon' || (inFile && (area.pgoff - from) % BLOCK === 0);
+    const fits = what === 'anon' || (inFile && (area.pgoff - from) % this.machine.block === 0);
     if (!fits || area.advice === 'nohuge' || !holdsBlock) return -Errno.EINVAL;
     let error = 0;
-    for (let at = Math.ceil(from / BLOCK) * BLOCK; at + BLOCK <= to; at += BLOCK) {
+    for (
+      let at = Math.ceil(from / this.machine.block) * this.machine.block;
+      at + this.machine.block <= to;
+      at += this.machine.block
+    ) {
       error = (inFile ? this.#collapseInFile(at, what) : this.#collapseBlock(at)) || error;
       if (error === -Errno.ENOMEM) break;
     }
@@ -741,7 +774,7 @@ export class PlainSpace {
   }
 
   #collapseBlock(first: number): number {
-    const block = Array.from({ length: BLOCK }, (_, i) => first + i);
+    const block = Array.from({ length: this.machine.block }, (_, i) => first + i);
     const pages = block.map((at) => this.pages.get(at));
     if (pages[0]?.leaf.level === 1) return 0;
     const own = pages.filter((page) => page && page.leaf.folio !== null);
@@ -749,18 +782,18 @@ export class PlainSpace {
     const readOnly = own.every((page) => !page?.leaf.writable);
     if (own.length === 0 || (readOnly && this.machine.collapseNeedsWritable)) return -Errno.EINVAL;
     const contents = pages.map((page) => page?.leaf.folio?.contents[page.index] ?? 0);
-    const thp = this.machine.alloc(9, true, false, contents);
+    const thp = this.machine.alloc(this.machine.pmdOrder, true, false, contents);
     if (thp === null) return -Errno.ENOMEM;
     this.#drop(block);
     this.tables.delete(first);
     const { write } = this.areas.get(first)!;
-    this.#map(first, new PlainLeaf(thp, 1, true, write), 0, BLOCK);
+    this.#map(first, new PlainLeaf(thp, 1, true, write), 0, this.machine.block);
     return 0;
   }
 
   /** The block of the file becomes one folio for all; it is mapped where no page was copied. */
   #collapseInFile(first: number, file: PlainFile): number {
-    const block = Array.from({ length: BLOCK }, (_, i) => first + i);
+    const block = Array.from({ length: this.machine.block }, (_, i) => first + i);
     if (this.pages.get(first)?.leaf.level === 1) return 0;
     const error = this.machine.collapse(file, this.areas.get(first)!.pgoff);
     if (error !== 0) return error;
@@ -790,7 +823,7 @@ export class PlainSpace {
       if (!page) continue;
       const { leaf, index } = page;
       const { folio, level } = leaf;
-      const npage = level === 1 ? BLOCK : 1;
+      const npage = level === 1 ? this.machine.block : 1;
       if (folio && !folio.anon && level === 1 && !isHuge(area)) {
         at += npage - 1;
         continue;
@@ -798,7 +831,13 @@ export class PlainSpace {
       if (leaf.exclusive && pinned(page)) {
         const access = area.write ? 'write' : 'read';
         const original = { folio, index };
-        const failure = child.#copyTo(at, level * 9, original, isHuge(area), access);
+        const failure = child.#copyTo(
+          at,
+          level * this.machine.pmdOrder,
+          original,
+          isHuge(area),
+          access,
+        );
         if (failure !== null) return false;
       } else {
         leaf.exclusive = false;

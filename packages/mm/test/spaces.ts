@@ -1,14 +1,16 @@
 /** Random address spaces: every kind of memory that GUP meets, packed tightly, with holes. */
+import type { PageGeometry } from '@pinfold/base';
 import fc from 'fast-check';
 import { FrameRun, type FrameSource } from '../src/frame-source.ts';
 import { MemMap, type MemoryModel } from '../src/memmap.ts';
 import { Memory } from '../src/memory.ts';
+import type { MemoryRange } from '../src/sections.ts';
 import { mmapMemory, mmapPfnmap, type Prot } from '../src/mmap.ts';
 import { MmStruct } from '../src/mm-struct.ts';
-import { RULES, SECTION } from './machine.ts';
+import { RULES } from './machine.ts';
 
-/** First virtual page of every space; a multiple of 2 MiB. */
-export const FIRST_VPN: number = 2 ** 32;
+/** First virtual page of every space, unless the page table ends there; a multiple of all leaves. */
+const FIRST_VPN = 2 ** 32;
 
 const READ_WRITE: Prot = { read: true, write: true };
 const prot = fc.oneof(
@@ -83,18 +85,33 @@ const piece = fc.oneof(
 );
 type Piece = typeof piece extends fc.Arbitrary<infer T> ? T : never;
 
-/** Sections 1 to 8 are ordinary memory, section 9 is movable. */
-const RANGES = [
-  { pfn: SECTION, npage: 8 * SECTION },
-  { pfn: 9 * SECTION, npage: SECTION, zone: 'movable' as const },
-];
+/** A zone: a section of x86-64, whole sections for some PMD leaves of others. */
+function zoneOf({ sectionPages, pmdOrder }: PageGeometry): number {
+  return Math.max(sectionPages, 32 * 2 ** pmdOrder);
+}
 
-/** Hands out frames: small pages, folios and THPs each from sections of their own. */
+/** Zones 1 to 8 are ordinary memory, zone 9 is movable. */
+function rangesOf(zone: number): readonly MemoryRange[] {
+  return [
+    { pfn: zone, npage: 8 * zone },
+    { pfn: 9 * zone, npage: zone, zone: 'movable' },
+  ];
+}
+
+/** Hands out frames: small pages, folios and THPs each from zones of their own. */
 class Frames {
-  #small = SECTION;
-  #folio = 2 * SECTION;
+  readonly #zone: number;
+  #small: number;
+  #folio: number;
   #border = 5;
-  #movable = 9 * SECTION;
+  #movable: number;
+
+  constructor(zone: number) {
+    this.#zone = zone;
+    this.#small = zone;
+    this.#folio = 2 * zone;
+    this.#movable = 9 * zone;
+  }
 
   take(order: number, folios: number): number {
     const size = 2 ** order;
@@ -106,7 +123,7 @@ class Frames {
 
   /** Pages around the next border of two sections. */
   overBorder(npage: number): number {
-    return this.#border++ * SECTION - 2 * Math.ceil(npage / 4);
+    return this.#border++ * this.#zone - 2 * Math.ceil(npage / 4);
   }
 
   takeMovable(npage: number): number {
@@ -165,18 +182,19 @@ function place(mm: MmStruct, frames: Frames, vpn: number, what: Piece): number {
       );
     }
     case 'thp': {
-      const aligned = Math.ceil(vpn / 512) * 512;
+      const { pmdOrder: order } = mm.pageTable.geometry;
+      const aligned = Math.ceil(vpn / 2 ** order) * 2 ** order;
       const at = what.aligned ? aligned : vpn;
-      const pfn = frames.take(9, what.folios);
-      const npage = 512 * what.folios;
+      const pfn = frames.take(order, what.folios);
+      const npage = 2 ** order * what.folios;
       const kind = what.hugetlb ? 'hugetlb' : 'anon';
       mmapMemory(mm, {
         vpn: at,
         npage,
         kind,
-        order: 9,
+        order,
         prot: what.prot,
-        frames: sequence(at, pfn, 9),
+        frames: sequence(at, pfn, order),
       });
       return at + npage;
     }
@@ -212,23 +230,34 @@ function place(mm: MmStruct, frames: Frames, vpn: number, what: Piece): number {
 export interface Space {
   readonly mm: MmStruct;
   readonly npage: number;
+  /** First virtual page. */
+  readonly first: number;
 }
 
-/** Random spaces; at most four pieces over section borders, of which there are four. */
-export const space: fc.Arbitrary<Space> = fc
-  .record({
-    model: fc.constantFrom<MemoryModel>('sparsemem-vmemmap', 'sparsemem'),
-    seed: fc.nat({ max: 20 }),
-    pieces: fc.array(piece, { minLength: 1, maxLength: 8 }),
-  })
-  .map(({ model, seed, pieces }) => {
-    const mm = new MmStruct(new Memory(new MemMap(RANGES, model, seed), RULES.nth_page));
-    const frames = new Frames();
-    let vpn = FIRST_VPN;
+const plan = fc.record({
+  model: fc.constantFrom<MemoryModel>('sparsemem-vmemmap', 'sparsemem'),
+  seed: fc.nat({ max: 20 }),
+  pieces: fc.array(piece, { minLength: 1, maxLength: 8 }),
+});
+
+/**
+ * Random spaces on a machine; at most four pieces over section borders, of which there are four.
+ *
+ * @param geometry page size and page-table geometry
+ */
+export function spaceOn(geometry: PageGeometry): fc.Arbitrary<Space> {
+  const zone = zoneOf(geometry);
+  return plan.map(({ model, seed, pieces }) => {
+    const memmap = new MemMap(rangesOf(zone), model, seed, undefined, geometry);
+    const mm = new MmStruct(new Memory(memmap, RULES.nth_page));
+    const frames = new Frames(zone);
+    const first = Math.min(FIRST_VPN, geometry.virtualPages / 2);
+    let vpn = first;
     let borders = 0;
     for (const what of pieces) {
       if (what.kind === 'border' && ++borders > 4) continue;
       vpn = place(mm, frames, vpn, what);
     }
-    return { mm, npage: vpn - FIRST_VPN };
+    return { mm, npage: vpn - first, first };
   });
+}
