@@ -219,7 +219,7 @@ export class VfioContainer extends ContainerGroups {
    * @param prot access that the device needs: {@link IOMMU} bits
    * @returns the page pointers
    * @throws {KernelError} EINVAL (no pages, device not open or without `dmaUnmap`, not mapped, device
-   *   memory), E2BIG (more than 512 pages), EACCES (type1 v1), EOVERFLOW (range wraps, since 6.18),
+   *   memory), E2BIG (more pages), EACCES (type1 v1), EOVERFLOW (range wraps, since 6.18),
    *   EBUSY (the vaddr of a mapping is invalid), EPERM (access), EFAULT (memory not there), ENOMEM
    *   (RLIMIT_MEMLOCK), ENODEV (the process has gone)
    * @throws {KernelBug} when a page begins before its mapping and dirty pages are logged
