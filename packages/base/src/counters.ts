@@ -97,6 +97,11 @@ export const COUNTER_DOCS = {
   iommuLeavesOther: 'leaves of other sizes written to the IOMMU page table',
   iommuFlushes: 'IOTLB range flushes issued by the drivers of AMD and SMMUv3',
   iommuCommands: 'commands put into the command queue of an AMD IOMMU or an SMMU, waits included',
+  folioGrabsFast: 'of the try_grab_folio calls: those of the fast path (try_grab_folio_fast)',
+  gupFastFallbacks: '__gup_longterm_locked calls for what the fast path of GUP has left over',
+  memfdPinCalls: 'memfd_pin_folios calls',
+  memfdAllocs: 'memfd_alloc_folio calls: folios of a memfd that a pin had to allocate',
+  folioAddPinsCalls: 'folio_add_pins calls: further pins of a folio that is pinned already',
 } as const;
 
 /** Name of a counter. */
@@ -189,6 +194,11 @@ export const Slot: Readonly<Record<CounterName, number>> = {
   iommuLeavesOther: 76,
   iommuFlushes: 77,
   iommuCommands: 78,
+  folioGrabsFast: 79,
+  gupFastFallbacks: 80,
+  memfdPinCalls: 81,
+  memfdAllocs: 82,
+  folioAddPinsCalls: 83,
 };
 
 /** Values of all counters by name. */

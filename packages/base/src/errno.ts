@@ -42,6 +42,10 @@ export const Errno = {
   ENOSPC: 28,
   /** Result out of range. */
   ERANGE: 34,
+  /** A lock that is never had; here: an access that does not let go of a mapping. */
+  EDEADLOCK: 35,
+  /** Message too long; here: an array that is too small. */
+  EMSGSIZE: 90,
   /** Value too large for its type; here: a range that wraps. */
   EOVERFLOW: 75,
   /** Operation not supported. */

@@ -11,6 +11,12 @@ import type { TracedFunction } from './traced-functions.ts';
 /** Sees the calls of the functions in {@link TRACED_FUNCTIONS}, with their units. */
 export interface Tracer {
   /**
+   * Whether it also sees the calls that are made for every folio and inside the IOMMU driver's page
+   * table; default: no.
+   */
+  readonly details?: boolean;
+
+  /**
    * A function is entered. Until its {@link exit}, what is entered is called by it.
    *
    * @param fn the function

@@ -284,6 +284,24 @@ export class IommuDomain {
   }
 
   /**
+   * Translates page after page, one call each, as a caller does that makes ranges of what it gets: of
+   * pages whose frames are consecutive from the first on.
+   *
+   * @param iovaPn first I/O virtual page
+   * @param npage pages to look at, at least 1
+   * @param out gets first frame and length: 0 and 0 where the first page has no translation
+   * @source drivers/iommu/iommufd/pages.c batch_from_domain, 7.2
+   */
+  iovaToPhysEach(iovaPn: IovaPn, npage: number, out: PhysRun): void {
+    const { tracer } = this.#counters;
+    // The call that ends the run is the first of the next one, and is counted there.
+    this.table.iovaToPhysRun(iovaPn, npage, out, false);
+    if (tracer === null) return;
+    const n = Math.max(out.npage, 1);
+    tracer.repeat('iommu_iova_to_phys', n, iovaPn, 1, out.pfn, n > 1 ? 1 : 0);
+  }
+
+  /**
    * All leaves of its page table in address order.
    *
    * @returns one record per leaf

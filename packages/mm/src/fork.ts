@@ -28,12 +28,13 @@ import { exitMmap } from './zap.ts';
  */
 export function dupMmap(parent: MmStruct, child: MmStruct): number {
   for (const vma of parent.vmas) {
+    if (vma.flags & VM.DONTCOPY) continue;
     // The child reserves no huge pages for what it may come to write.
     const flags = (vma.flags & ~VM.LOCKED) | (reservesHugePages(vma) ? VM.NORESERVE : 0);
     child.vmas.insert(vma.part(vma.start, vma.end, flags));
   }
   for (const vma of parent.vmas) {
-    if (!needsCopy(vma) || copyPageRange(parent, child, vma)) continue;
+    if (vma.flags & VM.DONTCOPY || !needsCopy(vma) || copyPageRange(parent, child, vma)) continue;
     exitMmap(child);
     return -Errno.ENOMEM;
   }

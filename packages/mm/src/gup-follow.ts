@@ -178,6 +178,8 @@ function followPtes(
   work.steps += done;
   work.fills += done;
   work.grabs += done;
+  const { tracer } = mm.memory.counters;
+  if (done > 0 && tracer?.details) tracer.repeat('try_grab_folio', done, 1, 0, 0, 0);
   if (done === 0 && present > 0) return -Errno.ENOMEM;
   return done;
 }
@@ -200,8 +202,17 @@ export function followable(
   return maskedRun(bits, words, index, index + max, need | PTE.special, need);
 }
 
-/** Stores the pointers of frames of one section; where they are the frames, a long run is one copy. */
-function copyFrames(
+/**
+ * Stores the pointers of frames of one section; where they are the frames, a long run is one copy.
+ *
+ * @param frame the frames
+ * @param index index of the first
+ * @param npage number of frames
+ * @param pages gets the pointers
+ * @param at index of the first of them
+ * @param toPage what a pointer is more than its frame
+ */
+export function copyFrames(
   frame: PageNumbers,
   index: number,
   npage: number,
@@ -278,13 +289,29 @@ function followLargeLeaf(
 
 function grab(mm: MmStruct, pfn: Pfn, refs: number, work: GupWork): boolean {
   const atomics = tryGrabFolio(mm.memory.memmap, pfn, refs);
+  const { tracer } = mm.memory.counters;
+  if (tracer?.details) tracer.repeat('try_grab_folio', 1, refs, 0, 0, 0);
   work.grabs++;
   work.atomics += atomics;
   return atomics > 0;
 }
 
-/** Stores the pointers of consecutive frames; only a section border may break their sequence. */
-function fillPages(memmap: MemMap, pfn: Pfn, npage: number, pages: PageNumbers, at: number): void {
+/**
+ * Stores the pointers of consecutive frames; only a section border may break their sequence.
+ *
+ * @param memmap memory map
+ * @param pfn first page frame
+ * @param npage number of pages
+ * @param pages gets the pointers
+ * @param at index of the first of them
+ */
+export function fillPages(
+  memmap: MemMap,
+  pfn: Pfn,
+  npage: number,
+  pages: PageNumbers,
+  at: number,
+): void {
   const { sectionPages, sectionMask } = memmap;
   for (let done = 0; done < npage;) {
     const first = memmap.pfnToPage(pfn + done);

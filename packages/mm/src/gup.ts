@@ -46,20 +46,31 @@ export function pinUserPagesRemote(
   counters.add(Slot.gupCalls, 1);
   mm.hasPinned = true;
   tracer?.enter('pin_user_pages_remote', start, offset, npage, gupFlags);
-  tracer?.enter('__gup_longterm_locked', start, offset, npage);
-  const got =
-    gupFlags & FOLL.LONGTERM
-      ? gupLongtermLocked(mm, start, npage, gupFlags, pages)
-      : getUserPages(mm, start, npage, gupFlags, pages);
-  tracer?.exit('__gup_longterm_locked', got);
+  const got = gupLongtermLocked(mm, start, npage, gupFlags, pages, offset);
   tracer?.exit('pin_user_pages_remote', got);
   return got;
 }
 
-/**
- * Pins with frames allocated for a longterm pin (memalloc_pin_save).
- */
+/** Pins; for a longterm pin, with frames that are allocated for one (memalloc_pin_save). */
 function gupLongtermLocked(
+  mm: MmStruct,
+  start: Vpn,
+  npage: number,
+  gupFlags: number,
+  pages: PageNumbers,
+  offset = 0,
+): number {
+  const { tracer } = mm.memory.counters;
+  tracer?.enter('__gup_longterm_locked', start, offset, npage);
+  const got =
+    gupFlags & FOLL.LONGTERM
+      ? pinLongterm(mm, start, npage, gupFlags, pages)
+      : getUserPages(mm, start, npage, gupFlags, pages);
+  tracer?.exit('__gup_longterm_locked', got);
+  return got;
+}
+
+function pinLongterm(
   mm: MmStruct,
   start: Vpn,
   npage: number,
@@ -94,10 +105,8 @@ export function gupRemainder(
   pages: PageNumbers,
   at: number,
 ): number {
-  const rest = pages.subarray(at, at + npage);
-  return gupFlags & FOLL.LONGTERM
-    ? gupLongtermLocked(mm, start, npage, gupFlags, rest)
-    : getUserPages(mm, start, npage, gupFlags, rest);
+  mm.memory.counters.add(Slot.gupFastFallbacks, 1);
+  return gupLongtermLocked(mm, start, npage, gupFlags, pages.subarray(at, at + npage));
 }
 
 /**

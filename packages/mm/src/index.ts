@@ -45,7 +45,8 @@ export {
   VM_FAULT,
   type VmOperations,
 } from './fault.ts';
-export { MmStruct, Task, type GupFailure } from './mm-struct.ts';
+export { MmStruct, Task, UserStruct, type GupFailure } from './mm-struct.ts';
+export { folioAddPins, memfdPinFolios, PinnedFolios } from './memfd-pin.ts';
 export {
   mmapMemory,
   mmapPfnmap,
@@ -70,6 +71,7 @@ export { dupMmap } from './fork.ts';
 export { adviseCollapse } from './collapse.ts';
 export {
   adviseDontneed,
+  adviseFork,
   adviseFree,
   adviseHugepage,
   advisePopulate,

@@ -27,6 +27,8 @@ export class MmStruct {
   readonly pageTable: PageTable;
   /** mm->locked_vm: pages charged against RLIMIT_MEMLOCK. */
   lockedVm = 0;
+  /** mm->pinned_vm: pages that are pinned in it for long, as iommufd counts them. */
+  pinnedVm = 0;
   /** mm_users: 0 once the process has gone. */
   mmUsers = 1;
   /** Set by the first FOLL_PIN (MMF_HAS_PINNED): from then on fork copies pinned pages. */
@@ -44,6 +46,12 @@ export class MmStruct {
   }
 }
 
+/** A user (struct user_struct): what all its processes together have charged. */
+export class UserStruct {
+  /** user->locked_vm: pages charged against RLIMIT_MEMLOCK, as iommufd counts them. */
+  lockedVm = 0;
+}
+
 /** What of a process matters for pinning: its memory, its limit, its capability. */
 export class Task {
   /** Address space. */
@@ -52,14 +60,25 @@ export class Task {
   rlimitMemlock: number;
   /** CAP_IPC_LOCK: RLIMIT_MEMLOCK does not bind. */
   capIpcLock: boolean;
+  /** CAP_SYS_RESOURCE. */
+  capSysResource = true;
+  /** The user that it runs as. */
+  readonly user: UserStruct;
 
   /**
    * @param mm address space
    * @param rlimitMemlock RLIMIT_MEMLOCK in bytes; default 8 MiB, the kernel's
    * @param capIpcLock whether the process has CAP_IPC_LOCK
+   * @param user the user that it runs as; default: one of its own
    */
-  constructor(mm: MmStruct, rlimitMemlock: number = 8 * 2 ** 20, capIpcLock = false) {
+  constructor(
+    mm: MmStruct,
+    rlimitMemlock: number = 8 * 2 ** 20,
+    capIpcLock = false,
+    user: UserStruct = new UserStruct(),
+  ) {
     this.mm = mm;
+    this.user = user;
     this.rlimitMemlock = rlimitMemlock;
     this.capIpcLock = capIpcLock;
   }

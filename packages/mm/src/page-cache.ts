@@ -47,6 +47,8 @@ export class MappedFile implements VmOperations {
   readonly anonymous = false;
   /** Length in pages, the last one counted whole; ftruncate may make it longer. */
   npage: number;
+  /** Length in bytes, where it is known to end inside a page. */
+  #bytes: bigint | null = null;
   /** The page size of hugetlbfs, as an order; 0 else. */
   readonly order: number;
   /**
@@ -76,6 +78,16 @@ export class MappedFile implements VmOperations {
       this.collapse = (mm, vma, vpn) =>
         collapseInFile(mm, vma, vpn, this.#folios, this.#mapBits(vma, 0));
     }
+  }
+
+  /** Length in bytes. */
+  get bytes(): bigint {
+    const pages = BigInt(this.npage) * 4096n;
+    return this.#bytes !== null && this.#bytes > pages - 4096n ? this.#bytes : pages;
+  }
+
+  set bytes(bytes: bigint) {
+    this.#bytes = bytes;
   }
 
   /** A file system on a disk writes back what was written to. */
@@ -244,6 +256,31 @@ export class MappedFile implements VmOperations {
     this.#folios.clear();
   }
 
+  /**
+   * The frame of a page in the cache.
+   *
+   * @param pgoff page of the file
+   * @returns its frame, or undefined where the cache has a hole
+   */
+  cached(pgoff: number): Pfn | undefined {
+    return this.#folios.frameAt(pgoff);
+  }
+
+  /**
+   * Allocates a folio of the file's page size for a hole, which nobody maps yet.
+   *
+   * @param mm address space on whose behalf it is allocated
+   * @param pgoff page of the file
+   * @returns the page's frame, or -1 if none is free
+   * @source mm/memfd.c memfd_alloc_folio, 7.2
+   */
+  allocate(mm: MmStruct, pgoff: number): Pfn {
+    const first = pgoff - offsetIn(pgoff, this.order);
+    const vpn = this.#mappedAt(mm, first);
+    const pfn = this.#addToCache(mm, vpn, first, [this.order]);
+    return pfn < 0 ? pfn : pfn + (pgoff - first);
+  }
+
   punchHole(memory: Memory, pgoff: number, npage: number): void {
     for (const folio of punchFileHole(memory, this, this.#folios, pgoff, npage)) {
       this.#resvMap?.forget(folio.pgoff);
@@ -259,6 +296,15 @@ export class MappedFile implements VmOperations {
    */
   move(from: Pfn, to: Pfn): void {
     this.#folios.move(from, to);
+  }
+
+  /** Where a page of the file is mapped, for the source of frames; below 0: nowhere. */
+  #mappedAt({ vmas }: MmStruct, pgoff: number): Vpn {
+    for (const { ops, start, end, pgoff: first } of vmas) {
+      if (ops !== this || pgoff < first || pgoff >= first + (end - start)) continue;
+      return start + (pgoff - first);
+    }
+    return -1;
   }
 
   /** Orders that a fault asks for, largest first. */

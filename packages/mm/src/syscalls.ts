@@ -128,6 +128,30 @@ export function adviseHugepage(mm: MmStruct, vpn: Vpn, npage: number, flag: numb
 }
 
 /**
+ * MADV_DONTFORK and MADV_DOFORK: whether a child gets the memory.
+ *
+ * @param mm address space
+ * @param vpn first virtual page
+ * @param npage length in pages
+ * @param copied whether it does
+ * @returns 0; -EINVAL for device memory that it is to get; -ENOMEM when a page of it is not mapped
+ * @source mm/madvise.c madvise_vma_behavior, 6.16
+ */
+export function adviseFork(mm: MmStruct, vpn: Vpn, npage: number, copied: boolean): number {
+  const end = vpn + npage;
+  for (const { flags } of mm.vmas.overlapping(vpn, end)) {
+    if (copied && flags & VM.IO) return -Errno.EINVAL;
+  }
+  if (cutsHugetlb(mm, vpn, end)) return -Errno.EINVAL;
+  mm.vmas.replace(vpn, end, (part) =>
+    part.part(part.start, part.end, (part.flags & ~VM.DONTCOPY) | (copied ? 0 : VM.DONTCOPY)),
+  );
+  mm.vmas.mergeAround(vpn, end);
+  splitAtBorders(mm, vpn, end);
+  return mappedUpTo(mm, vpn, end) < end ? -Errno.ENOMEM : 0;
+}
+
+/**
  * MADV_DONTNEED: drops the pages of a range; the next access faults new ones in.
  *
  * @param mm address space

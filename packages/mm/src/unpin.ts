@@ -131,8 +131,11 @@ export function unpinUserPageRangeDirtyLock(
   makeDirty: boolean,
 ): void {
   const { memmap, rules } = memory;
-  memory.counters.tracer?.repeat('unpin_user_page_range_dirty_lock', 1, npage, 0, 0, 0);
+  const { tracer } = memory.counters;
+  tracer?.enter('unpin_user_page_range_dirty_lock', npage);
   const start = memmap.pageToPfn(page);
+  if (tracer?.details) tracePuts(tracer, memmap, start, npage);
+  tracer?.exit('unpin_user_page_range_dirty_lock');
   const byPfn = rules.rangeUnpinStep === 'nth_page';
   const work = new PutWork();
   for (let done = 0; done < npage;) {
@@ -205,6 +208,16 @@ function traceDirtyLock(tracer: Tracer, npage: number, calls: number, makeDirty:
     tracer.enter(fn, npage);
     tracer.repeat('unpin_user_pages', 1, npage, 0, 0, 0);
     tracer.exit(fn);
+  }
+}
+
+/** The puts of a range of consecutive frames, folio by folio. */
+function tracePuts(tracer: Tracer, memmap: MemMap, pfn: Pfn, npage: number): void {
+  for (let done = 0; done < npage;) {
+    const left = folioPagesLeft(pfn + done, memmap.order[memmap.headEntryOf(pfn + done)]);
+    const refs = Math.min(left, npage - done);
+    tracer.repeat('gup_put_folio', 1, refs, 0, 0, 0);
+    done += refs;
   }
 }
 

@@ -22,6 +22,8 @@ export const VM = {
   IO: 0x4000,
   /** mlocked. */
   LOCKED: 0x2000,
+  /** MADV_DONTFORK. */
+  DONTCOPY: 0x20000,
   /** MAP_NORESERVE. */
   NORESERVE: 0x200000,
   /** hugetlb memory. */

@@ -117,7 +117,7 @@ export interface IoPageTable {
    */
   readonly isIommupt?: boolean;
   /** What its driver's map_pages and unmap_pages are called; not there: a tracer does not see them. */
-  readonly traced?: DriverFunctions;
+  readonly traced?: DriverFunctions | undefined;
   /** Pages that the last {@link mapPages} mapped, also when it failed half way. */
   readonly mapped: number;
 
@@ -206,8 +206,10 @@ export interface IoPageTable {
    * @param iovaPn first I/O virtual page
    * @param npage pages to look at, at least 1
    * @param out gets the run
+   * @param countsProbe whether the call that ends the run is counted, as it is where the caller makes
+   *   it again for the next run; default true
    */
-  iovaToPhysRun(iovaPn: IovaPn, npage: number, out: PhysRun): void;
+  iovaToPhysRun(iovaPn: IovaPn, npage: number, out: PhysRun, countsProbe?: boolean): void;
 
   /**
    * All leaves in address order.

@@ -6,13 +6,20 @@
  */
 import type { Counters } from '@pinfold/base';
 import type { IotlbGather } from '../iotlb-gather.ts';
-import type { IoPageTableFormat, IoPageTableOptions } from './format.ts';
+import type { DriverFunctions, IoPageTableFormat, IoPageTableOptions } from './format.ts';
 import { GenericPt } from './generic-pt.ts';
 import { intelTlbSync, vtdShape } from './vtd-tables.ts';
+
+const TRACED: DriverFunctions = { map: ['vtdss_map_range'], unmap: ['vtdss_unmap_range'] };
 
 class GenericPtVtdSs extends GenericPt {
   constructor(options: IoPageTableOptions, counters: Counters) {
     super(vtdShape(options), counters);
+  }
+
+  /** Only whoever looks closely sees the calls inside iommu_map. */
+  get traced(): DriverFunctions | undefined {
+    return this.counters.tracer?.details === true ? TRACED : undefined;
   }
 
   override iotlbSync(gather: IotlbGather): void {

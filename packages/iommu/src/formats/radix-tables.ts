@@ -146,7 +146,7 @@ export class RadixTables {
    * @param out gets the run
    * @source drivers/vfio/vfio_iommu_type1.c vfio_unmap_unpin (the scan), 6.16
    */
-  iovaToPhysRun(iovaPn: IovaPn, npage: number, out: PhysRun): void {
+  iovaToPhysRun(iovaPn: IovaPn, npage: number, out: PhysRun, countsProbe = true): void {
     const first = this.iovaToPhys(iovaPn);
     out.pfn = first;
     out.npage = first === 0 ? 0 : 1;
@@ -160,8 +160,9 @@ export class RadixTables {
         level < 3
           ? this.#consecutive(at, npage - out.npage, first + out.npage, level)
           : this.#consecutiveHigh(at, npage - out.npage, first + out.npage, level);
-      walks += run > 0 ? run : 1;
-      levels += (run > 0 ? run : 1) * (this.top - level + 1);
+      const counted = run > 0 || !countsProbe ? run : 1;
+      walks += counted;
+      levels += counted * (this.top - level + 1);
       out.npage += run;
       if (run === 0) break;
     }
