@@ -87,6 +87,8 @@ export class ModelMachine implements Machine {
   readonly #shown: ShownState;
   /** Where its frames come from, if nobody has prescribed that. */
   readonly #buddy: BuddyAllocator | null;
+  /** What the counters were before a step, and then what they counted during it. */
+  readonly #counted: Float64Array;
   #died: Observation | undefined;
   /** What fails in the next step. */
   #fault: StepFault | null = null;
@@ -101,6 +103,7 @@ export class ModelMachine implements Machine {
     this.#options = options;
     this.#facts = facts;
     const memory = (this.#memory = machineMemory(facts, options));
+    this.#counted = new Float64Array(memory.counters.values.length);
     this.#buddy = memory.frames instanceof BuddyAllocator ? memory.frames : null;
     // The process is root until it drops its capability.
     const process = new GuestProcess(new Task(new MmStruct(memory), facts.memlock, true));
@@ -142,9 +145,13 @@ export class ModelMachine implements Machine {
 
   perform(operation: Operation): Promise<Observation> {
     const { counters, vmstat } = this.#memory;
-    const before = counters.snapshot();
+    const counted = this.#counted;
+    counted.set(counters.values);
     const { nrFollPinAcquired, nrFollPinReleased } = vmstat;
     const show = ({ code, ...shown }: Done): Observation => {
+      for (let slot = 0; slot < counted.length; slot++) {
+        counted[slot] = counters.values[slot] - counted[slot];
+      }
       const pins = {
         acquired: vmstat.nrFollPinAcquired - nrFollPinAcquired,
         released: vmstat.nrFollPinReleased - nrFollPinReleased,
@@ -154,7 +161,7 @@ export class ModelMachine implements Machine {
         ret: code < 0 ? -1 : code,
         errno: code < 0 ? errnoName(code) : null,
         ...shown,
-        ...this.#shown.after(operation, this.#vfio.container, counters.since(before)),
+        ...this.#shown.after(operation, this.#vfio.container, counted),
         pins,
       };
     };

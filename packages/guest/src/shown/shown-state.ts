@@ -3,7 +3,6 @@
  *
  * @source recordings README, "Recording format"; README-extpin, "Fields of a step"
  */
-import type { CounterValues } from '@pinfold/base';
 import type { IommuTable, Observation } from '@pinfold/scenario';
 import type { VfioContainer } from '@pinfold/vfio-type1';
 import type { ExtpinDriver } from '../vfio/extpin-driver.ts';
@@ -44,13 +43,13 @@ export class ShownState {
    *
    * @param operation what the step did
    * @param container the container that is open
-   * @param counted what the counters counted during the step
+   * @param counted what the counters counted during the step, by their slots
    * @returns the fields of the step that are its state
    */
   after(
     operation: Operation,
     container: VfioContainer | null,
-    counted: CounterValues,
+    counted: Float64Array,
   ): Omit<Observation, 'op' | 'ret' | 'errno' | 'pins'> {
     const { memory, process } = this.#guest;
     const { task } = process;
