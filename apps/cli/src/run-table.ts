@@ -130,13 +130,12 @@ function otherTables(
 
 /** Makes the lines of refused steps stand out: from that of its number to the next one's. */
 function marked(text: string, rows: readonly RunRow[]): string {
-  const refused = new Set(rows.filter(isRefused).map(({ step }) => String(step.line)));
   const numberWidth = widestNumber(rows);
-  let inRefused = false;
+  let row = -1;
   const lines = text.split('\n').map((line) => {
     const number = line.slice(0, numberWidth).trim();
-    if (number !== '') inRefused = refused.has(number);
-    return inRefused && line !== '' ? standingOut(line) : line;
+    if (/^\d+$/.test(number)) row++;
+    return row >= 0 && isRefused(rows[row]) && line !== '' ? standingOut(line) : line;
   });
   return lines.join('\n');
 }

@@ -117,6 +117,7 @@ export class SpanTree<S extends Span> {
    * @returns the spans, one by one
    */
   *overlapping(from: number, to: number): Generator<S, void> {
+    if (to <= from) return;
     const above: Node<S>[] = [];
     for (let node = this.#root; node !== null || above.length > 0;) {
       // Nothing below a node whose spans all end before the range.

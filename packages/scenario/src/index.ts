@@ -32,6 +32,7 @@ export {
   type MachineMemoryModel,
 } from './language/machine-line.ts';
 export { notModelled, op, plain, undescribed, type Entry, type Op } from './language/op-entry.ts';
+export { MAX_REPEATED, type Repeated } from './language/repeat.ts';
 export { failureOf, failureText, type Failure } from './machine/failure.ts';
 export type { AnyOperation } from './machine/any-operation.ts';
 export type { Machine } from './machine/machine.ts';

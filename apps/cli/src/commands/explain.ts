@@ -11,6 +11,7 @@ import { kernelVersion } from '@pinfold/kernels';
 import type { Scenario } from '@pinfold/scenario';
 import type { Command } from 'commander';
 import { explanationText, notDoneText } from '../explanation-text.ts';
+import { foldExplanations } from '../fold-repeats.ts';
 import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { print } from '../output.ts';
 import { wrapped } from '../table.ts';
@@ -79,7 +80,9 @@ async function explain(file: string, flags: ExplainFlags, command: Command): Pro
 function text({ kernel, title, explanations }: ExplainedScenario, otherwise: string): string {
   const heading = wrapped(`Linux ${kernel}${title && `: ${title}`}`, '  ', '');
   if (explanations.length === 0) return `${heading}\n${otherwise}\n`;
-  return `${heading}\n${explanations.map((one) => explanationText(one, kernel)).join('\n')}`;
+  return `${heading}\n${foldExplanations(explanations)
+    .map((one) => explanationText(one, kernel))
+    .join('\n')}`;
 }
 
 /** What there is to say where nothing has to be explained. */

@@ -26,6 +26,7 @@ import {
 import { auditJson, auditText, EXIT_VIOLATION, type Audited } from '../audit-text.ts';
 import { explanationText, notDoneText } from '../explanation-text.ts';
 import { callsText, recordedCalls, writePerfetto } from '../run-calls.ts';
+import { foldExplanations, foldRows } from '../fold-repeats.ts';
 import { runTable } from '../run-table.ts';
 import { forFlag } from '../flags.ts';
 import { checkOutput } from '../read-file.ts';
@@ -59,7 +60,8 @@ export function addRun(program: Command): void {
       'Runs a scenario (op key=value ..., one step per line) on the model and shows what every ' +
         'step returned, pinned, locked and mapped, which kernel functions it called, and why it ' +
         'failed. The machine is that of the recordings; frames come from a buddy allocator with ' +
-        'the given seed.',
+        'the given seed. A line with repeat=N stands for N steps, in whose values 8K*i is a number ' +
+        'times the number of the step, from 0.',
     )
     .argument('<file>', 'the scenario, or - for standard input')
     .addOption(kernelOption())
@@ -188,13 +190,17 @@ function headingOf(
 
 function text(heading: string, { steps, pinsLeft, stopped }: GuestRun, flags: RunFlags): string {
   const tracker = new StateTracker();
-  const rows = steps.map((done) => ({ ...done, table: tracker.after(done.observation).table }));
+  const rows = foldRows(
+    steps.map((done) => ({ ...done, table: tracker.after(done.observation).table })),
+  );
   const left =
     pinsLeft === 0 || stopped ? '' : `\n${formatCount(pinsLeft)} pages are still pinned\n`;
   const why = explainFailures({ steps, pinsLeft });
-  const reasons = why.map((one) => `\n${explanationText(one, flags.kernel)}`).join('');
+  const reasons = foldExplanations(why)
+    .map((one) => `\n${explanationText(one, flags.kernel)}`)
+    .join('');
   const failed = steps.filter(({ observation }) => observation.errno !== null);
-  const lines = failed.map(({ step }) => step.line).join(', ');
+  const lines = [...new Set(failed.map(({ step }) => step.line))].join(', ');
   const verdict = `${formatCount(failed.length)} of ${formatCount(steps.length)} steps failed: line ${lines}.`;
   const refused = failed.length > 0 ? `\n${wrapped(verdict, '')}` : '';
   const table = rows.length > 0 ? `\n${runTable(rows, terminalColumns())}` : '';

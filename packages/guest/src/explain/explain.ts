@@ -4,6 +4,7 @@ import { kernelVersions, type KernelVersion } from '@pinfold/kernels';
 import {
   failureText,
   type Machine,
+  type Repeated,
   runEachStep,
   runWhilePossible,
   StateTracker,
@@ -24,6 +25,8 @@ export interface Explanation {
   readonly line: number;
   /** Its text. */
   readonly text: string;
+  /** Where it stands among the steps of a line with `repeat=`. */
+  readonly repeated?: Repeated;
   /** Name of the error, or null for a step that succeeded. */
   readonly errno: string | null;
   /** Kernel function whose check failed; absent for a step that succeeded. */
@@ -165,7 +168,9 @@ function remarkable(run: GuestRun, others: boolean): Omit<Explanation, 'releases
     before = state;
     if (sentences.length === 0) return [];
     const from = failure ? { at: failure.at } : {};
-    return [{ index, line: step.line, text: step.text, errno, ...from, sentences }];
+    const { line, text, repeated } = step;
+    const where = { index, line, text, ...(repeated && { repeated }) };
+    return [{ ...where, errno, ...from, sentences }];
   });
 }
 

@@ -8,6 +8,7 @@ import type { AnyOperation } from '../machine/any-operation.ts';
 import { readMachineLine, type MachineLine } from './machine-line.ts';
 import type { Op } from './op-entry.ts';
 import type { Regions } from './expression.ts';
+import { Repeats, type Repeated } from './repeat.ts';
 
 /** One step of a scenario. */
 export interface Step<Operation extends AnyOperation = AnyOperation> {
@@ -19,6 +20,8 @@ export interface Step<Operation extends AnyOperation = AnyOperation> {
   readonly text: string;
   /** The op. */
   readonly op: string;
+  /** Where it stands among the steps of a line with `repeat=`. */
+  readonly repeated?: Repeated;
   /** Whether the model has the op; if not, `evaluate` throws. */
   readonly modelled: boolean;
   /** Name of the region that it makes; undefined if it makes none. */
@@ -85,6 +88,7 @@ export class ScenarioLanguage<Operation extends AnyOperation = AnyOperation> {
     const lines = typeof script === 'string' ? script.split(/\r?\n/) : script;
     const mapped = this.#newRegions(lines);
     const steps: Step<Operation>[] = [];
+    const repeats = new Repeats();
     let title: string | undefined;
     let machine: MachineLine | undefined;
     let audit: Scenario['audit'] = null;
@@ -106,14 +110,14 @@ export class ScenarioLanguage<Operation extends AnyOperation = AnyOperation> {
         audit = readAudit(words, place);
         return;
       }
-      const { step, regions } = this.#step(op, words, index + 1, place);
-      checkRegions(regions, index + 1, mapped, place);
-      const name = step.newRegion;
-      if (name !== undefined && (mapped.get(name) ?? 0) < index + 1) {
-        const got = `'${name}', which line ${mapped.get(name) ?? 0} maps`;
-        throw new InputError(place, 'a name that no other region has', got);
+      const unrolled = repeats.read(op, words, place);
+      for (let i = 0; i < unrolled.count; i++) {
+        const { step, regions } = this.#step(op, unrolled.words(i), index + 1, place);
+        checkRegions(regions, index + 1, mapped, place);
+        checkNewRegion(step, mapped, unrolled.count);
+        const repeated = unrolled.repeated(i);
+        steps.push(repeated ? { ...step, repeated } : step);
       }
-      steps.push(step);
     });
     const layout = !lines.some((line) => line.includes('#nolayout'));
     return { file, title: title ?? '', layout, machine: machine ?? {}, audit, steps };
@@ -149,6 +153,19 @@ export class ScenarioLanguage<Operation extends AnyOperation = AnyOperation> {
     const step = { line, place, text, op, modelled, newRegion, arguments: written, evaluate };
     return { step, regions };
   }
+}
+
+/** A region's name is its own, whatever line makes it. */
+function checkNewRegion(
+  { newRegion: name, line, place }: Step,
+  mapped: ReadonlyMap<string, number>,
+  count: number,
+): void {
+  if (name === undefined) return;
+  const first = mapped.get(name) ?? 0;
+  const expected = 'a name that no other region has';
+  if (first < line) throw new InputError(place, expected, `'${name}', which line ${first} maps`);
+  if (count > 1) throw new InputError(place, expected, `'${name}' in each of ${count} steps`);
 }
 
 /** The words of an `audit` line. */
