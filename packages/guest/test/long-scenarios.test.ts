@@ -124,9 +124,9 @@ describe('what a step shows', () => {
     const { steps } = await runScenario(
       parseScenario(script, 'a.scn'),
       new ModelMachine({ kernel }),
-      { onStep: ({ observation }) => shown.push(JSON.parse(JSON.stringify(observation))) },
+      { onStep: ({ observation }) => shown.push(JSON.stringify(observation)) },
     );
-    expect(steps.map(({ observation }) => JSON.parse(JSON.stringify(observation)))).toEqual(shown);
+    expect(steps.map(({ observation }) => JSON.stringify(observation))).toEqual(shown);
     expect(steps.map(({ observation }) => observation.iommu?.runs_total)).toEqual([
       ...[0, undefined, 1, 2, 3, 4, 0],
     ]);
@@ -159,7 +159,10 @@ describe('a container that has all the mappings it may have', () => {
     const [{ line, text, errno, at, sentences, releases, repeated }] = all;
     expect({ line, text, errno, at, repeated }).toEqual({
       ...{ line: 4, text: 'map iova=1G+24K va=R+12K size=4K', errno: 'ENOSPC' },
-      ...{ at: 'vfio_dma_do_map', repeated: { i: 3, text: expect.stringContaining('8K*i') } },
+      ...{
+        at: 'vfio_dma_do_map',
+        repeated: { i: 3, text: 'map iova=1G+8K*i va=R+4K*i size=4K repeat=4' },
+      },
     });
     expect(sentences.join()).toContain('has its 3 mappings, which is the dma_entry_limit');
     expect(sentences.join()).toContain('raise vfio_iommu_type1.dma_entry_limit before');
