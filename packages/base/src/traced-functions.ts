@@ -30,6 +30,8 @@ export interface TracedSignature {
   readonly args: Readonly<Record<string, TracedUnit>>;
   /** Unit of what it returns; null if nothing is traced of it. */
   readonly ret: TracedUnit | null;
+  /** Of calls that many compilers inline, so that few kernels show them: the function called. */
+  readonly inlined?: string;
 }
 
 const SIGNATURES = {
@@ -46,6 +48,11 @@ const SIGNATURES = {
   follow_pfnmap_start: { args: { addr: 'byte' }, ret: 'number' },
   fixup_user_fault: { args: { va: 'byte', fl: 'flags' }, ret: 'number' },
   is_invalid_reserved_pfn: { args: { pfn: 'number' }, ret: 'number' },
+  'is_invalid_reserved_pfn (inlined)': {
+    args: { pfn: 'number' },
+    ret: 'number',
+    inlined: 'is_invalid_reserved_pfn',
+  },
   vfio_lock_acct: { args: { npage: 'number', async: 'number' }, ret: 'number' },
   mm_lock_acct: { args: { npage: 'number' }, ret: 'number' },
   __account_locked_vm: { args: { pages: 'number', inc: 'number' }, ret: 'number' },

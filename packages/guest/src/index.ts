@@ -11,8 +11,10 @@ export {
   DEFAULT_FACTS,
   factsOfLine,
   guestDevices,
+  guestIommu,
   guestMemory,
   type BarFacts,
+  type IommuKindFacts,
   type MachineFacts,
 } from './machine/machine-facts.ts';
 export { buddyAllocator } from './machine/machine-memory.ts';
@@ -40,6 +42,7 @@ export { functionGraph } from './trace/function-graph.ts';
 export {
   ALL_PROBES,
   MORE_LINES,
+  BUILDS,
   ProbeLines,
   type Probe,
   type Probes,

@@ -19,6 +19,7 @@ export {
   type IoPageTableOptions,
 } from './formats/format.ts';
 export { ioPageTableFormat, ioPageTableFormats } from './formats/index.ts';
+export { claimDmaOwner, type DmaOwner } from './dma-owner.ts';
 export { IotlbGather } from './iotlb-gather.ts';
 export { iommuPgsize, Pgsize } from './pgsize.ts';
 export { X86_MSI_REGION, type ResvRegion, type ResvType } from './resv-region.ts';

@@ -27,7 +27,7 @@ export const LATEST_IOMMU_RULES: IommuRules = {
   formats: {
     'intel-vtd': 'generic-pt-vtd-ss',
     amd: 'generic-pt-amd-v1',
-    'arm-smmu-v3': 'arm-lpae-s1-inv-list',
+    smmuv3: 'arm-lpae-s1-inv-list',
   },
   mapNosync: true,
   attachNeedsSameSuperpages: false,

@@ -19,7 +19,7 @@ interface Tables {
 }
 
 /** What the drivers of AMD and Arm have of their own. */
-const OWN_FORMATS = { amd: 'amd-v1', 'arm-smmu-v3': 'arm-lpae-s1' };
+const OWN_FORMATS = { amd: 'amd-v1', smmuv3: 'arm-lpae-s1' };
 
 const V6_12: Tables = {
   mm: {
@@ -121,7 +121,7 @@ const V7_2: Tables = {
     formats: {
       'intel-vtd': 'generic-pt-vtd-ss',
       amd: 'generic-pt-amd-v1',
-      'arm-smmu-v3': 'arm-lpae-s1-inv-list',
+      smmuv3: 'arm-lpae-s1-inv-list',
     },
     syncsEmptyGathers: false,
   },

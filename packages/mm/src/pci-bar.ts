@@ -27,14 +27,18 @@ export class PciBar implements VmOperations {
   readonly npage: number;
   /** Whether the device decodes memory accesses (PCI_COMMAND_MEMORY). */
   enabled = true;
+  /** Whether a PUD may map devices. */
+  readonly #devicePud: boolean;
 
   /**
    * @param pfn first page frame of its bus address
    * @param npage length in pages
+   * @param devicePud whether a PUD may map devices, as on x86 alone; default true
    */
-  constructor(pfn: Pfn, npage: number) {
+  constructor(pfn: Pfn, npage: number, devicePud = true) {
     this.pfn = pfn;
     this.npage = npage;
+    this.#devicePud = devicePud;
   }
 
   fault(mm: MmStruct, vma: Vma, vpn: Vpn): number {
@@ -46,8 +50,9 @@ export class PciBar implements VmOperations {
       return 0;
     }
     const { thp, rules } = mm.memory;
-    const { hugeOrders, tableBits } = mm.pageTable.geometry;
-    for (const order of deviceHugeAllowed(thp, vma, rules) ? [...hugeOrders, 0] : [0]) {
+    const { hugeOrders, pudOrder, tableBits } = mm.pageTable.geometry;
+    const orders = hugeOrders.filter((order) => this.#devicePud || order < pudOrder);
+    for (const order of deviceHugeAllowed(thp, vma, rules) ? [...orders, 0] : [0]) {
       const first = vpn - offsetIn(vpn, order);
       const level = order / tableBits;
       const inVma = first >= vma.start && first + pagesOf(order) <= vma.end;

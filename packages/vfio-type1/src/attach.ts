@@ -83,12 +83,31 @@ function attachIommuGroup(
   group: IommuGroup,
   current: Task | null,
 ): number {
-  const domain = new VfioDomain(iommuPagingDomainAlloc(group.unit, rules, iommu.counters));
+  const made = iommuPagingDomainAlloc(group.unit, rules, iommu.counters);
+  const domain = new VfioDomain(made);
   if (iommu.nesting) {
     // No driver that is modelled can nest a domain.
+    made.free();
     return iommu.fail(Errno.EINVAL, 'iommu_enable_nesting', { group: group.name });
   }
-  const aperture = { start: 0, last: domain.domain.apertureLast };
+  made.attachDevice(group.device);
+  const ret = joinDomain(iommu, rules, group, domain, current);
+  if (ret) {
+    made.detachDevice(group.device);
+    made.free();
+  }
+  return ret;
+}
+
+/** Checks the addresses, and finds the domain of a group that has one of its own for now. */
+function joinDomain(
+  iommu: VfioIommu,
+  rules: IommuRules,
+  group: IommuGroup,
+  domain: VfioDomain,
+  current: Task | null,
+): number {
+  const aperture = { start: domain.domain.apertureFirst, last: domain.domain.apertureLast };
   const regions = groupResvRegions(group);
   const conflict = aperConflict(iommu, group, aperture) || resvConflict(iommu, group, regions);
   if (conflict) return conflict;
@@ -97,6 +116,11 @@ function attachIommuGroup(
     return iommu.fail(Errno.EINVAL, 'vfio_iommu_resv_exclude', { group: group.name });
   // The domain was made to ask it for its facts; one that serves the group makes it superfluous.
   const joined = findDomain(iommu, rules, domain, group);
+  if (joined) {
+    domain.domain.detachDevice(group.device);
+    joined.domain.attachDevice(group.device);
+    domain.domain.free();
+  }
   const ret = joined ? 0 : addDomain(iommu, domain, usable, current);
   if (ret) return ret;
   (joined ?? domain).groupList.push(group);

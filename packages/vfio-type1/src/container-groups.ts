@@ -4,7 +4,7 @@
  * @source drivers/vfio/container.c, drivers/vfio/group.c, 6.16; reference type1.md §11
  */
 import { Errno, KernelError, Slot } from '@pinfold/base';
-import type { IommuDomain } from '@pinfold/iommu';
+import { claimDmaOwner, type DmaOwner, type IommuDomain } from '@pinfold/iommu';
 import type { Memory, Task } from '@pinfold/mm';
 import { attachGroup } from './attach.ts';
 import { checkExtension } from './check-extension.ts';
@@ -13,7 +13,7 @@ import { registerDevice, unregisterDevice } from './device-list.ts';
 import { LATEST_TYPE1_KERNEL } from './latest-kernel.ts';
 import type { Type1Kernel, Type1Rules } from './rules.ts';
 import { VFIO_TYPE1_IOMMU, VFIO_TYPE1_NESTING_IOMMU, VFIO_TYPE1v2_IOMMU } from './uapi.ts';
-import type { VfioDevice, VfioGroup } from './vfio-device.ts';
+import { isEmulated, type VfioDevice, type VfioGroup } from './vfio-device.ts';
 import { DEFAULT_MODULE_PARAMS, VfioIommu, type ModuleParams } from './vfio-iommu.ts';
 
 /** What a container is opened with. */
@@ -41,6 +41,8 @@ export abstract class ContainerGroups {
   readonly #rules: Type1Rules;
   readonly #params: ModuleParams;
   readonly #groups: VfioGroup[] = [];
+  /** What gives groups their domain back. */
+  readonly #owners = new Map<VfioGroup, DmaOwner>();
   /** Device files that are open; a device that is open twice is in it twice. */
   readonly #open: VfioDevice[] = [];
 
@@ -99,10 +101,13 @@ export abstract class ContainerGroups {
       const detail = { group: group.name };
       throw new KernelError(op, Errno.EINVAL, 'vfio_group_ioctl_set_container', detail);
     }
+    const owner = this.#claim(group);
     if (this.state) {
       const ret = attachGroup(this.state, this.#kernel.iommu, group, current);
+      if (ret < 0) owner?.release();
       throwUnless(ret, op, this.state.failure);
     }
+    if (owner) this.#owners.set(group, owner);
     this.#groups.push(group);
   }
 
@@ -128,6 +133,8 @@ export abstract class ContainerGroups {
     if (this.state) detachGroup(this.state, group);
     this.#groups.splice(at, 1);
     if (this.#groups.length === 0) this.#release();
+    this.#owners.get(group)?.release();
+    this.#owners.delete(group);
   }
 
   /**
@@ -222,6 +229,12 @@ export abstract class ContainerGroups {
    */
   protected stateOf(device: VfioDevice): VfioIommu | null {
     return this.#open.includes(device) ? this.state : null;
+  }
+
+  /** The group leaves the domain that it has at boot, and is blocked (iommu_group_claim_dma_owner). */
+  #claim(group: VfioGroup): DmaOwner | undefined {
+    if (isEmulated(group) || !group.device) return undefined;
+    return claimDmaOwner(group.unit, group.device, this.#kernel.iommu, this.memory.counters);
   }
 
   /** The IOMMU driver goes. */

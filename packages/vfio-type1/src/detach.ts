@@ -52,14 +52,19 @@ function detachEmulatedGroup(iommu: VfioIommu, group: EmulatedGroup): void {
 function detachIommuGroup(iommu: VfioIommu, domain: VfioDomain, group: IommuGroup): void {
   const { domainList } = iommu;
   const { groupList } = domain;
+  domain.domain.detachDevice(group.device);
   groupList.splice(groupList.indexOf(group), 1);
   let usable = iommu.iovaList;
   if (groupList.length === 0) {
     if (domainList.length === 1) leaveLastDomain(iommu);
     domainList.splice(domainList.indexOf(domain), 1);
+    domain.domain.free();
     usable = expandAperture(
       usable,
-      domainList.map((left) => ({ start: 0, last: left.domain.apertureLast })),
+      domainList.map((left) => ({
+        start: left.domain.apertureFirst,
+        last: left.domain.apertureLast,
+      })),
       iommu.pageShift,
     );
     iommu.updatePgsizeBitmap();

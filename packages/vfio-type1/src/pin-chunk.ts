@@ -8,7 +8,7 @@ import { Errno, Slot, type IovaPn, type Pfn, type Vpn } from '@pinfold/base';
 import { nextPage, type VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
 import { vfioLockAcct } from './lock-acct.ts';
-import { countReservedTest, isInvalidReservedPfn, putPfns } from './put-pfn.ts';
+import { countReservedTest, isInvalidReservedPfn, putPfns, putPfnsTraced } from './put-pfn.ts';
 import { vaddrGetPfns } from './vaddr-get-pfns.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
@@ -137,7 +137,7 @@ export function unwindPfns(iommu: VfioIommu, dma: VfioDma, pfn: Pfn, npage: numb
   if (tracer === null) putPfns(iommu, pfn, npage, dma.prot);
   for (let i = 0; i < npage && tracer !== null; i++) {
     tracer.enter('put_pfn', pfn + i);
-    putPfns(iommu, pfn + i, 1, dma.prot);
+    putPfnsTraced(iommu, pfn + i, 1, dma.prot, tracer);
     tracer.exit('put_pfn');
   }
 }

@@ -11,7 +11,7 @@ import type { VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
 import type { PinAlgorithm } from './pin-algorithm.ts';
 import { overLimit, pinPagesRemote, type AcceptBatch, type PinnedChunk } from './pin-chunk.ts';
-import { isInvalidReservedPfn } from './put-pfn.ts';
+import { isInvalidReservedPfn, traceInlinedTest } from './put-pfn.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 import { vpfnPages } from './vpfn-pages.ts';
 
@@ -77,6 +77,7 @@ function takeRuns(
 ): number {
   const { memory, counters } = iommu;
   const { memmap } = memory;
+  const { tracer } = counters;
   const first = iovaPn - chunk.pinned;
   let pageCompares = 0;
   let pfnCompares = 0;
@@ -89,7 +90,9 @@ function takeRuns(
     pfnCompares++;
     if (pfn !== chunk.pfnBase + chunk.pinned) break;
     reservedTests++;
-    if (chunk.rsvd !== isInvalidReservedPfn(memmap, pfn)) break;
+    const reserved = isInvalidReservedPfn(memmap, pfn);
+    if (tracer !== null) traceInlinedTest(tracer, pfn, reserved);
+    if (chunk.rsvd !== reserved) break;
     const { pages, offset, size } = batch;
     const max = inFolio ? Math.min(size, folioPagesLeft(memmap, pfn)) : size;
     const nr = inFolio

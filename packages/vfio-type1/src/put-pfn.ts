@@ -3,7 +3,7 @@
  *
  * @source drivers/vfio/vfio_iommu_type1.c is_invalid_reserved_pfn, put_pfn, 6.16; reference type1.md §4
  */
-import { Slot, type Counters, type IovaPn, type Pfn } from '@pinfold/base';
+import { Slot, type Counters, type IovaPn, type Pfn, type Tracer } from '@pinfold/base';
 import { IOMMU } from '@pinfold/iommu';
 import { unpinUserPagesOneByOne, type MemMap } from '@pinfold/mm';
 import type { VfioIommu } from './vfio-iommu.ts';
@@ -47,6 +47,19 @@ export function countReservedTest(counters: Counters, pfn: Pfn, reserved: boolea
 }
 
 /**
+ * A tracer sees a test that compilers inline where they can.
+ *
+ * @param tracer the tracer
+ * @param pfn page frame
+ * @param reserved what the test found
+ * @source drivers/vfio/vfio_iommu_type1.c put_pfn, vfio_pin_pages_remote, 6.18; recordings of
+ * 6.18.15 on arm64
+ */
+export function traceInlinedTest(tracer: Tracer, pfn: Pfn, reserved: boolean): void {
+  tracer.repeat('is_invalid_reserved_pfn (inlined)', 1, pfn, 0, reserved ? 1 : 0, 0);
+}
+
+/**
  * put_pfn for consecutive pfns, page by page: a reserved test each, and one unpin call per page
  * that is not reserved. The result is left in `iommu.put`.
  *
@@ -81,6 +94,32 @@ export function putPfns(
     i += run + 1;
   }
   iommu.counters.add(Slot.reservedTests, npage);
+}
+
+/**
+ * put_pfn for consecutive pfns as {@link putPfns}, page by page, so that a tracer sees the tests.
+ *
+ * @param iommu the container's state
+ * @param pfn first page frame
+ * @param npage number of pages
+ * @param prot IOMMU access bits; WRITE marks the pages dirty
+ * @param tracer the tracer
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_unpin_pages_remote (the loop), 6.18
+ */
+export function putPfnsTraced(
+  iommu: VfioIommu,
+  pfn: Pfn,
+  npage: number,
+  prot: number,
+  tracer: Tracer,
+): void {
+  let unlocked = 0;
+  for (let i = 0; i < npage; i++) {
+    traceInlinedTest(tracer, pfn + i, isInvalidReservedPfn(iommu.memory.memmap, pfn + i));
+    putPfns(iommu, pfn + i, 1, prot);
+    unlocked += iommu.put.unlocked;
+  }
+  iommu.put.unlocked = unlocked;
 }
 
 /** One vfio_find_vpfn per page; returns how many were found. */

@@ -11,7 +11,7 @@ import { unpinUserPageRangeDirtyLock } from '@pinfold/mm';
 import type { VfioDma } from './dma.ts';
 import { vfioLockAcct } from './lock-acct.ts';
 import type { PinAlgorithm } from './pin-algorithm.ts';
-import { putPfns } from './put-pfn.ts';
+import { putPfns, putPfnsTraced } from './put-pfn.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 import { vpfnPages } from './vpfn-pages.ts';
 
@@ -89,7 +89,9 @@ export const unpinRange: PinAlgorithm['unpinRegion'] = (
 ) => unpinCountedOnce(iommu, dma, iovaPn, pfn, npage, doAccounting, putRange);
 
 function putEach(iommu: VfioIommu, dma: VfioDma, pfn: Pfn, npage: number): number {
-  putPfns(iommu, pfn, npage, dma.prot);
+  const { tracer } = iommu.counters;
+  if (tracer === null) putPfns(iommu, pfn, npage, dma.prot);
+  else putPfnsTraced(iommu, pfn, npage, dma.prot, tracer);
   return iommu.put.unlocked;
 }
 

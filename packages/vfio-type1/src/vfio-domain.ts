@@ -4,7 +4,7 @@
  * @source drivers/vfio/vfio_iommu_type1.c struct vfio_domain, struct vfio_iommu_group, 6.12 and 6.16;
  * reference type1.md §1
  */
-import type { IommuDomain, IommuUnit, ResvRegion } from '@pinfold/iommu';
+import type { IommuDevice, IommuDomain, IommuUnit, ResvRegion } from '@pinfold/iommu';
 
 /** A group of devices behind one IOMMU. */
 export interface IommuGroup {
@@ -12,6 +12,8 @@ export interface IommuGroup {
   readonly name: string;
   /** Its IOMMU. */
   readonly unit: IommuUnit;
+  /** Its device, as the IOMMU's driver knows it; default: the driver shows nothing of it. */
+  readonly device?: IommuDevice;
   /** Reserved regions of its devices, besides the IOMMU's own. */
   readonly resvRegions?: readonly ResvRegion[];
 }

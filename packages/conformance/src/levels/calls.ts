@@ -25,6 +25,7 @@ export const calls: Level = {
   name: 'calls',
   summary: 'calls per kernel function',
   needsLayout: true,
+  needsTrace: true,
   applies: ({ shown }) => shown.calls !== undefined,
   compare,
   exclusions: notCompared,

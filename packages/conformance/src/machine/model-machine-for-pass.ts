@@ -2,6 +2,7 @@
 import { pageNumber, pagesOf, X86_64, type Pfn, type Vpn } from '@pinfold/base';
 import {
   buddyAllocator,
+  BUILDS,
   ModelMachine,
   type ModelMachineOptions,
   ProbeLines,
@@ -54,7 +55,7 @@ export function modelMachineForPass(
   if (!pass.steps.some(({ layout }) => layout !== undefined)) {
     const frames = new ScatteredFrames(buddyAllocator(facts));
     return {
-      machine: makeMachine({ kernel, facts, keepsBytes, frames }, probes),
+      machine: makeMachine({ kernel, facts, keepsBytes, frames }, probes, recording),
       beforeStep: () => undefined,
     };
   }
@@ -65,6 +66,7 @@ export function modelMachineForPass(
     machine: makeMachine(
       { kernel, facts, keepsBytes, frames, childFrames: unseen, readsSmaps: showsSmaps(pass) },
       probes,
+      recording,
     ),
     beforeStep: (index) => {
       frames.setLayout(layouts[index] ?? []);
@@ -73,9 +75,13 @@ export function modelMachineForPass(
 }
 
 /** The model, seen through the probes of a recording if there are any. */
-function makeMachine(options: ModelMachineOptions, probes: Probes | null): Machine {
+function makeMachine(
+  options: ModelMachineOptions,
+  probes: Probes | null,
+  { release }: Recording,
+): Machine {
   if (!probes) return new ModelMachine(options);
-  const tracer = new ProbeLines(probes);
+  const tracer = new ProbeLines(probes, release.includes('arm64') ? BUILDS.arm64 : BUILDS.x86);
   return new ProbedMachine(new ModelMachine({ ...options, tracer }), tracer);
 }
 

@@ -7,8 +7,10 @@ import { InputError, pageNumber, parseSize, X86_64, type Pfn } from '@pinfold/ba
 import {
   DEFAULT_FACTS,
   guestDevices,
+  guestIommu,
   guestMemory,
   type BarFacts,
+  type IommuKindFacts,
   type MachineFacts,
 } from '@pinfold/guest';
 import {
@@ -37,10 +39,12 @@ export function factsOfRecording(recording: Recording, place: string): MachineFa
   const { guest } = recording;
   const start = recording.runs.find((run) => run.start_state)?.start_state;
   const zero = zeroPages(recording);
-  const memory = guestMemory(parseSize(recording.mem, `${place}: mem`));
+  const iommu = iommuOf(recording.iommu_device);
+  const memory = guestMemory(parseSize(recording.mem, `${place}: mem`), iommu.kind);
   return {
     memory,
     totalRam: Math.floor(guest.mem_total_kb / 4),
+    iommu,
     awBits: recording.aw_bits,
     devices: devicesOf(recording, memory),
     zeroPfn: zero.small ?? DEFAULT_FACTS.zeroPfn,
@@ -89,6 +93,12 @@ export function shmemWord(text: string, place: string): ThpSettings['shmem'] {
   const found = SHMEM_ENABLED.find((known) => known === word);
   if (found) return found;
   throw new InputError(place, SHMEM_ENABLED.join(', '), `'${text}'`);
+}
+
+/** The IOMMU that QEMU was told to emulate. */
+function iommuOf(device = ''): IommuKindFacts {
+  if (device.startsWith('amd-iommu')) return guestIommu('amd', device.includes('npcache=1'));
+  return guestIommu(device.startsWith('smmuv3') ? 'smmuv3' : 'intel-vtd');
 }
 
 /** The devices, with the bus addresses that the recording shows. */

@@ -133,8 +133,10 @@ export interface Recording {
   readonly accel: string;
   /** Version of QEMU. */
   readonly qemu: string;
-  /** Address width of the IOMMU in bits: 48 or 39. */
+  /** Address width of the IOMMU in bits: 48 or 39; of AMD 64. */
   readonly aw_bits: number;
+  /** What QEMU emulates as the IOMMU: `amd-iommu,…`, `smmuv3,…`; absent: VT-d. */
+  readonly iommu_device?: string;
   /** Memory of the guest. */
   readonly mem: string;
   /** When it was recorded. */

@@ -12,7 +12,7 @@ import {
   ModelBug,
   type Tracer,
 } from '@pinfold/base';
-import { intelVtd, type IommuUnit } from '@pinfold/iommu';
+import { iommuKind, type IommuUnit } from '@pinfold/iommu';
 import type { KernelVersion } from '@pinfold/kernels';
 import {
   BuddyAllocator,
@@ -109,10 +109,13 @@ export class ModelMachine implements Machine {
     const process = new GuestProcess(new Task(new MmStruct(memory), facts.memlock, true));
     this.#process = process;
     this.#driver = new ExtpinDriver();
-    this.#unit = intelVtd(facts.awBits);
+    const { kind, ...iommu } = facts.iommu;
+    const unit = iommuKind(kind).unit({ addressWidth: facts.awBits, ...iommu });
+    this.#unit = { ...unit, resvRegions: [...unit.resvRegions, ...(facts.resvRegions ?? [])] };
     const devices = new GuestDevices(
       facts.devices,
       this.#unit,
+      facts.iommu.firstDeviceDomain,
       this.#driver,
       () => process.addressSpaces,
     );

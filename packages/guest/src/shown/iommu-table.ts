@@ -32,6 +32,9 @@ const NO_TABLE: IommuTable = {
   runs: [],
 };
 
+/** The entry of a device that is blocked (recordings of AMD and SMMUv3, v07-nesting). */
+const BLOCKED: IommuTable = { ...NO_TABLE, present: 1 };
+
 /** Leaves of one size that continue each other. */
 interface Leaves extends Span {
   readonly pfn: number;
@@ -66,9 +69,11 @@ export class SeenTable {
    * Looks at what was mapped and unmapped since the last look.
    *
    * @param domain the domain that the device is in now; null without one
+   * @param kind kind of the IOMMU: without a domain VT-d has no entry for the device, AMD and SMMUv3
+   *   have one that blocks it
    * @returns the table; undefined if it is as it was
    */
-  look(domain: IommuDomain | null): IommuTable | undefined {
+  look(domain: IommuDomain | null, kind: string): IommuTable | undefined {
     const runs = this.#runs;
     const changed = domain !== this.#domain;
     this.#domain = domain;
@@ -81,7 +86,8 @@ export class SeenTable {
       this.#read(domain, this.#startOfLeaf(first), this.#endOfLeaf(end));
     }
     domain?.written.clear();
-    const table = domain ? tableOf(domain, this.#leaf, this.#runs) : NO_TABLE;
+    const blocked = kind === 'intel-vtd' ? NO_TABLE : BLOCKED;
+    const table = domain ? tableOf(domain, this.#leaf, this.#runs) : blocked;
     const same =
       runs === this.#runs &&
       this.#shown?.present === table.present &&

@@ -54,6 +54,9 @@ const FUNCTIONS: Readonly<Record<string, CallCount>> = {
 
 const FUNCTION_LIST = Object.entries(FUNCTIONS);
 
+/** Functions whose calls counters count. */
+export const countedFunctions: ReadonlySet<string> = new Set(Object.keys(FUNCTIONS));
+
 /**
  * Calls per kernel function.
  *

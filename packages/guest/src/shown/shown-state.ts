@@ -90,6 +90,7 @@ export class ShownState {
   #changedTable(): IommuTable | undefined {
     const { firstPci } = this.#guest.devices;
     if (!firstPci?.iommuGroup) return undefined;
-    return this.#table.look(firstPci.container?.domainOf(firstPci.iommuGroup) ?? null);
+    const { container, iommuGroup } = firstPci;
+    return this.#table.look(container?.domainOf(iommuGroup) ?? null, iommuGroup.unit.kind);
   }
 }

@@ -1,5 +1,5 @@
 /** Keeps the calls of a machine, step by step, as the tree that they are. */
-import type { TracedFunction, Tracer } from '@pinfold/base';
+import { TRACED_FUNCTIONS, type TracedFunction, type Tracer } from '@pinfold/base';
 
 /** A call, or calls of one function in a row that differ in their argument and result only. */
 export interface TracedCall {
@@ -100,6 +100,8 @@ export class CallRecorder implements Tracer {
     ret: number,
     retStep: number,
   ): void {
+    // A call that is inlined is no event of a kernel.
+    if (TRACED_FUNCTIONS[fn].inlined !== undefined) return;
     this.#events += 2 * n;
     const call = this.#add({ fn, values: [a, 0, 0, 0, 0, 0], n, step, retStep });
     if (call) call.ret = ret;

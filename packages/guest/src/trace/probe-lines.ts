@@ -42,14 +42,35 @@ const WITH_RETURN: readonly TracedFunction[] = [
   ...(['arm_lpae_map_pages', 'arm_lpae_unmap_pages'] as const),
 ];
 
+/** What the compiler has made of functions that are called at several places. */
+export interface Build {
+  /** Whether tests that other compilers inline are calls. */
+  readonly callsTests: boolean;
+  /** Whether the charge for pinned pages is inlined, and only that taken back is a call. */
+  readonly inlinesCharges: boolean;
+}
+
+/** The builds of recorded kernels: for x86, and for Arm. */
+export const BUILDS: Readonly<Record<'x86' | 'arm64', Build>> = {
+  x86: { callsTests: false, inlinesCharges: false },
+  arm64: { callsTests: true, inlinesCharges: true },
+};
+
+/** Argument `async` of vfio_lock_acct, and its value where pages are pinned. */
+const [LOCK_ACCT, PINNING] = ['vfio_lock_acct', 0];
+
 /** The probes of the recordings, as if every function that is traced could be probed. */
 export const ALL_PROBES: Probes = Object.fromEntries([
-  ...Object.keys(TRACED_FUNCTIONS).map((fn) => [fn, { symbol: fn, args: true }]),
+  ...Object.entries(TRACED_FUNCTIONS).flatMap(([fn, { inlined }]) =>
+    inlined === undefined ? [[fn, { symbol: fn, args: true }]] : [],
+  ),
   ...WITH_RETURN.map((fn) => [`${fn}_ret`, { symbol: fn, args: true }]),
 ]) as Probes;
 
 /** What is probed of a function. */
 interface Probed {
+  /** Its name in lines. */
+  readonly name: string;
   readonly args: boolean;
   readonly ret: boolean;
 }
@@ -71,20 +92,36 @@ interface OpenLine {
 
 /** Sees the calls of a step through the probes of a recording. */
 export class ProbeLines implements Tracer {
+  readonly #build: Build;
   readonly #probed = new Map<TracedFunction, Probed>();
   #lines: string[] = [];
   #open: OpenLine | null = null;
   #total = 0;
+  /** Calls since the step began, of functions that were called. */
+  readonly #calls = new Map<string, number>();
   /** Argument of the joined function that was entered last. */
   #entered = 0;
 
-  /** @param probes what is probed */
-  constructor(probes: Probes) {
+  /**
+   * @param probes what is probed
+   * @param build what the compiler has inlined; default: as for x86
+   */
+  constructor(probes: Probes, build: Build = BUILDS.x86) {
+    this.#build = build;
     for (const fn of Object.keys(TRACED_FUNCTIONS) as TracedFunction[]) {
-      const probe = probes[fn];
+      const { inlined } = TRACED_FUNCTIONS[fn];
+      const name = build.callsTests ? (inlined ?? fn) : fn;
+      const probe = probes[name];
       if (!probe) continue;
-      this.#probed.set(fn, { args: probe.args, ret: (probes[`${fn}_ret`] ?? null) !== null });
+      this.#probed.set(fn, { name, args: probe.args, ret: Boolean(probes[`${name}_ret`]) });
     }
+  }
+
+  /** Functions of which the build decides which calls there are. */
+  get builtOtherwise(): readonly string[] {
+    const { callsTests, inlinesCharges } = this.#build;
+    const tests = Object.values(TRACED_FUNCTIONS).flatMap(({ inlined }) => inlined ?? []);
+    return [...(callsTests ? tests : []), ...(inlinesCharges ? [LOCK_ACCT] : [])];
   }
 
   /** Forgets everything: the next step begins. */
@@ -92,6 +129,12 @@ export class ProbeLines implements Tracer {
     this.#lines = [];
     this.#open = null;
     this.#total = 0;
+    this.#calls.clear();
+  }
+
+  /** Calls of each probed function since the step began. */
+  get calls(): ReadonlyMap<string, number> {
+    return this.#calls;
   }
 
   /** Entry and return events, those that are not listed included. */
@@ -113,10 +156,11 @@ export class ProbeLines implements Tracer {
 
   enter(fn: TracedFunction, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): void {
     const probed = this.#probed.get(fn);
-    if (!probed) return;
+    if (!probed || (fn === LOCK_ACCT && this.#build.inlinesCharges && b === PINNING)) return;
+    this.#called(probed.name, 1);
     if (probed.ret && JOINED.has(fn)) this.#entered = a;
     else if (this.#count(1) > 0)
-      this.#push(entryLine(fn, probed.args ? [a, b, c, d, e, f] : null), 1);
+      this.#push(entryLine(probed.name, fn, probed.args ? [a, b, c, d, e, f] : null), 1);
   }
 
   exit(fn: TracedFunction, ret = 0): void {
@@ -140,13 +184,18 @@ export class ProbeLines implements Tracer {
       if (calls > 0) this.#walk(fn, calls, a, step, ret);
     } else if (!probed.ret && step === 0) {
       const calls = this.#count(n);
-      if (calls > 0) this.#push(entryLine(fn, probed.args ? [a] : null), calls);
+      this.#called(probed.name, n);
+      if (calls > 0) this.#push(entryLine(probed.name, fn, probed.args ? [a] : null), calls);
     } else {
       for (let i = 0; i < n; i++) {
         this.enter(fn, a + i * step);
         this.exit(fn, ret + i * retStep);
       }
     }
+  }
+
+  #called(name: string, n: number): void {
+    this.#calls.set(name, (this.#calls.get(name) ?? 0) + n);
   }
 
   /** Counts events; returns how many of them are to become lines. */
@@ -183,13 +232,13 @@ function continuesWalk(open: OpenLine, n: number, step: number, by: number): boo
   return by !== 0 && by === open.n * its && (n === 1 || step === its);
 }
 
-function entryLine(fn: TracedFunction, values: readonly number[] | null): string {
+function entryLine(name: string, fn: TracedFunction, values: readonly number[] | null): string {
   const args = values ? writeArguments(fn, values) : [];
-  return [fn, ...args.map(({ name, text }) => `${name}=${text}`)].join(' ');
+  return [name, ...args.map(({ name, text }) => `${name}=${text}`)].join(' ');
 }
 
 function lineOf({ fn, text, n, a, ret, step }: OpenLine): string {
   if (fn === null) return n > 1 ? `${text} *${n}` : text;
-  const call = `${entryLine(fn, [a])} ret=${writeReturn(fn, ret)}`;
+  const call = `${entryLine(fn, fn, [a])} ret=${writeReturn(fn, ret)}`;
   return n > 1 ? `${call} step=${writeReturn(fn, step)} n=${n}` : call;
 }

@@ -17,6 +17,9 @@ import { resourceOf } from './sysfs-bar.ts';
 /** Bit of PCI_COMMAND that lets a device decode memory accesses. */
 const PCI_COMMAND_MEMORY = 2;
 
+/** Requester of the first device, 00:04.0, and from one device to the next. */
+const [FIRST_REQUESTER, FUNCTIONS] = [0x20, 8];
+
 /** A device of the machine, alone in its group. */
 export interface GuestDevice {
   /** What VFIO knows of it. */
@@ -49,6 +52,7 @@ export class GuestDevices implements BarLookup {
   /**
    * @param pci BARs of each PCI device by its alias
    * @param unit their IOMMU
+   * @param firstDomain identifier of the domain that the first has at boot; undefined: of no interest
    * @param driver the emulated devices
    * @param addressSpaces those of the process and its children: a BAR that is mapped in one keeps
    *   its device open
@@ -56,14 +60,21 @@ export class GuestDevices implements BarLookup {
   constructor(
     pci: Readonly<Record<string, readonly BarFacts[]>>,
     unit: IommuUnit,
+    firstDomain: number | undefined,
     driver: ExtpinDriver,
     addressSpaces: () => readonly MmStruct[],
   ) {
     this.#addressSpaces = addressSpaces;
+    // CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD is x86's; an SMMU is Arm's.
+    const devicePud = unit.kind !== 'smmuv3';
     const closed = { container: null, groupOpen: false, open: false };
-    const behindIommu = Object.entries(pci).map(([name, bars]): [string, GuestDevice] => {
-      const group = { name, unit };
-      const byNumber = new Map(bars.map(({ bar, pfn, npage }) => [bar, new PciBar(pfn, npage)]));
+    const behindIommu = Object.entries(pci).map(([name, bars], at): [string, GuestDevice] => {
+      const requester = FIRST_REQUESTER + at * FUNCTIONS;
+      const device = { requester, defaultDomain: (firstDomain ?? 0) + at };
+      const group = { name, unit, ...(firstDomain !== undefined && { device }) };
+      const byNumber = new Map(
+        bars.map(({ bar, pfn, npage }) => [bar, new PciBar(pfn, npage, devicePud)]),
+      );
       const vfio = { name, group };
       return [name, { vfio, iommuGroup: group, ext: null, bars: byNumber, ...closed }];
     });

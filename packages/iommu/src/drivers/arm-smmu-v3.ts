@@ -109,6 +109,17 @@ export class SmmuDomain {
   }
 
   /**
+   * The same where a leaf does not fit the gather. There the compiler of 7.2 has inlined it.
+   *
+   * @param gather the pending invalidation
+   */
+  iotlbSyncInside(gather: IotlbGather): void {
+    const { start, end, pieceSize } = gather;
+    if (!this.#rules.hasInvList) this.iotlbSync(gather);
+    else if (pieceSize > 0) this.#invalidate(start, end - start + 1, pieceSize, true);
+  }
+
+  /**
    * Invalidates what a walk has found on its way to a table that is removed.
    *
    * @param iovaPn first page of the table

@@ -200,7 +200,8 @@ class ArmLpae extends RadixTables implements IoPageTable {
       tracer?.enter('arm_smmu_tlb_inv_page_nosync', at, pages);
       if (gather.mustSyncBefore(at, pages)) {
         this.counters.add(Slot.iotlbGatherSyncs, 1);
-        this.iotlbSync(gather);
+        this.#domain.iotlbSyncInside(gather);
+        gather.reset();
       }
       gather.add(at, pages);
       tracer?.exit('arm_smmu_tlb_inv_page_nosync');

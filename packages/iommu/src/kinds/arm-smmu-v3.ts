@@ -12,11 +12,11 @@ const SOFTWARE_MSI: ResvRegion = { type: 'sw-msi', start: 0x8000, last: 0x80ff }
 
 /** The kind. */
 export const armSmmuV3Kind: IommuKind = {
-  name: 'arm-smmu-v3',
+  name: 'smmuv3',
   summary: 'Arm SMMUv3, stage 1, 2 MiB and 1 GiB blocks, 48 address bits',
   format: 'arm-lpae-s1',
   unit: ({ bootDomains = 0 } = {}) => ({
-    kind: 'arm-smmu-v3',
+    kind: 'smmuv3',
     addressWidth: 48,
     outputWidth: 44,
     superpageOrders: [9, 18],

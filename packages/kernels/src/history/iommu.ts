@@ -17,7 +17,7 @@ export const formatHistory: Readonly<Record<string, History<string>>> = {
       'drivers/iommu/generic_pt; recordings of 7.2.12',
     ),
   ],
-  'arm-smmu-v3': [
+  smmuv3: [
     initially('arm-lpae-s1', 'SMMUv3 flushes by its domain', 'recordings of 6.18.15'),
     since(
       '7.2',

@@ -2,8 +2,8 @@
  * The line `machine` of a scenario: the machine that it is for, where that is not the default. It is
  * pinfold's own; all numbers are page frames and pages.
  */
-import { InputError, type Pfn } from '@pinfold/base';
-import { extents } from './argument-kinds.ts';
+import { byteAddress, InputError, PAGE_SIZE, pageNumber, type Pfn } from '@pinfold/base';
+import { bytes, extents } from './argument-kinds.ts';
 import { hex } from '../hex.ts';
 
 /** Frames that follow each other. */
@@ -12,6 +12,14 @@ export interface FrameRange {
   readonly pfn: Pfn;
   /** Number of frames. */
   readonly npage: number;
+}
+
+/** I/O virtual addresses that no device may use. */
+export interface ReservedRange {
+  /** First page. */
+  readonly start: number;
+  /** Last page, inclusive. */
+  readonly last: number;
 }
 
 /** How a kernel finds a `struct page`: in one virtual array, or in an array per section. */
@@ -27,12 +35,20 @@ export interface MachineLine {
   readonly bar?: FrameRange;
   /** Huge pages of 2 MiB in the pool: `hugepages=N`. */
   readonly hugepages?: number;
+  /** Kind of the IOMMU: `iommu=amd`. */
+  readonly iommu?: string;
+  /** Input address width of the IOMMU in bits: `aw=39`. */
+  readonly aw?: number;
+  /** Addresses that are reserved besides the IOMMU's own, the last included: `resv=A-B,...`. */
+  readonly resv?: readonly ReservedRange[];
 }
 
 const MODELS: Readonly<Record<string, MachineMemoryModel>> = {
   vmemmap: 'sparsemem-vmemmap',
   sparsemem: 'sparsemem',
 };
+const PAGE_BYTES = BigInt(PAGE_SIZE);
+
 /**
  * Reads the words of a `machine` line.
  *
@@ -53,10 +69,14 @@ export function readMachineLine(words: readonly string[], place: string): Machin
     if (key === 'memory') line.memory = frames();
     else if (key === 'model' && Object.hasOwn(MODELS, value)) line.model = MODELS[value];
     else if (key === 'bar') line.bar = frames()[0];
+    else if (key === 'iommu') line.iommu = value;
+    else if (key === 'aw' && /^\d{2}$/.test(value)) line.aw = Number(value);
+    else if (key === 'resv') line.resv = reserved(value, `${place}: resv`);
     else if (key === 'hugepages' && /^\d{1,6}$/.test(value)) line.hugepages = Number(value);
     else {
       const expected =
-        'machine [memory=PFNxN,...] [model=vmemmap|sparsemem] [bar=PFNxN] [hugepages=N]';
+        'machine [memory=PFNxN,...] [model=vmemmap|sparsemem] [bar=PFNxN] [hugepages=N] ' +
+        '[iommu=KIND] [aw=BITS] [resv=ADDRESS-ADDRESS,...]';
       throw new InputError(place, expected, `'${word}'`);
     }
   }
@@ -69,7 +89,8 @@ export function readMachineLine(words: readonly string[], place: string): Machin
  * @param line what it says
  * @returns the line
  */
-export function machineLineText({ memory, model, bar, hugepages }: MachineLine): string {
+export function machineLineText(line: MachineLine): string {
+  const { memory, model, bar, hugepages, iommu, aw, resv } = line;
   const range = ({ pfn, npage }: { pfn: number; npage: number }): string => `${hex(pfn)}x${npage}`;
   return [
     'machine',
@@ -77,5 +98,27 @@ export function machineLineText({ memory, model, bar, hugepages }: MachineLine):
     ...(model ? [`model=${model === 'sparsemem' ? model : 'vmemmap'}`] : []),
     ...(bar ? [`bar=${range(bar)}`] : []),
     ...(hugepages === undefined ? [] : [`hugepages=${hugepages}`]),
+    ...(iommu === undefined ? [] : [`iommu=${iommu}`]),
+    ...(aw === undefined ? [] : [`aw=${aw}`]),
+    ...(resv ? [`resv=${resv.map(regionText).join(',')}`] : []),
   ].join(' ');
+}
+
+/** Reads reserved addresses, such as `0xfd00000000-0xffffffffff`: whole pages. */
+function reserved(text: string, place: string): ReservedRange[] {
+  return text.split(',').map((item) => {
+    const [from = '', to = '', more] = item.split('-');
+    const [first, last] = [from, to].map((end) => bytes.read(end, place).evaluate(new Map()));
+    const whole = first % PAGE_BYTES === 0n && (last + 1n) % PAGE_BYTES === 0n;
+    if (more !== undefined || first > last || !whole) {
+      const expected = 'the first and the last byte of whole pages, such as 0xfee00000-0xfeefffff';
+      throw new InputError(place, expected, `'${item}'`);
+    }
+    return { start: pageNumber(first), last: pageNumber(last) };
+  });
+}
+
+function regionText({ start, last }: ReservedRange): string {
+  const [first, end] = [byteAddress(start), byteAddress(last) + PAGE_BYTES - 1n];
+  return `0x${first.toString(16)}-0x${end.toString(16)}`;
 }
