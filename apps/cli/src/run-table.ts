@@ -1,5 +1,5 @@
 /** The table of `pinfold run`: one row per step, as a kernel developer reads it at a glance. */
-import { formatSize } from '@pinfold/base';
+import { formatSize, orderOfName } from '@pinfold/base';
 import type { DoneStep, IommuTable } from '@pinfold/scenario';
 import { standingOut } from './output.ts';
 import { formatCount, tableText, tableWidth, type Column } from './table.ts';
@@ -39,7 +39,7 @@ const resultColumn: Column<RunRow> = { heading: 'result', words: true, cell: res
 const opColumn: Column<RunRow> = { heading: 'step', words: true, cell: ({ step }) => step.op };
 
 /** The other columns, in parts that stay together. */
-const parts: readonly (readonly Column<RunRow>[])[] = [
+const partsOf = (rows: readonly RunRow[]): readonly (readonly Column<RunRow>[])[] => [
   [
     { group: 'pins', heading: '+', cell: ({ observation }) => figure(observation.pins.acquired) },
     { group: 'pins', heading: '-', cell: ({ observation }) => figure(observation.pins.released) },
@@ -55,9 +55,7 @@ const parts: readonly (readonly Column<RunRow>[])[] = [
     },
   ],
   [
-    leafColumn('4K'),
-    leafColumn('2M'),
-    leafColumn('1G'),
+    ...leafSizes(rows).map(leafColumn),
     {
       group: IOMMU_GROUP,
       heading: 'tables',
@@ -77,7 +75,7 @@ const parts: readonly (readonly Column<RunRow>[])[] = [
  *   refused steps stand out
  */
 export function runTable(rows: readonly RunRow[], width = Infinity): string {
-  const used = parts
+  const used = partsOf(rows)
     .map((part) => part.filter((column) => rows.some((row) => column.cell(row))))
     .filter((part) => part.length > 0);
   for (let first = used.length; first > 0; first--) {
@@ -176,7 +174,13 @@ function figure(n: number): string {
   return n === 0 ? '' : formatCount(n);
 }
 
-function leafColumn(size: '4K' | '2M' | '1G'): Column<RunRow> {
+/** Sizes of the leaves that occur, smallest first. */
+function leafSizes(rows: readonly RunRow[]): readonly string[] {
+  const sizes = rows.flatMap(({ table }) => Object.keys(table?.leaf ?? {}));
+  return [...new Set(sizes)].sort((a, b) => orderOfName(a, 0, 'leaf') - orderOfName(b, 0, 'leaf'));
+}
+
+function leafColumn(size: string): Column<RunRow> {
   return {
     group: IOMMU_GROUP,
     heading: size,

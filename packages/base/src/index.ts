@@ -17,6 +17,8 @@ export {
   ARM64_4K,
   ARM64_64K,
   pageGeometries,
+  orderName,
+  orderOfName,
   pageGeometry,
   X86_64,
   type PageGeometry,

@@ -8,6 +8,10 @@
  */
 import { InputError } from './errors.ts';
 
+const UNITS = 'KMGTP';
+/** log2 of the bytes of the smallest unit, and of the next one's number of it. */
+const UNIT_SHIFT = 10;
+
 /** What an architecture's documents say; {@link pageGeometry} derives the rest. */
 export interface PageGeometryFacts {
   /** Architecture and page size, for example `x86-64` or `arm64-16k`. */
@@ -154,3 +158,34 @@ export const ARM64_64K: PageGeometry = pageGeometry({
 export const pageGeometries: Readonly<Record<string, PageGeometry>> = Object.fromEntries(
   [X86_64, ARM64_4K, ARM64_16K, ARM64_64K].map((geometry) => [geometry.name, geometry]),
 );
+
+/**
+ * Name of the size of a folio or leaf.
+ *
+ * @param order its order in pages
+ * @param pageShift log2 of the page size in bytes
+ * @returns for example `4K`, `64K`, `2M`, `512M`, `1G`
+ */
+export function orderName(order: number, pageShift: number): string {
+  const shift = order + pageShift - UNIT_SHIFT;
+  const unit = Math.min(UNITS.length - 1, Math.floor(shift / UNIT_SHIFT));
+  return `${2 ** (shift - UNIT_SHIFT * unit)}${UNITS[unit]}`;
+}
+
+/**
+ * The order of a folio or leaf of a size.
+ *
+ * @param name its size as {@link orderName} writes it
+ * @param pageShift log2 of the page size in bytes
+ * @param place where the name stands, for messages
+ * @returns the order in pages
+ * @throws {InputError} when it is no power of two, or less than a page
+ */
+export function orderOfName(name: string, pageShift: number, place: string): number {
+  const match = /^(\d{1,4})([KMGTP])$/.exec(name);
+  const unit = match ? UNITS.indexOf(match[2]) : 0;
+  const order = Math.log2(Number(match?.[1])) + UNIT_SHIFT * (unit + 1) - pageShift;
+  if (Number.isInteger(order) && order >= 0) return order;
+  const expected = `a power of two from ${orderName(0, pageShift)} on, such as 64K or 2M`;
+  throw new InputError(place, expected, `'${name}'`);
+}

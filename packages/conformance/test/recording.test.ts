@@ -107,8 +107,8 @@ describe('what is no recording', () => {
     ],
     [
       'another size of leaf',
-      ['runs[0].steps[3].iommu.runs[0][3]', '4M'],
-      "runs[0].steps[3].iommu.runs[0][3]: expected '4K' or '2M' or '1G', got '4M'",
+      ['runs[0].steps[3].iommu.runs[0][3]', '3M'],
+      "runs[0].steps[3].iommu.runs[0][3]: expected a size such as 64K, got '3M'",
     ],
     [
       'an op that nobody knows',

@@ -1,4 +1,5 @@
 /** The table of a run: one row per step; of a recording, the kernel's answer beside the model's. */
+import { orderOfName } from '@pinfold/base';
 import { html, nothing, type TemplateResult } from 'lit-html';
 import type { LevelOutcome, RunOutcome, Shown, StepOutcome } from './outcome.ts';
 
@@ -13,10 +14,16 @@ const columns: readonly Column[] = [
   { heading: 'pins +', cell: ({ observation: { pins } }) => figure(pins.acquired) },
   { heading: 'pins −', cell: ({ observation: { pins } }) => figure(pins.released) },
   { heading: 'VmLck kB', cell: ({ observation: { mm } }) => figure(mm.VmLck) },
-  { heading: '4K', cell: ({ table }) => figure(table?.leaf['4K'] ?? 0) },
-  { heading: '2M', cell: ({ table }) => figure(table?.leaf['2M'] ?? 0) },
-  { heading: '1G', cell: ({ table }) => figure(table?.leaf['1G'] ?? 0) },
 ];
+
+/** A column per size of the IOMMU's leaves that occurs, smallest first. */
+function leafColumns({ steps }: RunOutcome): readonly Column[] {
+  const shown = steps.flatMap(({ model, recorded }) => [model, recorded]);
+  const sizes = new Set(shown.flatMap((each) => Object.keys(each?.table?.leaf ?? {})));
+  return [...sizes]
+    .sort((a, b) => orderOfName(a, 0, 'leaf') - orderOfName(b, 0, 'leaf'))
+    .map((size) => ({ heading: size, cell: ({ table }) => figure(table?.leaf[size] ?? 0) }));
+}
 
 /** Zeros say nothing here, and hide what does. */
 function figure(n: number): string {
@@ -53,7 +60,7 @@ export function outcomeTable(run: RunOutcome, options: TableOptions): TemplateRe
   if (options.recorded !== null) {
     machines.unshift({ name: `Linux ${options.recorded}`, of: recorded, other: model });
   }
-  const used = columns.filter(({ cell }) =>
+  const used = [...columns, ...leafColumns(run)].filter(({ cell }) =>
     run.steps.some((step) => machines.some(({ of }) => cellText(of(step), cell) !== '')),
   );
   return html`<div class="wide" tabindex="0" role="region" aria-label="Steps of the run">

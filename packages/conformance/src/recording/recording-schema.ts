@@ -17,7 +17,7 @@ const MAX_PAGE = 2 ** 40;
 
 const page = count.max(MAX_PAGE);
 const extent = z.tuple([page, page, count.max(MAX_EXTENT), count.max(18), z.string()]);
-const leafSize = z.string().regex(/^\d{1,3}[KMGTP]$/, 'a size such as 64K');
+const leafSize = z.string().regex(/^(1|2|4|8|16|32|64|128|256|512)[KMGTP]$/, 'a size such as 64K');
 const run = z.tuple([hex, hex, hex, leafSize, z.enum(['r', 'w', 'rw'])]);
 
 const table = z.looseObject({

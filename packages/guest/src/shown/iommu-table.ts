@@ -3,7 +3,7 @@
  *
  * @source recordings README, "IOMMU page table"
  */
-import { pagesOf, type Span } from '@pinfold/base';
+import { orderName, pagesOf, type PageGeometry, type Span } from '@pinfold/base';
 import { LeafRun, type IommuDomain } from '@pinfold/iommu';
 import {
   hexPages,
@@ -17,23 +17,11 @@ import {
 /** Runs that are listed; `runs_total` counts all. */
 export const MAX_RUNS = 8192;
 
-const PAGE_SHIFT = 12;
-const UNITS = 'KMGTP';
 const PERM_NAMES = ['r', 'r', 'w', 'rw'] as const;
 
-const NO_LEAVES: LeafCounts = { '4K': 0, '2M': 0, '1G': 0 };
-
-/** A page table that is not there: before VFIO_SET_IOMMU. */
-const NO_TABLE: IommuTable = {
-  present: 0,
-  pt_pages: 0,
-  leaf: NO_LEAVES,
-  runs_total: 0,
-  runs: [],
-};
-
-/** The entry of a device that is blocked (recordings of AMD and SMMUv3, v07-nesting). */
-const BLOCKED: IommuTable = { ...NO_TABLE, present: 1 };
+/** Leaves by their order. */
+type LeavesByOrder = ReadonlyMap<number, number>;
+const NO_LEAVES: LeavesByOrder = new Map();
 
 /** Leaves of one size that continue each other. */
 interface Leaves extends Span {
@@ -59,6 +47,12 @@ export class SeenTable {
   #leaf = NO_LEAVES;
   #shown: IommuTable | null = null;
   readonly #next = new LeafRun();
+  readonly #geometry: PageGeometry;
+
+  /** @param geometry page size and page-table geometry of the machine */
+  constructor(geometry: PageGeometry) {
+    this.#geometry = geometry;
+  }
 
   /** Shows the next table whatever it is. */
   forget(): void {
@@ -86,8 +80,7 @@ export class SeenTable {
       this.#read(domain, this.#startOfLeaf(first), this.#endOfLeaf(end));
     }
     domain?.written.clear();
-    const blocked = kind === 'intel-vtd' ? NO_TABLE : BLOCKED;
-    const table = domain ? tableOf(domain, this.#leaf, this.#runs) : blocked;
+    const table = this.#tableOf(domain, kind);
     const same =
       runs === this.#runs &&
       this.#shown?.present === table.present &&
@@ -111,15 +104,13 @@ export class SeenTable {
     }
     const { runs, old, fresh } = this.#runs.replace(from, to, leaves);
     this.#runs = runs;
-    const leaf = new Map(Object.entries(this.#leaf));
+    const leaf = new Map(this.#leaf);
     const count = ({ npage, order }: Leaves, times: 1 | -1): void => {
-      const name = leafName(order);
-      leaf.set(name, (leaf.get(name) ?? 0) + times * (npage / pagesOf(order)));
+      leaf.set(order, (leaf.get(order) ?? 0) + times * (npage / pagesOf(order)));
     };
     for (const run of old) count(run, -1);
     for (const run of fresh) count(run, 1);
-    const isShown = ([name, leaves]: [string, number]): boolean => leaves > 0 || name in NO_LEAVES;
-    this.#leaf = Object.fromEntries([...leaf].filter(isShown));
+    this.#leaf = leaf;
   }
 
   /** An unmap can remove the whole of a leaf of which it was asked for a part. */
@@ -133,29 +124,41 @@ export class SeenTable {
     const over = run ? (page - run.at) % pagesOf(run.order) : 0;
     return run && over > 0 ? page - over + pagesOf(run.order) : page;
   }
+
+  /** The table of the runs as they are now, which are listed when somebody reads them. */
+  #tableOf(domain: IommuDomain | null, kind: string): IommuTable {
+    const runs = this.#runs;
+    const { pageShift } = this.#geometry;
+    return {
+      // The entry of a device that is blocked is there but on VT-d (recordings of AMD and SMMUv3,
+      // v07-nesting).
+      present: domain || kind !== 'intel-vtd' ? 1 : 0,
+      pt_pages: domain?.table.tablePages ?? 0,
+      leaf: this.#leafCounts(),
+      runs_total: runs.size,
+      get runs(): IommuRun[] {
+        const listed: IommuRun[] = [];
+        for (const run of runs) {
+          if (listed.length === MAX_RUNS) break;
+          listed.push(asRun(run, pageShift));
+        }
+        return listed;
+      },
+    };
+  }
+
+  /** Leaves by the names of their sizes: those of the CPU's leaves always, others if there are any. */
+  #leafCounts(): LeafCounts {
+    const { leafOrders, pageShift } = this.#geometry;
+    const counts = new Map(leafOrders.map((order) => [order, 0]));
+    for (const [order, leaves] of this.#leaf) if (leaves > 0) counts.set(order, leaves);
+    return Object.fromEntries(
+      Array.from(counts, ([order, leaves]) => [orderName(order, pageShift), leaves]),
+    );
+  }
 }
 
-/** Name of a leaf's size: 4K, 8K, up to 2P. */
-function leafName(order: number): string {
-  const unit = Math.floor((order + PAGE_SHIFT - 10) / 10);
-  return `${2 ** (order + PAGE_SHIFT - 10 - 10 * unit)}${UNITS[unit]}`;
-}
-
-/** The table of a version of the runs, which are listed when somebody reads them. */
-function tableOf({ table }: IommuDomain, leaf: LeafCounts, runs: Runs<Leaves>): IommuTable {
-  return {
-    ...{ present: 1, pt_pages: table.tablePages, leaf, runs_total: runs.size },
-    get runs(): IommuRun[] {
-      const listed: IommuRun[] = [];
-      for (const run of runs) {
-        if (listed.length === MAX_RUNS) break;
-        listed.push(asRun(run));
-      }
-      return listed;
-    },
-  };
-}
-
-function asRun({ at, npage, pfn, order, prot }: Leaves): IommuRun {
-  return [hexPages(at), hexPages(pfn), hexPages(npage), leafName(order), PERM_NAMES[prot]];
+function asRun({ at, npage, pfn, order, prot }: Leaves, pageShift: number): IommuRun {
+  const size = orderName(order, pageShift);
+  return [hexPages(at), hexPages(pfn), hexPages(npage), size, PERM_NAMES[prot]];
 }

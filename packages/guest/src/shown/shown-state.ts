@@ -26,7 +26,7 @@ export class ShownState {
   readonly #guest: Guest;
   readonly #driver: ExtpinDriver;
   readonly #layouts: SeenLayouts;
-  readonly #table = new SeenTable();
+  readonly #table: SeenTable;
 
   /**
    * @param guest the machine
@@ -36,6 +36,7 @@ export class ShownState {
     this.#guest = guest;
     this.#driver = driver;
     this.#layouts = new SeenLayouts(guest.process.task.mm);
+    this.#table = new SeenTable(guest.memory.memmap.geometry);
   }
 
   /**

@@ -71,6 +71,8 @@ class EventWriter {
   readonly events: TraceEvent[] = [];
   #at = 0;
   #pinned = 0;
+  /** Sizes of leaves that were shown: each stays a counter. */
+  readonly #leafSizes = new Set<string>();
 
   label(what: string, name: string): void {
     this.#add({ name: what, ph: 'M', args: { name } });
@@ -108,9 +110,9 @@ class EventWriter {
     this.#pinned += pins.acquired - pins.released;
     this.#counter('pins held', this.#pinned);
     this.#counter('locked_vm (pages)', mm.VmLck / PAGE_KB);
-    this.#counter('IOMMU leaves 4K', table?.leaf['4K'] ?? 0);
-    this.#counter('IOMMU leaves 2M', table?.leaf['2M'] ?? 0);
-    this.#counter('IOMMU leaves 1G', table?.leaf['1G'] ?? 0);
+    for (const size of Object.keys(table?.leaf ?? {})) this.#leafSizes.add(size);
+    for (const size of this.#leafSizes)
+      this.#counter(`IOMMU leaves ${size}`, table?.leaf[size] ?? 0);
     this.#counter('IOMMU tables', table?.pt_pages ?? 0);
   }
 
