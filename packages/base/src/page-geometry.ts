@@ -26,6 +26,8 @@ export interface PageGeometryFacts {
   readonly taskPages: number;
   /** Levels whose entries may be leaves: 2 are PTE and PMD, 3 are PTE, PMD and PUD. */
   readonly leafLevels: number;
+  /** Whether a PUD may map device memory (CONFIG_ARCH_SUPPORTS_PUD_PFNMAP in use). */
+  readonly devicePud: boolean;
   /** Orders of huge pages made of several entries of one level (cont-PTE, cont-PMD). */
   readonly contOrders: readonly number[];
   /** log2 of the bytes of a memory section (SECTION_SIZE_BITS). */
@@ -110,6 +112,7 @@ export const X86_64: PageGeometry = pageGeometry({
   // The upper half of the addresses is the kernel's, and the last page below it is nobody's.
   taskPages: 2 ** 35 - 1,
   leafLevels: 3,
+  devicePud: true,
   contOrders: [],
   sectionShift: 27,
   maxPageOrder: 10,
@@ -123,6 +126,7 @@ export const ARM64_4K: PageGeometry = pageGeometry({
   addressBits: 48,
   taskPages: 2 ** 36,
   leafLevels: 3,
+  devicePud: false,
   contOrders: [4, 13],
   sectionShift: 27,
   maxPageOrder: 10,
@@ -136,6 +140,7 @@ export const ARM64_16K: PageGeometry = pageGeometry({
   addressBits: 48,
   taskPages: 2 ** 34,
   leafLevels: 2,
+  devicePud: false,
   contOrders: [7, 16],
   sectionShift: 27,
   maxPageOrder: 11,
@@ -149,6 +154,7 @@ export const ARM64_64K: PageGeometry = pageGeometry({
   addressBits: 48,
   taskPages: 2 ** 32,
   leafLevels: 2,
+  devicePud: false,
   contOrders: [5, 18],
   sectionShift: 29,
   maxPageOrder: 13,

@@ -1,5 +1,6 @@
 /** The machines on which random sequences run: what differs is the memory, and what it leads to. */
-import { DEFAULT_FACTS, type MachineFacts } from '@pinfold/guest';
+import { X86_64 } from '@pinfold/base';
+import { DEFAULT_MACHINE, GUEST_IOMMU, type MachineDescription } from '@pinfold/guest';
 import type { MemoryRange } from '@pinfold/mm';
 
 /** A machine for random sequences. */
@@ -9,7 +10,7 @@ export interface SequenceMachine {
   /** What happens on it that does not on the others. */
   readonly summary: string;
   /** Its facts, as far as they are not those of the recordings' guest. */
-  readonly facts: Partial<MachineFacts>;
+  readonly facts: Partial<MachineDescription>;
   /** Share of 2 MiB blocks in which the kernel holds a page. */
   readonly fragmentation?: number;
   /** Address bits of its IOMMU. */
@@ -33,13 +34,24 @@ function ranges(
 const above4G = HIGH / MIB;
 const mtHP = { 2: 'always', 4: 'always', 9: 'inherit' } as const;
 
+/** Address bits of the IOMMU of the guest. */
+const AW_BITS = 48;
+/** An IOMMU of 39 address bits. */
+const NARROW = { [GUEST_IOMMU]: { ...DEFAULT_MACHINE.iommus[GUEST_IOMMU], addressWidth: 39 } };
+
+/** Pools of huge pages: some of 2 MiB, none of 1 GiB. */
+function pools(pages: number): MachineDescription['hugepages'] {
+  return { [X86_64.pmdOrder]: pages, [X86_64.pudOrder]: 0 };
+}
+
 function machine(
   name: string,
   summary: string,
-  facts: Partial<MachineFacts>,
+  facts: Partial<MachineDescription>,
   fragmentation = 0,
 ): SequenceMachine {
-  return { name, summary, facts, fragmentation, awBits: facts.awBits ?? DEFAULT_FACTS.awBits };
+  const { addressWidth = AW_BITS } = { ...facts.iommus?.[GUEST_IOMMU] };
+  return { name, summary, facts, fragmentation, awBits: addressWidth };
 }
 
 /** All machines; the first is that of `pinfold run`. */
@@ -55,25 +67,25 @@ export const machines: readonly SequenceMachine[] = [
         [above4G + 256, 128, { cma: true }],
       ] as const),
     ),
-    hugepages: { '2M': 10, '1G': 0 },
+    hugepages: pools(10),
   }),
   machine('tiny', 'memory runs out', {
     memory: ranges([0, 16 + 24]),
-    hugepages: { '2M': 2, '1G': 0 },
+    hugepages: pools(2),
   }),
   machine('narrow', 'movable memory is plenty, and there is little to migrate it to', {
     memory: ranges([0, 16 + 12], [above4G, 128, { zone: 'movable' }]),
-    hugepages: { '2M': 1, '1G': 0 },
-    awBits: 39,
+    hugepages: pools(1),
+    iommus: NARROW,
   }),
   machine(
     'fragmented',
     'huge pages are rare and folios of every order are used; 39 address bits',
     {
       memory: ranges([0, 256], [above4G, 128, { zone: 'movable' }]),
-      hugepages: { '2M': 4, '1G': 0 },
-      thp: { ...DEFAULT_FACTS.thp, orders: mtHP, shmem: 'always' },
-      awBits: 39,
+      hugepages: pools(4),
+      thp: { ...DEFAULT_MACHINE.thp, orders: mtHP, shmem: 'always' },
+      iommus: NARROW,
     },
     0.5,
   ),

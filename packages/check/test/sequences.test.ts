@@ -6,7 +6,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { DEFAULT_FACTS, parseScenario } from '@pinfold/guest';
+import { DEFAULT_MACHINE, parseScenario } from '@pinfold/guest';
 import { kernelVersions } from '@pinfold/kernels';
 import { BuddyAllocator } from '@pinfold/mm';
 import { describe, expect, it, vi } from 'vitest';
@@ -82,5 +82,5 @@ it('a finding is shrunk, written, and can be replayed', async () => {
 });
 
 it('the first machine is that of `pinfold run`', () => {
-  expect({ ...DEFAULT_FACTS, ...machines[0].facts }).toEqual(DEFAULT_FACTS);
+  expect({ ...DEFAULT_MACHINE, ...machines[0].facts }).toEqual(DEFAULT_MACHINE);
 });

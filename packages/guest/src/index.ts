@@ -8,15 +8,18 @@ export {
 } from './explain/explain.ts';
 export type { Done } from './machine/guest.ts';
 export {
-  DEFAULT_FACTS,
+  DEFAULT_MACHINE,
   factsOfLine,
+  GUEST_IOMMU,
   guestDevices,
+  guestGeometry,
   guestIommu,
   guestMemory,
-  type BarFacts,
-  type IommuKindFacts,
-  type MachineFacts,
-} from './machine/machine-facts.ts';
+  type BarDescription,
+  type DeviceDescription,
+  type IommuDescription,
+  type MachineDescription,
+} from './machine/machine-description.ts';
 export { buddyAllocator } from './machine/machine-memory.ts';
 export { iommusOf, type Inspectable, type MachineView } from './machine/machine-view.ts';
 export { ModelMachine, type ModelMachineOptions } from './machine/model-machine.ts';

@@ -10,7 +10,7 @@ import { pinAlgorithm } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
 import { checks } from '../src/explain/checks.ts';
 import {
-  DEFAULT_FACTS,
+  DEFAULT_MACHINE,
   explainRun,
   explainScenario,
   explainWhilePossible,
@@ -44,7 +44,7 @@ function releaseOf(script: string): ReturnType<typeof kernelVersion> {
 async function explain(file: string): Promise<{ script: string; found: Explanation[] }> {
   const script = readFileSync(new URL(file, FOLDER), 'utf8');
   const scenario = parseScenario(script, file);
-  const facts = factsOfLine(scenario.machine, DEFAULT_FACTS);
+  const facts = factsOfLine(scenario.machine, DEFAULT_MACHINE);
   const machine = (kernel: ReturnType<typeof kernelVersion>): ModelMachine =>
     new ModelMachine({ kernel, facts });
   return { script, found: await explainScenario(scenario, releaseOf(script), machine) };
@@ -87,7 +87,7 @@ describe('a machine of which nobody has said how much memory it has', () => {
     `${head}open type=v2\nmmap name=R kind=anon size=${size} advise=huge${flags}\nmap iova=4G va=R size=${size}\n`;
   const run = (script: string): Promise<unknown> => {
     const scenario = parseScenario(script, 'big.scn');
-    const facts = factsOfLine(scenario.machine, DEFAULT_FACTS);
+    const facts = factsOfLine(scenario.machine, DEFAULT_MACHINE);
     const kernel = kernelVersion('7.2');
     return runScenario(scenario, new ModelMachine({ kernel, facts }));
   };
@@ -143,7 +143,7 @@ mmap name=D kind=memfd2m size=1G
 map iova=0x40000000 va=D size=1G
 `;
   const scenario = parseScenario(script, 'pool.scn');
-  const facts = factsOfLine(scenario.machine, DEFAULT_FACTS);
+  const facts = factsOfLine(scenario.machine, DEFAULT_MACHINE);
   const { explanations, done, stopped } = await explainWhilePossible(
     scenario,
     kernelVersion('7.2'),

@@ -5,13 +5,13 @@
 import { kernelVersion } from '@pinfold/kernels';
 import { runScenario } from '@pinfold/scenario';
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_FACTS, factsOfLine, ModelMachine, parseScenario } from '../src/index.ts';
+import { DEFAULT_MACHINE, factsOfLine, ModelMachine, parseScenario } from '../src/index.ts';
 
 /** Runs lines on the model; the result of each step. */
 async function results(...lines: string[]): Promise<string[]> {
   // The memory is said, so that having too little of it is the kernel's answer.
   const scenario = parseScenario(['machine memory=0x0x524288,1048576x1310720', ...lines], 'x.scn');
-  const facts = factsOfLine(scenario.machine, DEFAULT_FACTS);
+  const facts = factsOfLine(scenario.machine, DEFAULT_MACHINE);
   const machine = new ModelMachine({ kernel: kernelVersion('7.2'), facts });
   const { steps } = await runScenario(scenario, machine);
   return steps.map(({ observation: { errno, ret } }) => errno ?? String(ret));

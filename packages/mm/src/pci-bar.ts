@@ -28,17 +28,14 @@ export class PciBar implements VmOperations {
   /** Whether the device decodes memory accesses (PCI_COMMAND_MEMORY). */
   enabled = true;
   /** Whether a PUD may map devices. */
-  readonly #devicePud: boolean;
 
   /**
    * @param pfn first page frame of its bus address
    * @param npage length in pages
-   * @param devicePud whether a PUD may map devices, as on x86 alone; default true
    */
-  constructor(pfn: Pfn, npage: number, devicePud = true) {
+  constructor(pfn: Pfn, npage: number) {
     this.pfn = pfn;
     this.npage = npage;
-    this.#devicePud = devicePud;
   }
 
   fault(mm: MmStruct, vma: Vma, vpn: Vpn): number {
@@ -50,8 +47,8 @@ export class PciBar implements VmOperations {
       return 0;
     }
     const { thp, rules } = mm.memory;
-    const { hugeOrders, pudOrder, tableBits } = mm.pageTable.geometry;
-    const orders = hugeOrders.filter((order) => this.#devicePud || order < pudOrder);
+    const { devicePud, hugeOrders, pudOrder, tableBits } = mm.pageTable.geometry;
+    const orders = hugeOrders.filter((order) => devicePud || order < pudOrder);
     for (const order of deviceHugeAllowed(thp, vma, rules) ? [...orders, 0] : [0]) {
       const first = vpn - offsetIn(vpn, order);
       const level = order / tableBits;

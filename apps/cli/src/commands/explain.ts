@@ -1,6 +1,6 @@
 /** `pinfold explain`: why the steps of a scenario failed, and what went wrong without an error. */
 import {
-  DEFAULT_FACTS,
+  DEFAULT_MACHINE,
   explainWhilePossible,
   factsOfLine,
   ModelMachine,
@@ -61,7 +61,7 @@ async function explain(file: string, flags: ExplainFlags, command: Command): Pro
   const { name, script } = readScenario(file);
   const scenario = parseScenario(script, name);
   const kernel = kernelFor(scenario, command);
-  const facts = factsOfLine(scenario.machine, DEFAULT_FACTS);
+  const facts = factsOfLine(scenario.machine, DEFAULT_MACHINE);
   const { explanations, done, stopped } = await explainWhilePossible(
     scenario,
     kernelVersion(kernel),

@@ -4,7 +4,7 @@ import { InputError } from '@pinfold/base';
 import { auditScenario } from '@pinfold/check';
 import {
   CallRecorder,
-  DEFAULT_FACTS,
+  DEFAULT_MACHINE,
   explainFailures,
   factsOfLine,
   ModelMachine,
@@ -165,7 +165,7 @@ async function runTraced(
   const tracer = trace || perfetto !== undefined ? new CallRecorder() : null;
   const machine = new ModelMachine({
     kernel: kernelVersion(kernel),
-    facts: factsOfLine(scenario.machine, DEFAULT_FACTS),
+    facts: factsOfLine(scenario.machine, DEFAULT_MACHINE),
     buddy: { seed },
     ...(tracer && { tracer }),
     ...(pinAlgorithm && { type1: { pinAlgorithm } }),

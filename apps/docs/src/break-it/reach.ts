@@ -2,7 +2,7 @@
 import { pageNumber } from '@pinfold/base';
 import { auditScenario, type CheckedAlgorithms } from '@pinfold/check';
 import {
-  DEFAULT_FACTS,
+  DEFAULT_MACHINE,
   factsOfLine,
   ModelMachine,
   parseScenario,
@@ -58,7 +58,7 @@ export async function reachOf(script: string, checked: CheckedAlgorithms): Promi
   const steps = scenario.steps.slice(0, at + 1);
   const machine = new ModelMachine({
     kernel: checked.kernel,
-    facts: factsOfLine(scenario.machine, DEFAULT_FACTS),
+    facts: factsOfLine(scenario.machine, DEFAULT_MACHINE),
     type1: { pinAlgorithm: checked.algorithm },
   });
   const follower = new MappingFollower();

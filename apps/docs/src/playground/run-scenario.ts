@@ -4,7 +4,7 @@ import { auditScenario, INVARIANTS } from '@pinfold/check';
 import { END_OF_PROCESS } from '@pinfold/conformance';
 import {
   CallRecorder,
-  DEFAULT_FACTS,
+  DEFAULT_MACHINE,
   explainRun,
   factsOfLine,
   functionGraph,
@@ -55,7 +55,7 @@ async function runTraced(scenario: GuestScenario, request: ScenarioRequest): Pro
   const tracer = new CallRecorder();
   const machine = new ModelMachine({
     kernel: kernelVersion(request.kernel),
-    facts: factsOfLine(scenario.machine, DEFAULT_FACTS),
+    facts: factsOfLine(scenario.machine, DEFAULT_MACHINE),
     tracer,
     ...(request.algorithm !== null && { type1: { pinAlgorithm: pinAlgorithm(request.algorithm) } }),
   });
@@ -106,7 +106,7 @@ async function onOtherReleases(request: ScenarioRequest): Promise<Map<string, Gu
   for (const kernel of kernelVersions) {
     if (kernel.series === series) continue;
     const scenario = parseScenario(request.script, FILE);
-    const facts = factsOfLine(scenario.machine, DEFAULT_FACTS);
+    const facts = factsOfLine(scenario.machine, DEFAULT_MACHINE);
     runs.set(kernel.series, await runScenario(scenario, new ModelMachine({ kernel, facts })));
   }
   return runs;

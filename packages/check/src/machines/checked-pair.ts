@@ -2,7 +2,7 @@
 import { errnoName, InputError, KernelBug, KernelHang } from '@pinfold/base';
 import {
   type Done,
-  DEFAULT_FACTS,
+  DEFAULT_MACHINE,
   factsOfLine,
   buddyAllocator,
   iommusOf,
@@ -73,7 +73,7 @@ export class CheckedPair {
   ) {
     const { kernel, algorithm, against } = checked;
     this.#checked = checked;
-    const facts = { ...DEFAULT_FACTS, ...factsOfLine(line, DEFAULT_FACTS) };
+    const facts = { ...DEFAULT_MACHINE, ...factsOfLine(line, DEFAULT_MACHINE) };
     const watcher: Watcher = { audit: null };
     const machine = (pinAlgorithm: PinAlgorithm, pageState: PageStateArrays): ModelMachine =>
       new ModelMachine({

@@ -3,15 +3,17 @@
  *
  * @source recordings README, "The guest"
  */
-import { InputError, pageNumber, parseSize, X86_64, type Pfn } from '@pinfold/base';
+import { InputError, pageNumber, parseSize, type PageGeometry, type Pfn } from '@pinfold/base';
 import {
-  DEFAULT_FACTS,
+  DEFAULT_MACHINE,
+  GUEST_IOMMU,
   guestDevices,
+  guestGeometry,
   guestIommu,
   guestMemory,
-  type BarFacts,
-  type IommuKindFacts,
-  type MachineFacts,
+  type DeviceDescription,
+  type IommuDescription,
+  type MachineDescription,
 } from '@pinfold/guest';
 import {
   SHMEM_ENABLED,
@@ -35,22 +37,23 @@ const NO_REGIONS: Regions = new Map();
  * @throws {InputError} when a fact cannot be understood
  * @source recordings README, "Recording format" (`mem`, `aw_bits`, `guest`, `bar_phys`)
  */
-export function factsOfRecording(recording: Recording, place: string): MachineFacts {
+export function factsOfRecording(recording: Recording, place: string): MachineDescription {
   const { guest } = recording;
   const start = recording.runs.find((run) => run.start_state)?.start_state;
   const zero = zeroPages(recording);
   const iommu = iommuOf(recording.iommu_device);
+  const geometry = guestGeometry(iommu.kind);
   const memory = guestMemory(parseSize(recording.mem, `${place}: mem`), iommu.kind);
   return {
     memory,
-    totalRam: Math.floor(guest.mem_total_kb / 4),
-    iommu,
-    awBits: recording.aw_bits,
-    devices: devicesOf(recording, memory),
-    zeroPfn: zero.small ?? DEFAULT_FACTS.zeroPfn,
-    hugeZeroPfn: zero.huge ?? DEFAULT_FACTS.hugeZeroPfn,
+    geometry,
+    totalRam: Math.floor((guest.mem_total_kb * 1024) / geometry.pageSize),
+    iommus: { [GUEST_IOMMU]: { ...iommu, addressWidth: recording.aw_bits } },
+    devices: devicesOf(recording, memory, geometry),
+    zeroPfn: zero.small ?? DEFAULT_MACHINE.zeroPfn,
+    hugeZeroPfn: zero.huge ?? DEFAULT_MACHINE.hugeZeroPfn,
     thp: {
-      ...thpDefaults(X86_64),
+      ...thpDefaults(geometry),
       enabled: selectedWord(guest.thp_enabled, `${place}: guest.thp_enabled`),
       shmem: shmemWord(guest.shmem_thp, `${place}: guest.shmem_thp`),
     },
@@ -58,8 +61,11 @@ export function factsOfRecording(recording: Recording, place: string): MachineFa
       disableHugepages: guest.disable_hugepages === 'Y',
       dmaEntryLimit: Number(guest.dma_entry_limit),
     },
-    hugepages: { '2M': Number(guest.hugepages_2m), '1G': Number(guest.hugepages_1g) },
-    memlock: start?.memlock === null ? Infinity : (start?.memlock ?? DEFAULT_FACTS.memlock),
+    hugepages: {
+      [geometry.pmdOrder]: Number(guest.hugepages_2m),
+      [geometry.pudOrder]: Number(guest.hugepages_1g),
+    },
+    memlock: start?.memlock === null ? Infinity : (start?.memlock ?? DEFAULT_MACHINE.memlock),
   };
 }
 
@@ -96,7 +102,7 @@ export function shmemWord(text: string, place: string): ThpSettings['shmem'] {
 }
 
 /** The IOMMU that QEMU was told to emulate. */
-function iommuOf(device = ''): IommuKindFacts {
+function iommuOf(device = ''): IommuDescription {
   if (device.startsWith('amd-iommu')) return guestIommu('amd', device.includes('npcache=1'));
   return guestIommu(device.startsWith('smmuv3') ? 'smmuv3' : 'intel-vtd');
 }
@@ -105,8 +111,10 @@ function iommuOf(device = ''): IommuKindFacts {
 function devicesOf(
   recording: Recording,
   memory: readonly MemoryRange[],
-): Record<string, readonly BarFacts[]> {
-  const devices = guestDevices(memory);
+  geometry: PageGeometry,
+): Record<string, DeviceDescription> {
+  const { pageShift } = geometry;
+  const devices = guestDevices(memory, geometry);
   for (const step of recording.runs.flatMap(({ steps }) => steps)) {
     const dev = /\bdev=(\w+)/.exec(step.line)?.[1];
     const bar = /\bbar=(\d)/.exec(step.line)?.[1];
@@ -117,11 +125,13 @@ function devicesOf(
     const facts = {
       bar: Number(bar),
       // What is shown is where the region lies, behind its offset in the BAR.
-      pfn: pageNumber(BigInt(step.bar_phys) - offset),
-      npage: pageNumber(BigInt(size)),
+      pfn: pageNumber(BigInt(step.bar_phys) - offset, pageShift),
+      npage: pageNumber(BigInt(size), pageShift),
     };
-    const others = (devices[dev] ?? []).filter((known) => known.bar !== facts.bar);
-    devices[dev] = [...others, facts];
+    const device: DeviceDescription | undefined = devices[dev];
+    const iommu = device?.iommu ?? GUEST_IOMMU;
+    const others = (device?.bars ?? []).filter((known) => known.bar !== facts.bar);
+    devices[dev] = { iommu, bars: [...others, facts] };
   }
   return devices;
 }

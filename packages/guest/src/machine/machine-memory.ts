@@ -1,5 +1,5 @@
 /** The memory of a machine, as its facts have it. */
-import { PMD_ORDER, PTRS_PER_TABLE, PUD_ORDER } from '@pinfold/base';
+import type { PageGeometry } from '@pinfold/base';
 import {
   BuddyAllocator,
   HugetlbPool,
@@ -9,8 +9,20 @@ import {
   type BuddyOptions,
   type MemoryRange,
 } from '@pinfold/mm';
-import type { MachineFacts } from './machine-facts.ts';
+import type { MachineDescription } from './machine-description.ts';
 import type { ModelMachineOptions } from './model-machine.ts';
+
+/** Bytes of zero pages that a process may map. */
+const ZEROS = 8 * 2 ** 30;
+
+/** The pools of huge pages, the smallest first: order of a page, and pages. */
+function poolsOf({ hugepages }: MachineDescription): [order: number, pages: number][] {
+  const pools = Object.entries(hugepages).map(([order, pages]): [number, number] => [
+    Number(order),
+    pages,
+  ]);
+  return pools.sort(([a], [b]) => a - b);
+}
 
 /** What a machine's memory is made of, besides its facts. */
 type MemoryOptions = Pick<
@@ -26,18 +38,17 @@ type MemoryOptions = Pick<
  * @returns memory of which nothing is in use yet
  * @throws {InputError} when the facts contradict each other
  */
-export function machineMemory(facts: MachineFacts, options: MemoryOptions): Memory {
-  const memmap = new MemMap(facts.memory, facts.memoryModel, 0, options.pageState);
+export function machineMemory(facts: MachineDescription, options: MemoryOptions): Memory {
+  const memmap = new MemMap(facts.memory, facts.memoryModel, 0, options.pageState, facts.geometry);
   const memory = new Memory(memmap, options.kernel.mm);
   memory.frames = options.frames ?? buddyAllocator(facts, options.buddy);
-  memory.maxPageTables = maxPageTables(memmap.totalPages);
+  memory.maxPageTables = maxPageTables(memmap.totalPages, facts.geometry);
   memory.tracer = options.tracer ?? null;
   if (facts.totalRam !== undefined) memory.totalRamPages = facts.totalRam;
   memory.zeroPfn = facts.zeroPfn;
   memory.hugeZeroPfn = facts.hugeZeroPfn;
   memory.thp = facts.thp;
-  memory.addHugetlbPool(new HugetlbPool(PMD_ORDER, facts.hugepages['2M']));
-  memory.addHugetlbPool(new HugetlbPool(PUD_ORDER, facts.hugepages['1G']));
+  for (const [order, pages] of poolsOf(facts)) memory.addHugetlbPool(new HugetlbPool(order, pages));
   if (options.keepsBytes !== false) memory.contents = new PageContents(memmap.geometry.pageSize);
   return memory;
 }
@@ -52,13 +63,12 @@ export function machineMemory(facts: MachineFacts, options: MemoryOptions): Memo
  * @source mm/hugetlb.c hugetlb_init, 6.16
  */
 export function buddyAllocator(
-  facts: MachineFacts,
+  facts: MachineDescription,
   options: BuddyOptions = {},
   ranges: readonly MemoryRange[] = facts.memory,
 ): BuddyAllocator {
-  const buddy = new BuddyAllocator(ranges, options);
-  buddy.setAside(PUD_ORDER, facts.hugepages['1G']);
-  buddy.setAside(PMD_ORDER, facts.hugepages['2M']);
+  const buddy = new BuddyAllocator(ranges, { ...options, geometry: facts.geometry });
+  for (const [order, pages] of poolsOf(facts).reverse()) buddy.setAside(order, pages);
   return buddy;
 }
 
@@ -66,6 +76,6 @@ export function buddyAllocator(
  * Page tables of a process: enough to map all memory twice in small pages, and 8 GiB of zero pages. What
  * needs more reads zero pages without end, which takes memory and time and shows nothing.
  */
-function maxPageTables(pages: number): number {
-  return 4096 + 2 * Math.ceil(pages / PTRS_PER_TABLE);
+function maxPageTables(pages: number, { pageSize, tableEntries }: PageGeometry): number {
+  return ZEROS / pageSize / tableEntries + 2 * Math.ceil(pages / tableEntries);
 }

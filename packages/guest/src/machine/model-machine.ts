@@ -12,7 +12,7 @@ import {
   ModelBug,
   type Tracer,
 } from '@pinfold/base';
-import { iommuKind, type IommuUnit } from '@pinfold/iommu';
+import type { IommuUnit } from '@pinfold/iommu';
 import type { KernelVersion } from '@pinfold/kernels';
 import {
   BuddyAllocator,
@@ -31,7 +31,7 @@ import { ExtpinDriver } from '../vfio/extpin-driver.ts';
 import { GuestDevices } from '../vfio/guest-devices.ts';
 import { GuestProcess } from '../process/guest-process.ts';
 import type { Done, Guest } from './guest.ts';
-import { DEFAULT_FACTS, type MachineFacts } from './machine-facts.ts';
+import { DEFAULT_MACHINE, unitsOf, type MachineDescription } from './machine-description.ts';
 import { lacksMemory } from './lacks-memory.ts';
 import { machineMemory } from './machine-memory.ts';
 import type { MachineView } from './machine-view.ts';
@@ -50,7 +50,7 @@ export interface ModelMachineOptions {
   /** The kernel. */
   readonly kernel: KernelVersion;
   /** Facts of the machine; default: those of the recordings' guest. */
-  readonly facts?: Partial<MachineFacts>;
+  readonly facts?: Partial<MachineDescription>;
   /** Where frames come from; default: a buddy allocator. */
   readonly frames?: FrameSource;
   /** Seed and fragmentation of that buddy allocator. */
@@ -75,11 +75,11 @@ const [BUG, HANG] = ['BUG', 'HANG'];
 /** The model of one machine with one process. */
 export class ModelMachine implements Machine {
   readonly #options: ModelMachineOptions;
-  readonly #facts: MachineFacts;
+  readonly #facts: MachineDescription;
   readonly #memory: Memory;
   readonly #process: GuestProcess;
   readonly #driver: ExtpinDriver;
-  readonly #unit: IommuUnit;
+  readonly #units: ReadonlyMap<string, IommuUnit>;
   readonly #devices: GuestDevices;
   readonly #vfio: VfioCalls;
   readonly #external: ExternalCalls;
@@ -99,7 +99,7 @@ export class ModelMachine implements Machine {
    * @throws {InputError} when the facts contradict each other
    */
   constructor(options: ModelMachineOptions) {
-    const facts: MachineFacts = { ...DEFAULT_FACTS, ...options.facts };
+    const facts: MachineDescription = { ...DEFAULT_MACHINE, ...options.facts };
     this.#options = options;
     this.#facts = facts;
     const memory = (this.#memory = machineMemory(facts, options));
@@ -109,16 +109,8 @@ export class ModelMachine implements Machine {
     const process = new GuestProcess(new Task(new MmStruct(memory), facts.memlock, true));
     this.#process = process;
     this.#driver = new ExtpinDriver();
-    const { kind, ...iommu } = facts.iommu;
-    const unit = iommuKind(kind).unit({ addressWidth: facts.awBits, ...iommu });
-    this.#unit = { ...unit, resvRegions: [...unit.resvRegions, ...(facts.resvRegions ?? [])] };
-    const devices = new GuestDevices(
-      facts.devices,
-      this.#unit,
-      facts.iommu.firstDeviceDomain,
-      this.#driver,
-      () => process.addressSpaces,
-    );
+    this.#units = unitsOf(facts.iommus);
+    const devices = new GuestDevices(facts, this.#units, this.#driver, () => process.addressSpaces);
     this.#devices = devices;
     const { kernel, type1, childFrames = null } = options;
     const params = { ...facts.params };
@@ -268,7 +260,7 @@ export class ModelMachine implements Machine {
   #arm(fault: StepFault | null): ArmedFault | null {
     if (!fault) return null;
     const { containers } = this.inspect();
-    return armFault(fault, { memory: this.#memory, containers, unit: this.#unit });
+    return armFault(fault, { memory: this.#memory, containers, units: [...this.#units.values()] });
   }
 
   #do(operation: Operation): Done {

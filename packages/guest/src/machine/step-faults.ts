@@ -30,8 +30,8 @@ export interface FaultyParts {
   readonly memory: Memory;
   /** The open containers. */
   readonly containers: readonly VfioContainer[];
-  /** The IOMMU, on which domains may come during the step. */
-  readonly unit: IommuUnit;
+  /** The IOMMUs, on which domains may come during the step. */
+  readonly units: readonly IommuUnit[];
 }
 
 /** A fault that is armed. */
@@ -62,7 +62,7 @@ export function armFault(fault: StepFault, parts: FaultyParts): ArmedFault {
 
 function wrap(
   { what }: StepFault,
-  { memory, containers, unit }: FaultyParts,
+  { memory, containers, units }: FaultyParts,
   fires: () => boolean,
 ): Undo {
   switch (what) {
@@ -71,23 +71,24 @@ function wrap(
     case 'gup':
       return together([...memory.addressSpaces].map((mm) => failGup(mm, fires)));
     case 'map':
-      return failMaps(containers, unit, fires);
+      return failMaps(containers, units, fires);
   }
 }
 
 /** Of the domains that are there, and of those that come. */
 function failMaps(
   containers: readonly VfioContainer[],
-  unit: IommuUnit,
+  units: readonly IommuUnit[],
   fires: () => boolean,
 ): Undo {
   const domains = containers.flatMap((one) =>
     one.hasIommu ? one.iommu.domainList.map(({ domain }) => domain) : [],
   );
   const undos = domains.map(({ table }) => failMap(table, fires));
-  unit.domainAllocated = ({ table }) => void undos.push(failMap(table, fires));
+  for (const unit of units)
+    unit.domainAllocated = ({ table }) => void undos.push(failMap(table, fires));
   return () => {
-    delete unit.domainAllocated;
+    for (const unit of units) delete unit.domainAllocated;
     together(undos)();
   };
 }

@@ -10,7 +10,7 @@ import { PciBar, zapRange, type MmStruct, type Task } from '@pinfold/mm';
 import type { IommuGroup, VfioContainer, VfioDevice } from '@pinfold/vfio-type1';
 import type { ExtpinDevice, ExtpinDriver } from './extpin-driver.ts';
 import type { BarLookup } from '../process/guest-process.ts';
-import type { BarFacts } from '../machine/machine-facts.ts';
+import type { MachineDescription } from '../machine/machine-description.ts';
 import { OpenFiles } from './open-files.ts';
 import { resourceOf } from './sysfs-bar.ts';
 
@@ -50,31 +50,33 @@ export class GuestDevices implements BarLookup {
   readonly #alive = new Set<GuestDevice>();
 
   /**
-   * @param pci BARs of each PCI device by its alias
-   * @param unit their IOMMU
-   * @param firstDomain identifier of the domain that the first has at boot; undefined: of no interest
+   * @param machine the PCI devices, and which IOMMU serves them
+   * @param units the IOMMUs by name
    * @param driver the emulated devices
    * @param addressSpaces those of the process and its children: a BAR that is mapped in one keeps
    *   its device open
    */
   constructor(
-    pci: Readonly<Record<string, readonly BarFacts[]>>,
-    unit: IommuUnit,
-    firstDomain: number | undefined,
+    machine: Pick<MachineDescription, 'devices' | 'iommus'>,
+    units: ReadonlyMap<string, IommuUnit>,
     driver: ExtpinDriver,
     addressSpaces: () => readonly MmStruct[],
   ) {
     this.#addressSpaces = addressSpaces;
-    // CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD is x86's; an SMMU is Arm's.
-    const devicePud = unit.kind !== 'smmuv3';
     const closed = { container: null, groupOpen: false, open: false };
-    const behindIommu = Object.entries(pci).map(([name, bars], at): [string, GuestDevice] => {
+    const pci = Object.entries(machine.devices);
+    const behindIommu = pci.map(([name, { iommu, bars }], at): [string, GuestDevice] => {
+      const unit = units.get(iommu);
+      if (!unit) {
+        const known = [...units.keys()].join(', ');
+        throw new InputError(`device ${name}: iommu`, `one of ${known}`, `'${iommu}'`);
+      }
+      const { firstDeviceDomain: firstDomain } = machine.iommus[iommu] ?? {};
       const requester = FIRST_REQUESTER + at * FUNCTIONS;
-      const device = { requester, defaultDomain: (firstDomain ?? 0) + at };
+      const served = pci.slice(0, at).filter(([, other]) => other.iommu === iommu).length;
+      const device = { requester, defaultDomain: (firstDomain ?? 0) + served };
       const group = { name, unit, ...(firstDomain !== undefined && { device }) };
-      const byNumber = new Map(
-        bars.map(({ bar, pfn, npage }) => [bar, new PciBar(pfn, npage, devicePud)]),
-      );
+      const byNumber = new Map(bars.map(({ bar, pfn, npage }) => [bar, new PciBar(pfn, npage)]));
       const vfio = { name, group };
       return [name, { vfio, iommuGroup: group, ext: null, bars: byNumber, ...closed }];
     });
