@@ -102,6 +102,10 @@ export const COUNTER_DOCS = {
   memfdPinCalls: 'memfd_pin_folios calls',
   memfdAllocs: 'memfd_alloc_folio calls: folios of a memfd that a pin had to allocate',
   folioAddPinsCalls: 'folio_add_pins calls: further pins of a folio that is pinned already',
+  gupLargeSteps: 'of the GUP steps: those that ended at a leaf of 2 MiB or more',
+  longtermFolios: 'folios that the longterm pass entered',
+  putEntries: 'entries of a page array that were walked to put their folios',
+  dirtyLocksLarge: 'of the folios locked and marked dirty: large ones',
 } as const;
 
 /** Name of a counter. */
@@ -199,6 +203,10 @@ export const Slot: Readonly<Record<CounterName, number>> = {
   memfdPinCalls: 81,
   memfdAllocs: 82,
   folioAddPinsCalls: 83,
+  gupLargeSteps: 84,
+  longtermFolios: 85,
+  putEntries: 86,
+  dirtyLocksLarge: 87,
 };
 
 /** Values of all counters by name. */

@@ -27,6 +27,8 @@ import { VM, type Vma } from './vma.ts';
 /** Counts of one GUP call, added to the counters once at its end. */
 export class GupWork {
   steps = 0;
+  /** Steps that ended at a leaf of 2 MiB or more. */
+  large = 0;
   fills = 0;
   grabs = 0;
   atomics = 0;
@@ -142,7 +144,10 @@ function followZeroPage(
   work.fills += npage;
   work.grabs += npage > 1 ? 2 : 1;
   if (level === 0) work.zeros++;
-  else work.atomics += npage > 1 ? 4 : 2;
+  else {
+    work.large++;
+    work.atomics += npage > 1 ? 4 : 2;
+  }
   return npage;
 }
 
@@ -280,6 +285,7 @@ function followLargeLeaf(
   const npage = Math.min(want, leafPages - offset) | 0;
   const pfn: Pfn = dirs.frame[index] + offset;
   work.steps++;
+  work.large++;
   if (!grab(mm, pfn, 1, work)) return -Errno.ENOMEM;
   if (npage > 1) grab(mm, pfn, npage - 1, work);
   fillPages(mm.memory.memmap, pfn, npage, pages, at);

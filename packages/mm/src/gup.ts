@@ -184,6 +184,7 @@ function getUserPages(
 function countGup(mm: MmStruct, work: GupWork, pinned: number): void {
   const { counters, vmstat } = mm.memory;
   counters.add(Slot.gupSteps, work.steps);
+  counters.add(Slot.gupLargeSteps, work.large);
   counters.add(Slot.pageFills, work.fills);
   counters.add(Slot.folioGrabs, work.grabs);
   counters.add(Slot.grabAtomics, work.atomics);

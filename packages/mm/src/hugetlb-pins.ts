@@ -67,7 +67,9 @@ export function subHugetlbPins(
   if (memmap.refcount[head] < npage || memmap.pincount[head] < npage) return false;
   if (makeDirty) {
     counters.add(Slot.dirtyTests, 1);
-    counters.add(Slot.dirtyLocks, dirtyFolioLock(memmap, head));
+    const locks = dirtyFolioLock(memmap, head);
+    counters.add(Slot.dirtyLocks, locks);
+    counters.add(Slot.dirtyLocksLarge, locks);
   }
   counters.add(Slot.putCalls, 1);
   counters.add(Slot.putAtomics, gupPutFolio(memmap, pfn, npage));

@@ -26,13 +26,15 @@ export function checkMigrateMovablePages(
 ): number {
   const { memmap } = memory;
   let unpinnable = -1;
+  const pass = { folios: 0 };
   for (let i = 0; i < npage;) {
     // A section lies in one zone, so the zone is tested once for all its pages.
     const pfn = memmap.pageToPfn(pages[i]);
     if (unpinnable < 0 && !memmap.longtermPinnable(pfn)) unpinnable = i;
-    i = checkInSection(memmap, pages, i, npage, pfn);
+    i = checkInSection(memmap, pages, i, npage, pfn, pass);
   }
   memory.counters.add(Slot.migrateChecks, npage);
+  memory.counters.add(Slot.longtermFolios, pass.folios);
   return unpinnable;
 }
 
@@ -48,6 +50,7 @@ function checkInSection(
   from: number,
   npage: number,
   pfn: Pfn,
+  pass: { folios: number },
 ): number {
   const offset = (pfn & memmap.sectionMask) | 0;
   const max = Math.min(npage - from, memmap.sectionPages - offset) | 0;
@@ -55,13 +58,19 @@ function checkInSection(
   const stride = memmap.strideOf(pfn);
   const base = memmap.entryOf(pfn) - (offset >>> stride);
   const end = offset + run;
+  let folios = 0;
   for (let at = offset; at < end;) {
     // Small folios exist only where every page has a state entry of its own.
-    if (stride === 0)
-      at += maskedRun(memmap.order, memmap.orderWords, base + at, base + end, 0xff, 0);
+    if (stride === 0) {
+      const small = maskedRun(memmap.order, memmap.orderWords, base + at, base + end, 0xff, 0);
+      folios += small;
+      at += small;
+    }
     if (at >= end) break;
+    folios++;
     const folioOrder = memmap.order[base + (at >>> stride)];
     at = ((at >>> folioOrder) + 1) << folioOrder;
   }
+  pass.folios += folios;
   return from + run;
 }

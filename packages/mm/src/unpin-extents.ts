@@ -130,5 +130,5 @@ function putPages(
 
 function finish(memory: Memory, pages: number, makeDirty: boolean, work: PutWork): void {
   countUnpin(memory, pages, work.puts, work.puts + work.large);
-  if (makeDirty) countDirty(memory, work.puts, work.locks);
+  if (makeDirty) countDirty(memory, work.puts, work.locks, work.largeLocks);
 }

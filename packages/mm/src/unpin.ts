@@ -94,18 +94,23 @@ function putPageArray(
   let zeros = 0;
   let atomics = 0;
   let locks = 0;
+  let largeLocks = 0;
   for (let i = from; i < end; puts++) {
     const pfn = memmap.pageToPfn(pages[i]);
     const head = headEntryOrZero(memory, pfn);
     let nr = 1;
     while (i + nr < end && headEntryOrZero(memory, memmap.pageToPfn(pages[i + nr])) === head) nr++;
     if (head === ZERO_PAGE) zeros += nr;
-    if (makeDirty && head >= 0) locks += dirtyFolioLock(memmap, head);
+    if (makeDirty && head >= 0 && dirtyFolioLock(memmap, head) > 0) {
+      locks++;
+      if (memmap.order[head] > 0) largeLocks++;
+    }
     atomics += head < 0 ? putZeroPage(head) : gupPutFolio(memmap, pfn, nr);
     i += nr;
   }
+  memory.counters.add(Slot.putEntries, npage);
   countUnpin(memory, npage - zeros, puts, atomics);
-  if (makeDirty) countDirty(memory, puts, locks);
+  if (makeDirty) countDirty(memory, puts, locks, largeLocks);
 }
 
 /** Atomics of a put of a zero page, whose counts are not kept: none, or those of a large folio. */
@@ -145,7 +150,7 @@ export function unpinUserPageRangeDirtyLock(
   memory.counters.add(Slot.unpinCalls, 1);
   memory.counters.add(Slot.unpinRangeCalls, 1);
   countUnpin(memory, npage, work.puts, work.puts + work.large);
-  if (makeDirty) countDirty(memory, work.puts, work.locks);
+  if (makeDirty) countDirty(memory, work.puts, work.locks, work.largeLocks);
 }
 
 /**
@@ -165,7 +170,11 @@ export function unpinUserFolioDirtyLocked(
   makeDirty: boolean,
 ): void {
   const { memmap, counters } = memory;
-  if (makeDirty) countDirty(memory, 1, dirtyFolioLock(memmap, memmap.headEntryOf(pfn)));
+  if (makeDirty) {
+    const head = memmap.headEntryOf(pfn);
+    const locks = dirtyFolioLock(memmap, head);
+    countDirty(memory, 1, locks, memmap.order[head] > 0 ? locks : 0);
+  }
   counters.add(Slot.unpinCalls, 1);
   countUnpin(memory, npins, 1, gupPutFolio(memmap, pfn, npins));
 }
@@ -197,7 +206,7 @@ export function unpinUserPagesOneByOne(
   memory.counters.add(Slot.unpinCalls, npage);
   if (!makeDirty) memory.counters.add(Slot.unpinUserPagesCalls, npage);
   countUnpin(memory, npage, work.puts, work.puts + work.large);
-  if (makeDirty) countDirty(memory, work.puts, work.locks);
+  if (makeDirty) countDirty(memory, work.puts, work.locks, work.largeLocks);
 }
 
 /** Calls of unpin_user_pages_dirty_lock in a row; for clean pages each makes another call. */
@@ -229,6 +238,8 @@ export class PutWork {
   large = 0;
   /** Folios that were clean, and locked to be marked dirty. */
   locks = 0;
+  /** Large ones of them. */
+  largeLocks = 0;
   /** Pages of the last loop over whole folios. */
   pages = 0;
 }
@@ -361,6 +372,7 @@ export function putLargeFolio(
   if (i < puts)
     throw new KernelBug('gup_put_folio', `pfn ${pfn + i} holds no pin that could be dropped`);
   work.locks += locks;
+  work.largeLocks += locks;
   if (refcount[head] === 0) memmap.freeFolio(pfn);
   work.puts += puts;
   work.large += puts;
@@ -392,8 +404,10 @@ export function countUnpin(memory: Memory, npage: number, puts: number, atomics:
  * @param memory the machine's memory
  * @param tests folio segments tested
  * @param locks those that were clean
+ * @param large those of them that are large
  */
-export function countDirty(memory: Memory, tests: number, locks: number): void {
+export function countDirty(memory: Memory, tests: number, locks: number, large: number): void {
   memory.counters.add(Slot.dirtyTests, tests);
   memory.counters.add(Slot.dirtyLocks, locks);
+  memory.counters.add(Slot.dirtyLocksLarge, large);
 }

@@ -38,24 +38,3 @@ export interface PublishedFigure {
   /** Where it comes from. */
   readonly source: PublishedSource;
 }
-
-/** Seconds of a map and of the unmap after it. */
-export type MapUnmapSeconds = Readonly<Record<Op, number>>;
-
-/** What the figures of a map and an unmap have in common. */
-export type PublishedPair = Omit<PublishedFigure, 'op' | 'seconds'> & {
-  readonly seconds: MapUnmapSeconds;
-};
-
-/**
- * The figures of one kernel and memory.
- *
- * @param pair seconds of both operations, and what they have in common
- * @returns one figure per operation
- */
-export function figuresOf({ seconds, ...common }: PublishedPair): PublishedFigure[] {
-  return [
-    { ...common, op: 'map', seconds: seconds.map },
-    { ...common, op: 'unmap', seconds: seconds.unmap },
-  ];
-}
