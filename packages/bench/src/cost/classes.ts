@@ -21,7 +21,7 @@ export const costParts: readonly CostPart[] = [
 ];
 
 /** What is believed of one unit before anything was measured. */
-interface CostPrior {
+export interface CostPrior {
   /** What one unit is, in words. */
   readonly unit: string;
   /** The part of the time that it belongs to. */
@@ -45,7 +45,7 @@ function prior(
 }
 
 /** All classes: the only list of them. */
-export const COST_CLASSES = {
+export const COST_CLASSES: Readonly<Record<CostClass, CostPrior>> = {
   ioctl: prior('ioctl', 'accounting', 5000),
   qemuStart: prior('start of QEMU without its memory', 'faulting', 6e9),
   gupCall: prior('GUP call', 'pinning', 900, 2),
@@ -80,10 +80,44 @@ export const COST_CLASSES = {
   clearSmall: prior('4 KiB cleared, small pages', 'clearing', 40, 0, 152),
   clearThp: prior('4 KiB cleared, THP', 'clearing', 40, 0, 152),
   clearHugetlb: prior('4 KiB cleared, hugetlb', 'clearing', 40, 0, 152),
-} as const satisfies Record<string, CostPrior>;
+};
 
 /** Name of a class. */
-export type CostClass = keyof typeof COST_CLASSES;
+export type CostClass =
+  | 'ioctl'
+  | 'qemuStart'
+  | 'gupCall'
+  | 'stepSmall'
+  | 'stepThp'
+  | 'stepHugetlb'
+  | 'stepThpPage'
+  | 'pageFill'
+  | 'structPageLine'
+  | 'acceptPage'
+  | 'pageCompare'
+  | 'folioLookup'
+  | 'chunk'
+  | 'unmapRun'
+  | 'iommuMapCall'
+  | 'iommuLeaf'
+  | 'iommuTable'
+  | 'iovaToPhys'
+  | 'iovaToPhysLevel'
+  | 'iommuUnmapCall'
+  | 'iotlbSync'
+  | 'unpinCall'
+  | 'putSmall'
+  | 'putLarge'
+  | 'putEntry'
+  | 'dirtySmall'
+  | 'dirtyLarge'
+  | 'pfnmapFollow'
+  | 'writeNotify'
+  | 'faultSmall'
+  | 'faultLarge'
+  | 'clearSmall'
+  | 'clearThp'
+  | 'clearHugetlb';
 
 /** All classes, in the order of {@link COST_CLASSES}. */
 export const COST_CLASS_NAMES = Object.keys(COST_CLASSES) as readonly CostClass[];

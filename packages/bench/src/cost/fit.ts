@@ -65,7 +65,7 @@ const DRIFT_ROWS = 8;
  * @param drift drift between runs, as a share
  * @returns the posterior of all classes of `priors`
  */
-export function fit(rows: readonly FitRow[], priors: ClassCosts, drift = DRIFT): Posterior {
+export function fit(rows: readonly FitRow[], priors: ClassCosts, drift: number = DRIFT): Posterior {
   const classes = Object.keys(priors) as CostClass[];
   const beliefs = classes.map((name) => priors[name] as ClassCost);
   const free = classes.map(() => true);

@@ -1,24 +1,13 @@
 /** Profiles: named sets of costs, each fitted to the rows of one host. */
-import { publishedRecords } from '../published/records.ts';
 import { roundingOf, secondsOf, type PublishedRecord } from '../published/record.ts';
 import {
   COST_CLASS_NAMES,
   PRIOR_SHARE,
   priorNs,
-  type CostClass,
   type CostUnits,
   type MachineRates,
 } from './classes.ts';
-import {
-  DRIFT,
-  fit,
-  predict,
-  type ClassCost,
-  type ClassCosts,
-  type FitRow,
-  type Posterior,
-  type PredictedSeconds,
-} from './fit.ts';
+import type { ClassCosts, FitRow } from './fit.ts';
 import { linkOf, type Link } from './link.ts';
 import { workloadUnits } from './workload.ts';
 
@@ -77,6 +66,3 @@ export function fittedRows(rows: readonly LinkedRow[]): FitRow[] {
       : [],
   );
 }
-
-export { predict, publishedRecords, fit, DRIFT };
-export type { ClassCost, CostClass, Posterior, PredictedSeconds };

@@ -10,6 +10,7 @@ import { layout as layoutOf } from '../layouts.ts';
 import { MemDmaMap } from '../workloads/mem-dma-map.ts';
 import { unitsOf, type CostFacts, type CostUnits } from './classes.ts';
 import { extrapolatedCounters } from './extrapolate.ts';
+import units from './units.json' with { type: 'json' };
 
 /** A call that is timed. */
 export type CostCall = 'map' | 'unmap' | 'gup' | 'put';
@@ -61,15 +62,43 @@ export function countersOf(workload: CostWorkload): CounterValues {
 }
 
 /**
- * The units of work of a workload.
+ * The units of work of a workload, as the model counts them now.
+ *
+ * @param workload the workload
+ * @returns units by class
+ * @throws {InputError} when its kernel, backing or layout is not known
+ */
+export function countedUnits(workload: CostWorkload): CostUnits {
+  return unitsOf(countersOf(workload), workload.facts);
+}
+
+/**
+ * The units of work of a workload: those that were counted before, of published measurements, are
+ * kept in `units.json`, because fitting a profile would take seconds else.
  *
  * @param workload the workload
  * @returns units by class
  * @throws {InputError} when its kernel, backing or layout is not known
  */
 export function workloadUnits(workload: CostWorkload): CostUnits {
-  return unitsOf(countersOf(workload), workload.facts);
+  return keptUnits[keyOf(workload)] ?? countedUnits(workload);
 }
+
+/**
+ * The name under which the units of a workload are kept.
+ *
+ * @param workload the workload
+ * @returns its fields as text
+ */
+export function keyOf(workload: CostWorkload): string {
+  const { call, kernel, backing, layout, bytes, warm, facts } = workload;
+  const { memory, writeNotify, thpStepsByPage, longtermReadsPages, hvo } = facts;
+  const flags = [warm, writeNotify, thpStepsByPage, longtermReadsPages, hvo].map(Number).join('');
+  const { pagesCleared, starts } = facts;
+  return [call, kernel, backing, layout, bytes, memory, flags, pagesCleared, starts].join(' ');
+}
+
+const keptUnits: Readonly<Record<string, CostUnits>> = units;
 
 /** Runs a workload once; its other call is kept too. */
 function runOnce(workload: CostWorkload): CounterValues {
