@@ -3,8 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addBench } from './commands/bench.ts';
+import { addCalibrate } from './commands/calibrate.ts';
 import { addCheck } from './commands/check.ts';
 import { addCompare } from './commands/compare.ts';
+import { addEstimate } from './commands/estimate.ts';
 import { addExplain } from './commands/explain.ts';
 import { addHelp } from './commands/help.ts';
 import { addList } from './commands/list.ts';
@@ -39,6 +41,8 @@ function pinfold(): Command {
   addBench(program);
   addCheck(program);
   addCompare(program);
+  addEstimate(program);
+  addCalibrate(program);
   addList(program);
   addNewAlgorithm(program);
   addHelp(program);

@@ -61,3 +61,27 @@ export { reportJson, reportText } from './report.ts';
 export { compareText } from './compare-report.ts';
 export { markdownStyle, textStyle, type Note, type Style } from './style.ts';
 export { formatCount, tableText, tableWidth, type Column } from './table.ts';
+export {
+  calibrate,
+  OWN,
+  profile,
+  profileNames,
+  UNCALIBRATED,
+  type Calibration,
+  type CalibrationSpec,
+  type Profile,
+} from './cost/calibration.ts';
+export { calibrationText, predictedRows } from './cost/calibration-report.ts';
+export { type MachineRates } from './cost/classes.ts';
+export {
+  adviceFor,
+  estimateVm,
+  type EstimatedHost,
+  type EstimatedVm,
+  type VmEstimate,
+} from './cost/estimate.ts';
+export { estimateText, type EstimateReport } from './cost/estimate-report.ts';
+export { parseHistogram } from './cost/histogram.ts';
+export { parseHostFile, type HostFile } from './cost/host-file.ts';
+export { parseMeasurements } from './published/own-rows.ts';
+export type { PublishedRecord } from './published/record.ts';

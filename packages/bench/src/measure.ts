@@ -71,7 +71,12 @@ export interface MeasureOptions {
  * Counters that may differ between the first repetition and later ones: pages are clean and page
  * tables absent only once.
  */
-const SETTLING: readonly CounterName[] = ['dirtyLocks', 'dirtyLocksLarge', 'iommuTableAllocs', 'iommuTableFrees'];
+const SETTLING: readonly CounterName[] = [
+  'dirtyLocks',
+  'dirtyLocksLarge',
+  'iommuTableAllocs',
+  'iommuTableFrees',
+];
 
 /**
  * Measures workloads side by side.

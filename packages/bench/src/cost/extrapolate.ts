@@ -17,6 +17,14 @@ function runBytes(order: number): readonly [number, number] {
   return order >= PUD_ORDER ? [2 * GIB, 4 * GIB] : [GIB, 2 * GIB];
 }
 
+/**
+ * Tables that the small runs do not show: one for each 512 GiB of I/O addresses after the first. The
+ * mapping begins at 4 GiB.
+ */
+function topTables(bytes: number): number {
+  return Math.ceil((bytes + 4 * GIB) / (512 * GIB)) - 1;
+}
+
 /** Gives the counters of one size by running it. */
 export type CountersOfSize = (bytes: number) => CounterValues;
 
@@ -41,7 +49,8 @@ export function extrapolatedCounters(
   return Object.fromEntries(
     COUNTER_NAMES.map((name) => {
       const value = atLow[name] + steps * (atHigh[name] - atLow[name]);
-      return [name, Math.round(value)];
+      const more = name === 'iommuTableAllocs' && atLow[name] > 0 ? topTables(bytes) : 0;
+      return [name, Math.round(value) + more];
     }),
   ) as CounterValues;
 }

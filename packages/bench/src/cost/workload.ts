@@ -10,6 +10,7 @@ import { layout as layoutOf } from '../layouts.ts';
 import { MemDmaMap } from '../workloads/mem-dma-map.ts';
 import { unitsOf, type CostFacts, type CostUnits } from './classes.ts';
 import { extrapolatedCounters } from './extrapolate.ts';
+import { histogramLayout, type RunHistogram } from './histogram.ts';
 import units from './units.json' with { type: 'json' };
 
 /** A call that is timed. */
@@ -29,6 +30,8 @@ export interface CostWorkload {
   readonly layout: string;
   /** Whether this pass is not the first since the memory was populated: nothing is dirtied anew. */
   readonly warm: boolean;
+  /** Contiguous runs of 4 KiB pages, in place of the layout; default none. */
+  readonly runs?: RunHistogram | null;
   /** What is no counter. */
   readonly facts: CostFacts;
 }
@@ -102,8 +105,9 @@ const keptUnits: Readonly<Record<string, CostUnits>> = units;
 
 /** Runs a workload once; its other call is kept too. */
 function runOnce(workload: CostWorkload): CounterValues {
-  const { call, kernel, backing, layout, bytes, warm } = workload;
-  const key = (of: CostCall): string => [of, kernel, backing, layout, bytes, warm].join(' ');
+  const { call, kernel, backing, layout, bytes, warm, runs = null } = workload;
+  const key = (of: CostCall): string =>
+    [of, kernel, backing, layout, bytes, warm, JSON.stringify(runs)].join(' ');
   const found = cache.get(key(call));
   if (found) return found;
   const { kernel: release, pinAlgorithm } = contender(kernel);
@@ -111,7 +115,7 @@ function runOnce(workload: CostWorkload): CounterValues {
     kernel: release,
     pinAlgorithm,
     backing: backingOf(backing),
-    layout: layoutOf(layout),
+    layout: runs === null ? layoutOf(layout) : histogramLayout(runs),
     bytes,
   });
   const calls = call === 'map' || call === 'unmap' ? vfioCalls(machine) : gupCalls(machine);

@@ -1,0 +1,132 @@
+/** `pinfold calibrate`: costs of a host from measurements, and predictions beside measurements. */
+import { InputError } from '@pinfold/base';
+import {
+  calibrate,
+  calibrationText,
+  markdownStyle,
+  OWN,
+  parseMeasurements,
+  predictedRows,
+  profileNames,
+  textStyle,
+  UNCALIBRATED,
+  type Calibration,
+  type CalibrationSpec,
+  type PublishedRecord,
+} from '@pinfold/bench';
+import { Option, type Command } from 'commander';
+import { flag, list, oneOf } from '../flags.ts';
+import { measureMicro, type MicroResult } from '../micro.ts';
+import { outputWidth, print } from '../output.ts';
+import { readText } from '../read-file.ts';
+import { throwUsageErrors } from '../usage-error.ts';
+
+/** Bytes that a file of measurements may have. */
+const LIMIT = 16 * 2 ** 20;
+
+const reports = ['text', 'markdown', 'json'] as const;
+
+/** The command's flags, read. */
+interface CalibrateFlags {
+  readonly profile?: readonly string[];
+  readonly predict?: string;
+  readonly holdOut?: RegExp;
+  readonly micro?: boolean;
+  readonly report: (typeof reports)[number];
+  readonly json?: boolean;
+}
+
+/**
+ * Adds the command.
+ *
+ * @param program the program
+ */
+export function addCalibrate(program: Command): void {
+  const command = program
+    .command('calibrate')
+    .summary('costs of operations from measurements, and how well they predict')
+    .description(
+      'Fits the costs of operations to measured times and prints every measurement beside its ' +
+        'prediction, with its 90 % interval and whether it was fitted, held out or excluded. ' +
+        'Without files: the published measurements, a profile per host.',
+    )
+    .argument(
+      '[files...]',
+      "measurements of one host's own, as JSON or CSV (op,size,backing,seconds)",
+    )
+    .addOption(profiles())
+    .addOption(
+      flag('--predict <file>', 'predict the measurements of this file too', (text) => text),
+    )
+    .addOption(holdOut())
+    .addOption(
+      new Option('--micro', "measure this machine first, in Node alone: the priors' rates"),
+    )
+    .addOption(report())
+    .addOption(new Option('--json', 'as --report json'));
+  command.action(runCalibrate);
+  throwUsageErrors(command);
+}
+
+function profiles(): Option {
+  const names = profileNames.filter((name) => name !== UNCALIBRATED);
+  return flag('--profile <list>', `only these: a comma list of ${names.join(',')}`, (text, place) =>
+    list(text, (item) => oneOf(item, place, [...names, OWN])),
+  );
+}
+
+function holdOut(): Option {
+  const description =
+    'predict measurements and do not fit them: those whose name, variant or date holds the expression';
+  return flag('--hold-out <regexp>', description, (text, place) => {
+    try {
+      return new RegExp(text, 'i');
+    } catch {
+      throw new InputError(place, 'a regular expression', `'${text}'`);
+    }
+  });
+}
+
+function report(): Option {
+  const read = (text: string, place: string): string => oneOf(text, place, reports);
+  return flag('--report <form>', `how to print it: ${reports.join(', ')}`, read).default(
+    reports[0],
+    reports[0],
+  );
+}
+
+async function runCalibrate(files: readonly string[], flags: CalibrateFlags): Promise<void> {
+  const micro = flags.micro ? await measureMicro() : null;
+  const spec: CalibrationSpec = {
+    ...(files.length > 0 ? { fit: files.flatMap(measurements), own: true } : {}),
+    ...(flags.predict === undefined ? {} : { predict: measurements(flags.predict) }),
+    ...(flags.profile ? { profiles: flags.profile } : {}),
+    ...(flags.holdOut ? { holdOut: heldOut(flags.holdOut) } : {}),
+    ...(micro ? { rates: micro.rates } : {}),
+  };
+  print(output(calibrate(spec), flags, micro));
+}
+
+function output(found: Calibration, flags: CalibrateFlags, micro: MicroResult | null): string {
+  const form = flags.json ? 'json' : flags.report;
+  if (form === 'json') return json(found, micro);
+  const style = form === 'markdown' ? markdownStyle : textStyle(outputWidth());
+  const about = micro ? `${micro.lines.map((line) => style.paragraph(line)).join('')}\n` : '';
+  return `${about}${calibrationText(found, style)}`;
+}
+
+function json(found: Calibration, micro: MicroResult | null): string {
+  const profiles = found.profiles.map(({ name, host, rows, classes, remarks, posterior }) => {
+    return { name, host, drift: posterior.drift, rows, classes, remarks };
+  });
+  const all = { rows: predictedRows(found), profiles, ...(micro ? { micro } : {}) };
+  return `${JSON.stringify(all, null, 2)}\n`;
+}
+
+function measurements(path: string): PublishedRecord[] {
+  return parseMeasurements(readText(path, 'measurements', LIMIT), path);
+}
+
+function heldOut(pattern: RegExp): (record: PublishedRecord) => boolean {
+  return ({ id, variant, source }) => [id, variant, source.date].some((text) => pattern.test(text));
+}
