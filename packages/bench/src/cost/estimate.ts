@@ -79,12 +79,21 @@ export interface VmEstimate {
   /** Populating and mapping: what a start waits for. */
   readonly start: PredictedSeconds;
   /** Mappings of one container, and how many it may have. */
-  readonly entries: { readonly needed: number; readonly limit: number };
-  /** Locked memory in bytes: of one container, of the process, the limit, and what is missing. */
-  readonly locked: {
-    readonly container: number;
-    readonly process: number;
+  readonly entries: {
+    /** Mappings that the guest's memory and BARs take. */
+    readonly needed: number;
+    /** dma_entry_limit. */
     readonly limit: number;
+  };
+  /** Locked memory, in bytes. */
+  readonly locked: {
+    /** Of one container. */
+    readonly container: number;
+    /** Of the process: of all containers, which charge it one by one. */
+    readonly process: number;
+    /** RLIMIT_MEMLOCK. */
+    readonly limit: number;
+    /** By how much the limit is too low; 0: not at all. */
     readonly missing: number;
   };
   /** Memory of the IOMMU's page tables in bytes, of all containers. */
