@@ -2,7 +2,9 @@
  * Bundles the command: everything that it is made of in `dist`, so that its package can be run
  * without installing another. What package.json lists in `dependencies` stays outside.
  */
+import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vite';
 import manifest from './package.json' with { type: 'json' };
 
@@ -40,8 +42,24 @@ function threads(): Plugin {
   };
 }
 
+/** A library whose text is read, as the sources name it: package and file in its `dist`. */
+const TEXT_OF_A_LIBRARY = /\blibraryText\('([^']+)', '([^']+)'\)/g;
+
+/** Puts the text of such a library in the place where it is read. */
+function libraryTexts(): Plugin {
+  return {
+    name: 'pinfold:library-texts',
+    enforce: 'pre',
+    transform: (code) =>
+      code.replace(TEXT_OF_A_LIBRARY, (_, name: string, file: string) => {
+        const url = new URL(`../dist/${file}`, import.meta.resolve(name));
+        return JSON.stringify(readFileSync(fileURLToPath(url), 'utf8'));
+      }),
+  };
+}
+
 export default defineConfig({
-  plugins: [threads()],
+  plugins: [threads(), libraryTexts()],
   ssr: {
     noExternal: true,
     external: Object.keys(dependencies),

@@ -4,6 +4,8 @@ import {
   backing,
   backings,
   markdownStyle,
+  profile,
+  profileNames,
   reportJson,
   textStyle,
   type BenchHost,
@@ -23,7 +25,7 @@ const formats = ['text', 'markdown'] as const;
 /** The flags that decide how a report is written. */
 export interface FormatFlags {
   /** For people: for a terminal, or for a mail. */
-  readonly format: (typeof formats)[number];
+  readonly format: (typeof formats)[number] | 'unit-test';
   /** For programs. */
   readonly json?: boolean;
 }
@@ -65,15 +67,25 @@ export function repeatOption(repeat: number): Option {
 }
 
 /**
+ * `--profile`: the costs with which kernel times are predicted.
+ *
+ * @returns the option; default: nothing is predicted
+ */
+export function profileOption(): Option {
+  const description = `predict kernel times with the costs of ${profileNames.join(', ')}`;
+  return flag('--profile <name>', description, profile);
+}
+
+/**
  * `--format` and `--json`: how the report is written.
  *
+ * @param more formats that the command has besides
  * @returns the options
  */
-export function formatOptions(): Option[] {
-  const format = flag(
-    '--format <name>',
-    `how to print it: ${formats.join(' or ')}`,
-    (text, place) => oneOf(text, place, formats),
+export function formatOptions(more: readonly FormatFlags['format'][] = []): Option[] {
+  const all = [...formats, ...more];
+  const format = flag('--format <name>', `how to print it: ${all.join(' or ')}`, (text, place) =>
+    oneOf(text, place, all),
   );
   return [
     format.default(formats[0], formats[0]),

@@ -5,6 +5,8 @@
 import { formatSize } from '@pinfold/base';
 import { checkWholePages, type Backing } from './backings.ts';
 import { contender, type Contender } from './contender.ts';
+import type { Profile } from './cost/calibration.ts';
+import { rowPredictions } from './cost/predict-row.ts';
 import { checkFits, checkLargest, footprint } from './footprint.ts';
 import { layoutOf, type LayoutName } from './layouts.ts';
 import { ops, type Measurement, type Op } from './measure.ts';
@@ -30,6 +32,8 @@ export interface BenchSpec {
   readonly repeat: number;
   /** Backings that are left out because the size is no whole number of their pages; default none. */
   readonly leftOut?: readonly Backing[];
+  /** Predicts kernel times; default: none are predicted. */
+  readonly profile?: Profile | undefined;
 }
 
 /** One operation of one kernel on one backing. */
@@ -81,7 +85,11 @@ export function benchMemDmaMap(spec: BenchSpec, host: BenchHost): BenchReport {
   checkSize(spec, Infinity);
   const cases = casesOf(spec);
   const measurements = measureCases(cases, spec.repeat, host);
-  const measured = cases.map((one, i) => ({ ...one, measurement: measurements[i] }));
+  const measured = cases.map((one, i) => ({
+    ...one,
+    measurement: measurements[i],
+    predictions: spec.profile ? rowPredictions(one.options, spec.profile) : null,
+  }));
   const rows = spec.backings.flatMap((backing) => {
     const ofBacking = measured.filter(({ options }) => options.backing === backing);
     return ops.flatMap((op) => ofBacking.map((one) => benchRow(one, spec.layout, op)));
@@ -92,6 +100,12 @@ export function benchMemDmaMap(spec: BenchSpec, host: BenchHost): BenchReport {
 /** A case, and which kernel or algorithm it is of. */
 interface ContenderCase extends BenchCase {
   readonly of: Contender;
+}
+
+/** A case that was measured. */
+interface MeasuredCase extends ContenderCase {
+  readonly measurement: Measurement;
+  readonly predictions: ReturnType<typeof rowPredictions> | null;
 }
 
 /** All cases: the kernels of a backing follow each other. */
@@ -107,9 +121,10 @@ function casesOf({ bytes, backings, kernels, layout }: BenchSpec): ContenderCase
 }
 
 function benchRow(
-  { name, of, options, measurement }: ContenderCase & { readonly measurement: Measurement },
+  { name, of, options, measurement, predictions }: MeasuredCase,
   layout: LayoutName,
   op: Op,
 ): BenchRow {
-  return { kernel: name, layout, ...measuredRow(options, measurement, op, of.series) };
+  const row = { kernel: name, layout, ...measuredRow(options, measurement, op, of.series) };
+  return predictions ? { ...row, predicted: predictions[op] } : row;
 }

@@ -16,6 +16,7 @@ import {
   leftOutNotes,
   marksOf,
   memoryNotes,
+  predictedNotes,
   publishedNotes,
   timeNotes,
 } from './report-notes.ts';
@@ -159,6 +160,7 @@ function timesNotes(lines: readonly CompareLine[], base: string): Note[] {
   return [
     ...timeNotes(lines, base),
     ...fastestNotes(lines, base, ({ algorithm }) => algorithm),
+    ...predictedNotes(lines),
     ...publishedNotes(lines),
   ];
 }

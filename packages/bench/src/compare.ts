@@ -13,6 +13,8 @@ import { checkFits, checkLargest, footprint } from './footprint.ts';
 import { ops, type Op } from './measure.ts';
 import { memoryName, type Memory } from './memories.ts';
 import { operations, totalOperations, type OperationName } from './operations.ts';
+import type { Profile } from './cost/calibration.ts';
+import { rowPredictions } from './cost/predict-row.ts';
 import { measureCases, measuredRow, type BenchHost, type MeasuredRow } from './rows.ts';
 
 /** The algorithm that others are compared with unless another is asked for: that of 6.16. */
@@ -43,6 +45,8 @@ export interface CompareSpec {
   readonly repeat: number;
   /** Backings that are left out because the size is no whole number of their pages; default none. */
   readonly leftOut?: readonly Backing[];
+  /** Predicts kernel times; default: none are predicted. */
+  readonly profile?: Profile | undefined;
 }
 
 /** An algorithm of a comparison. */
@@ -185,9 +189,13 @@ function rowsOf(
     options: { kernel, pinAlgorithm, ...memory, bytes: spec.bytes },
   }));
   const measurements = measureCases(cases, spec.repeat, host);
+  const { profile } = spec;
+  const predictions = cases.map(({ options }) => profile && rowPredictions(options, profile));
   const row = (op: Op, algorithm: PinAlgorithm): MeasuredRow => {
     const i = algorithms.indexOf(algorithm);
-    return measuredRow(cases[i].options, measurements[i], op, seriesWith(algorithm));
+    const made = measuredRow(cases[i].options, measurements[i], op, seriesWith(algorithm));
+    const predicted = predictions[i]?.[op];
+    return predicted ? { ...made, predicted } : made;
   };
   return ops.flatMap((op) => {
     const base = row(op, spec.base);

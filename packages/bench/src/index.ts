@@ -85,3 +85,11 @@ export { parseHistogram } from './cost/histogram.ts';
 export { parseHostFile, type HostFile } from './cost/host-file.ts';
 export { parseMeasurements } from './published/own-rows.ts';
 export type { PublishedRecord } from './published/record.ts';
+export { unitTestText } from './unit-test-report.ts';
+export { calibrationHtml, estimateHtml, type PlotLibraries } from './cost/html-page.ts';
+export {
+  instructionKernels,
+  instructionProfile,
+  type InstructionProfile,
+} from './cost/instructions.ts';
+export { instructionText } from './cost/instruction-report.ts';

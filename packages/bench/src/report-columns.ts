@@ -1,4 +1,5 @@
 /** The columns of a report's tables. */
+import { secondsText } from './cost/calibration-report.ts';
 import { headings, type OperationName } from './operations.ts';
 import { medianRatio, type MeasuredRow } from './rows.ts';
 import { formatCount, type Column } from './table.ts';
@@ -52,6 +53,7 @@ export function timeColumns(lines: readonly ReportLine[], versus: string): Colum
   ];
   if (compared)
     columns.push(ratioColumn(MODEL, 'model /', versus, ({ repetitionMs }) => repetitionMs));
+  columns.push(...predictedColumns(lines));
   if (!published) return columns;
   columns.push({
     group: PUBLISHED,
@@ -71,6 +73,25 @@ export function timeColumns(lines: readonly ReportLine[], versus: string): Colum
   return columns;
 }
 
+/** Predicted kernel time, with its interval: never one without the other. */
+function predictedColumns(lines: readonly ReportLine[]): Column<ReportLine>[] {
+  if (!lines.some(({ row }) => row.predicted)) return [];
+  return [
+    {
+      ...{ group: PREDICTED, heading: 'kernel', short: 'pred.' },
+      cell: ({ row }) => (row.predicted ? secondsText(row.predicted.seconds) : ''),
+    },
+    {
+      ...{ group: PREDICTED, heading: '90 % interval', short: 'pred. 90 %', words: true },
+      cell: ({ row }) =>
+        row.predicted
+          ? `${secondsText(row.predicted.low)} to ${secondsText(row.predicted.high)}`
+          : '',
+    },
+  ];
+}
+
+const PREDICTED = 'predicted';
 const MODEL = 'model time, ms';
 const PUBLISHED = 'published, s';
 

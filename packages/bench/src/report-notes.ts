@@ -106,6 +106,22 @@ export function fastestNotes<Row extends MeasuredRow>(
 }
 
 /**
+ * What predicted times are.
+ *
+ * @param lines the report's lines
+ * @returns a note per profile; none where nothing is predicted
+ */
+export function predictedNotes(lines: readonly ReportLine[]): Note[] {
+  const names = new Set(lines.flatMap(({ row }) => row.predicted?.profile ?? []));
+  return [...names].map((name) => {
+    const text =
+      `kernel time of a first map and unmap, from operations and the costs of profile ${name}, ` +
+      'with its 90 % interval; not measured here';
+    return { label: 'predicted', text };
+  });
+}
+
+/**
  * Where published figures come from.
  *
  * @param lines the report's lines

@@ -13,6 +13,7 @@ import {
   leftOutNotes,
   marksOf,
   memoryNotes,
+  predictedNotes,
   publishedNotes,
   timeNotes,
 } from './report-notes.ts';
@@ -65,6 +66,7 @@ export function reportText(report: BenchReport, style: Style = textStyle()): str
     ...headingNotes([...SHOWN.map, ...SHOWN.unmap], style),
     ...timeNotes(lines, versus),
     ...fastestNotes(lines, versus, ({ kernel }) => kernel),
+    ...predictedNotes(lines),
     ...publishedNotes(lines),
   ];
   const summary = benchSummary(report).map((text) => style.paragraph(text));

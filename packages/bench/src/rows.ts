@@ -1,6 +1,7 @@
 /** Cases and rows: what every report has in common, whatever it compares. */
 import type { CounterValues } from '@pinfold/base';
 import { median } from 'simple-statistics';
+import type { RowPrediction } from './cost/predict-row.ts';
 import type { LayoutTag } from './layouts.ts';
 import { measure, type Clock, type Measurement, type Op, type OpMeasurement } from './measure.ts';
 import { publishedFigure } from './published/index.ts';
@@ -55,6 +56,8 @@ export interface MeasuredRow {
   readonly counters: CounterValues;
   /** Seconds that a real kernel took, if published for this size and memory. */
   readonly published: PublishedFigure | null;
+  /** Kernel time as a profile predicts it, if one was asked for. */
+  readonly predicted?: RowPrediction;
 }
 
 /**

@@ -7,10 +7,13 @@ import {
   contender,
   layoutName,
   layoutNames,
+  profile,
   reportText,
+  unitTestText,
   type Backing,
   type BenchSpec,
   type LayoutName,
+  type Profile,
 } from '@pinfold/bench';
 import { kernelVersions } from '@pinfold/kernels';
 import type { Command, Option } from 'commander';
@@ -18,12 +21,16 @@ import { flag, forFlag, list } from '../flags.ts';
 import {
   backingsOption,
   formatOptions,
+  profileOption,
   measureAndPrint,
   repeatOption,
   sizeOption,
   type FormatFlags,
 } from '../measuring.ts';
 import { throwUsageErrors } from '../usage-error.ts';
+
+/** The profile of the lines of the unit test, unless another is asked for. */
+const UNIT_TEST_PROFILE = 'li-zhe-2025';
 
 /** The published unit test makes ten rounds. */
 const PUBLISHED_REPEAT = 10;
@@ -35,6 +42,7 @@ interface BenchFlags extends FormatFlags {
   readonly kernel: readonly string[];
   readonly layout: LayoutName;
   readonly repeat: number;
+  readonly profile?: Profile;
 }
 
 /**
@@ -55,8 +63,9 @@ export function addBench(program: Command): void {
     .addOption(backingsOption(' (default: all that suit --size)'))
     .addOption(kernelList())
     .addOption(layout())
-    .addOption(repeatOption(PUBLISHED_REPEAT));
-  for (const option of formatOptions()) command.addOption(option);
+    .addOption(repeatOption(PUBLISHED_REPEAT))
+    .addOption(profileOption());
+  for (const option of formatOptions(['unit-test'])) command.addOption(option);
   command.action(bench);
   throwUsageErrors(command);
 }
@@ -86,9 +95,12 @@ function bench(flags: BenchFlags): void {
   const { size: bytes, kernel: kernels, layout, repeat } = flags;
   const backings = flags.backing ?? backingsFor(bytes);
   const leftOut = flags.backing ? [] : allBackings.filter((one) => !backings.includes(one));
-  const spec: BenchSpec = { bytes, backings, kernels, layout, repeat, leftOut };
+  const { profile: asked } = flags;
+  const costs = asked ?? (flags.format === 'unit-test' ? profile(UNIT_TEST_PROFILE) : undefined);
+  const spec: BenchSpec = { bytes, backings, kernels, layout, repeat, leftOut, profile: costs };
   checkSize(spec, process.availableMemory(), '--size');
-  measureAndPrint(flags, (host) => benchMemDmaMap(spec, host), reportText);
+  const text = flags.format === 'unit-test' ? unitTestText : reportText;
+  measureAndPrint(flags, (host) => benchMemDmaMap(spec, host), text);
   if (!flags.json && flags.format === 'text') process.stdout.write(GO_ON);
 }
 

@@ -2,7 +2,11 @@
 import { InputError } from '@pinfold/base';
 import {
   calibrate,
+  calibrationHtml,
   calibrationText,
+  instructionKernels,
+  instructionProfile,
+  instructionText,
   markdownStyle,
   OWN,
   parseMeasurements,
@@ -19,12 +23,13 @@ import { flag, list, oneOf } from '../flags.ts';
 import { measureMicro, type MicroResult } from '../micro.ts';
 import { outputWidth, print } from '../output.ts';
 import { readText } from '../read-file.ts';
+import { plotLibraries } from '../plot-libraries.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
 /** Bytes that a file of measurements may have. */
 const LIMIT = 16 * 2 ** 20;
 
-const reports = ['text', 'markdown', 'json'] as const;
+const reports = ['text', 'markdown', 'html', 'json'] as const;
 
 /** The command's flags, read. */
 interface CalibrateFlags {
@@ -68,10 +73,13 @@ export function addCalibrate(program: Command): void {
   throwUsageErrors(command);
 }
 
+/** Profiles in instructions, of recorded kernels. */
+const INSTRUCTIONS = instructionKernels.map((kernel) => `icount-${kernel}`);
+
 function profiles(): Option {
   const names = profileNames.filter((name) => name !== UNCALIBRATED);
   return flag('--profile <list>', `only these: a comma list of ${names.join(',')}`, (text, place) =>
-    list(text, (item) => oneOf(item, place, [...names, OWN])),
+    list(text, (item) => oneOf(item, place, [...names, ...INSTRUCTIONS, OWN])),
   );
 }
 
@@ -96,6 +104,11 @@ function report(): Option {
 }
 
 async function runCalibrate(files: readonly string[], flags: CalibrateFlags): Promise<void> {
+  const counted = flags.profile?.filter((name) => INSTRUCTIONS.includes(name)) ?? [];
+  if (counted.length > 0) {
+    print(instructions(counted, flags));
+    return;
+  }
   const micro = flags.micro ? await measureMicro() : null;
   const spec: CalibrationSpec = {
     ...(files.length > 0 ? { fit: files.flatMap(measurements), own: true } : {}),
@@ -107,9 +120,20 @@ async function runCalibrate(files: readonly string[], flags: CalibrateFlags): Pr
   print(output(calibrate(spec), flags, micro));
 }
 
+function instructions(names: readonly string[], flags: CalibrateFlags): string {
+  const found = names.map((name) => instructionProfile(name.replace('icount-', '')));
+  if (flags.json || flags.report === 'json') {
+    const all = found.map(({ name, rows }) => ({ name, rows }));
+    return `${JSON.stringify({ unit: 'instructions', profiles: all }, null, 2)}\n`;
+  }
+  const style = flags.report === 'markdown' ? markdownStyle : textStyle(outputWidth());
+  return found.map((one) => instructionText(one, style)).join('\n');
+}
+
 function output(found: Calibration, flags: CalibrateFlags, micro: MicroResult | null): string {
   const form = flags.json ? 'json' : flags.report;
   if (form === 'json') return json(found, micro);
+  if (form === 'html') return calibrationHtml(found, plotLibraries());
   const style = form === 'markdown' ? markdownStyle : textStyle(outputWidth());
   const about = micro ? `${micro.lines.map((line) => style.paragraph(line)).join('')}\n` : '';
   return `${about}${calibrationText(found, style)}`;

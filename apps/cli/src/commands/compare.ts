@@ -14,6 +14,7 @@ import {
   type BenchCase,
   type CompareSpec,
   type Layout,
+  type Profile,
 } from '@pinfold/bench';
 import { kernelVersion, kernelVersions } from '@pinfold/kernels';
 import { pinAlgorithm, pinAlgorithms, type PinAlgorithm } from '@pinfold/vfio-type1';
@@ -24,6 +25,7 @@ import {
   backingsOption,
   formatOptions,
   measureAndPrint,
+  profileOption,
   repeatOption,
   sizeOption,
   type FormatFlags,
@@ -49,6 +51,7 @@ interface CompareFlags extends FormatFlags {
   readonly kernel: string;
   readonly repeat: number;
   readonly time: boolean;
+  readonly profile?: Profile;
 }
 
 /**
@@ -72,6 +75,7 @@ export function addCompare(program: Command): void {
     .addOption(sizeOption())
     .addOption(kernelOption())
     .addOption(repeatOption(DEFAULT_REPEAT))
+    .addOption(profileOption())
     .option('--no-time', 'leave out every time: what is left is the same on every machine');
   for (const option of [...fileOptions(), ...formatOptions()]) command.addOption(option);
   command.action(compare);
@@ -155,7 +159,10 @@ async function compare(flags: CompareFlags): Promise<void> {
   const { base, size: bytes, kernel, repeat } = flags;
   const algorithms = await algorithmsOf(flags);
   const { memories, leftOut } = chosenMemories(flags);
-  const spec: CompareSpec = { algorithms, base, memories, bytes, kernel, repeat, leftOut };
+  const { profile } = flags;
+  const spec: CompareSpec = {
+    ...{ algorithms, base, memories, bytes, kernel, repeat, leftOut, profile },
+  };
   checkCompare(spec, process.availableMemory(), '--size');
   measureAndPrint(
     flags,

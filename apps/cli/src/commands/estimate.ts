@@ -5,6 +5,7 @@ import {
   backing,
   backings,
   contender,
+  estimateHtml,
   estimateText,
   estimateVm,
   markdownStyle,
@@ -24,8 +25,10 @@ import { Option, type Command } from 'commander';
 import { count, flag, forFlag, list, oneOf } from '../flags.ts';
 import { formatOptions, type FormatFlags } from '../measuring.ts';
 import { outputWidth, print } from '../output.ts';
+import { plotLibraries } from '../plot-libraries.ts';
 import { readText } from '../read-file.ts';
 import { throwUsageErrors } from '../usage-error.ts';
+import { replaceFile } from '../write-file.ts';
 
 const LIMIT = 2 ** 20;
 const MAX_THREADS = 4096;
@@ -45,6 +48,7 @@ interface EstimateFlags extends FormatFlags {
   readonly hvo?: boolean;
   readonly layout?: string;
   readonly profile?: string;
+  readonly html?: string;
 }
 
 /**
@@ -110,6 +114,7 @@ export function addEstimate(program: Command): void {
         oneOf(text, place, profileNames),
       ),
     );
+  command.addOption(flag('--html <file>', 'write a page with plots too', (text) => text));
   for (const option of formatOptions()) command.addOption(option);
   command.action(runEstimate);
   throwUsageErrors(command);
@@ -130,6 +135,10 @@ function runEstimate(path: string | undefined, flags: EstimateFlags): void {
     estimates: hosts.map((host) => estimateVm(vm, host, costs)),
     advice: adviceFor(vm, hosts[0], costs, newest),
   }));
+  if (flags.html !== undefined) {
+    const page = { vm: stated.vms[0], hosts, profile: costs };
+    replaceFile(flags.html, estimateHtml(page, plotLibraries()));
+  }
   const report: EstimateReport = { profile: costs, host: hosts[0], guests };
   const style = flags.format === 'markdown' ? markdownStyle : textStyle(outputWidth());
   print(flags.json ? json(report) : estimateText(report, style));

@@ -70,16 +70,17 @@ function runsOfPeriod(histogram: RunHistogram): number[] {
  * 2 MiB and more are congruent with their addresses, so that the IOMMU maps them in 2 MiB leaves.
  *
  * @param histogram the runs
+ * @param order order of the folios, which runs are whole numbers of; default that of 4 KiB
  * @returns the layout
  */
-export function histogramLayout(histogram: RunHistogram): Layout {
+export function histogramLayout(histogram: RunHistogram, order = 0): Layout {
   const lengths = runsOfPeriod(histogram);
-  const { starts, shifts, shift } = placeRuns(lengths);
+  const { starts, shifts, shift } = placeRuns(lengths, 2 ** order);
   return {
     tag: 'T4',
     summary: 'runs of a histogram',
     source: 'a histogram of contiguous runs, such as one of iommu:map',
-    order: 0,
+    order,
     leafOrder: 0,
     place(vpn: Vpn, npage: number): Placement {
       const frames: FrameSource = {
@@ -90,7 +91,7 @@ export function histogramLayout(histogram: RunHistogram): Layout {
           const run = runAt(starts, inPeriod);
           out.pfn = FIRST + offset + period * shift + shifts[run];
           out.npage = Math.min(wanted, starts[run] + lengths[run] - inPeriod);
-          out.order = 0;
+          out.order = order;
         },
       };
       const end = npage + Math.ceil(npage / PERIOD + 1) * shift;
@@ -104,7 +105,10 @@ export function histogramLayout(histogram: RunHistogram): Layout {
 const FIRST = 2 ** 20;
 
 /** Where runs begin, and by how much their frames are shifted so that no two runs meet. */
-function placeRuns(lengths: readonly number[]): {
+function placeRuns(
+  lengths: readonly number[],
+  step: number,
+): {
   starts: Int32Array;
   shifts: Int32Array;
   shift: number;
@@ -114,7 +118,7 @@ function placeRuns(lengths: readonly number[]): {
   let start = 0;
   let shift = 0;
   lengths.forEach((length, i) => {
-    shift = length >= LARGE ? (Math.floor(shift / LARGE) + 1) * LARGE : shift + 1;
+    shift = length >= LARGE ? (Math.floor(shift / LARGE) + 1) * LARGE : shift + step;
     starts[i] = start;
     shifts[i] = shift;
     start += length;

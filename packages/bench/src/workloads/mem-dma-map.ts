@@ -37,6 +37,8 @@ export interface MemDmaMapOptions {
   readonly layout: Layout;
   /** Size of the mapping, a multiple of the backing's page size. */
   readonly bytes: number;
+  /** Pages by which the device sees it later, so that addresses and frames are not congruent. */
+  readonly iovaOffset?: number;
 }
 
 /** A machine with one process, its memory populated, and one container. */
@@ -44,7 +46,7 @@ export class MemDmaMap {
   /** First virtual page of the process's buffer. */
   readonly vaddr: Vpn = VADDR;
   /** First I/O virtual page at which the device sees it. */
-  readonly iovaPn: IovaPn = IOVA;
+  readonly iovaPn: IovaPn;
   /** Its length in pages. */
   readonly npage: number;
   readonly #memory: Memory;
@@ -59,6 +61,7 @@ export class MemDmaMap {
     const placement = layout.place(VADDR, npage);
     const memmap = new MemMap([placement.memory]);
     this.npage = npage;
+    this.iovaPn = IOVA + (options.iovaOffset ?? 0);
     this.#size = BigInt(bytes);
     this.#memory = new Memory(memmap, kernel.mm);
     const mm = new MmStruct(this.#memory);
@@ -100,12 +103,12 @@ export class MemDmaMap {
   /** VFIO_IOMMU_MAP_DMA of the whole buffer. */
   map(): void {
     const vaddr = byteAddress(VADDR);
-    this.#container.mapDma(this.#task, { vaddr, iova: byteAddress(IOVA), size: this.#size });
+    this.#container.mapDma(this.#task, { vaddr, iova: byteAddress(this.iovaPn), size: this.#size });
   }
 
   /** VFIO_IOMMU_UNMAP_DMA of the whole buffer. */
   unmap(): void {
-    this.#container.unmapDma({ iova: byteAddress(IOVA), size: this.#size });
+    this.#container.unmapDma({ iova: byteAddress(this.iovaPn), size: this.#size });
   }
 
   /**
