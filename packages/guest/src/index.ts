@@ -24,16 +24,14 @@ export { buddyAllocator } from './machine/machine-memory.ts';
 export { iommusOf, type Inspectable, type MachineView } from './machine/machine-view.ts';
 export { ModelMachine, type ModelMachineOptions } from './machine/model-machine.ts';
 export type { GuestRun, GuestScenario, GuestStep } from './operations/guest-scenario.ts';
-export type {
-  IommuType,
-  MmapFlag,
-  MmapKind,
-  MmapOperation,
-  Operation,
-  TouchOperation,
-} from './operations/operation.ts';
-export { ops, parseScenario } from './operations/ops.ts';
-export { scenarioOps, type ScenarioOp } from './operations/scenario-ops.ts';
+export type { IommuType } from './operations/container/open.ts';
+export type { Operation } from './operations/index.ts';
+export type { MmapFlag, MmapKind, MmapOperation } from './operations/memory/mmap.ts';
+export { smallerThan } from './operations/smaller.ts';
+export type { TouchOperation } from './operations/memory/touch.ts';
+export { guestOps, newRegionOf, operationText, parseScenario } from './operations/index.ts';
+export type { GuestOp, OperationCost } from './operations/guest-op.ts';
+export { scenarioOps, type ScenarioOp } from './operations/index.ts';
 export { RegionAddresses } from './process/addresses.ts';
 export {
   CallRecorder,

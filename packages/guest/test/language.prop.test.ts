@@ -4,7 +4,7 @@ import { evaluate, parseExpression } from '@pinfold/scenario';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { parseScenario } from '../src/index.ts';
-import { ops } from '../src/operations/ops.ts';
+import { ops } from '../src/operations/index.ts';
 
 /** PINFOLD_SEED=7 takes other seeds for all properties, the same with every 7. */
 const SEED = Number(process.env.PINFOLD_SEED ?? 0);

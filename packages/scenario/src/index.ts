@@ -21,7 +21,7 @@ export {
   word,
   wordList,
 } from './language/argument-kinds.ts';
-export { needed, optional } from './language/argument.ts';
+export { needed, optional, type Argument } from './language/argument.ts';
 export { evaluate, parseExpression, type Region, type Regions } from './language/expression.ts';
 export type { FrameExtent } from './language/frame-extent.ts';
 export { ScenarioLanguage, type AuditLine, type Scenario, type Step } from './language/language.ts';
@@ -31,6 +31,7 @@ export {
   type MachineLine,
   type MachineMemoryModel,
 } from './language/machine-line.ts';
+export { operationText } from './language/operation-text.ts';
 export { notModelled, op, plain, undescribed, type Entry, type Op } from './language/op-entry.ts';
 export { MAX_REPEATED, type Repeated } from './language/repeat.ts';
 export { failureOf, failureText, type Failure } from './machine/failure.ts';

@@ -1,6 +1,7 @@
 /** A machine with the algorithm that is checked, beside one with the reference. */
 import { errnoName, InputError, KernelBug, KernelHang } from '@pinfold/base';
 import {
+  guestOps,
   type Done,
   DEFAULT_MACHINE,
   factsOfLine,
@@ -41,13 +42,6 @@ export class PairMemory {
   /** Page state of the machine with the reference. */
   readonly reference: PageStateArrays = new PageStateArrays();
 }
-
-/** What the process does by itself: no algorithm has anything to do with it. */
-const RUNS_NO_ALGORITHM: ReadonlySet<Operation['op']> = new Set([
-  ...(['mmap', 'touch', 'munmap', 'mremap', 'mprotect', 'madvise'] as const),
-  ...(['mlock', 'munlock'] as const),
-  ...(['memlock', 'dropcap', 'sysfs', 'fork', 'reap', 'fail', 'poke', 'peek', 'info'] as const),
-]);
 
 /** Both machines, which do every operation. */
 export class CheckedPair {
@@ -106,7 +100,7 @@ export class CheckedPair {
       if (own.error instanceof InputError) return { done: null, found: null };
       return { done: null, found: this.#crashed(own.error, other) };
     }
-    if (RUNS_NO_ALGORITHM.has(operation.op)) return { done: own.value, found: null };
+    if (guestOps.get(operation.op)?.runsNoAlgorithm) return { done: own.value, found: null };
     const found =
       this.#settle(this.#audit.check()) ?? this.#settle(this.#log(operation, own.value));
     if (found || !reference || !other) return { done: own.value, found };

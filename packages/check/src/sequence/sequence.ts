@@ -1,6 +1,6 @@
 /** A sequence of operations on a machine: what a check runs, and what a counterexample is. */
 import { InputError } from '@pinfold/base';
-import type { GuestScenario, Operation } from '@pinfold/guest';
+import { operationText, type GuestScenario, type Operation } from '@pinfold/guest';
 import {
   type Region,
   type Regions,
@@ -8,7 +8,6 @@ import {
   machineLineText,
   type MachineLine,
 } from '@pinfold/scenario';
-import { operationText } from './operation-text.ts';
 
 /** A machine, and what its process does. */
 export interface CheckSequence {

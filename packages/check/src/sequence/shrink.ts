@@ -1,7 +1,5 @@
 /** Making a sequence smaller, as long as it shows the same. */
-import type { MmapOperation, Operation } from '@pinfold/guest';
-import type { FrameExtent } from '@pinfold/scenario';
-import { HUGE } from '../boundaries/scene.ts';
+import { guestOps, smallerThan, type Operation, type OperationCost } from '@pinfold/guest';
 import type { CheckSequence } from './sequence.ts';
 
 const PAGE = 4096n;
@@ -92,7 +90,7 @@ function simplerForms(sequence: CheckSequence, at: number): CheckSequence[] {
       : [];
   return [
     ...moved,
-    ...simplerOperation(operation).map((one) => ({
+    ...(guestOps.get(operation.op)?.smaller?.(operation) ?? []).map((one) => ({
       machine,
       operations: operations.with(at, one),
     })),
@@ -142,87 +140,17 @@ function simplerPlaces({ iova, va, size }: Place): Place[] {
   return [...cuts, ...moves];
 }
 
-/** Forms of an operation that ask for less. */
-function simplerOperation(operation: Operation): Operation[] {
-  switch (operation.op) {
-    case 'mmap':
-      return simplerMmap(operation);
-    case 'map':
-      return operation.flags === 3 ? [] : [{ ...operation, flags: 3 }];
-    case 'pin':
-      return smallerThan(operation.n).flatMap((n) => [
-        { ...operation, n },
-        { ...operation, n, iova: operation.iova + BigInt(operation.n - n) * PAGE },
-      ]);
-    case 'memlock':
-      return [0, ...smallerThan(Number(operation.bytes / PAGE))].flatMap((npage) => {
-        const bytes = BigInt(npage) * PAGE;
-        return bytes < operation.bytes ? { ...operation, bytes } : [];
-      });
-    case 'fail':
-      return smallerThan(operation.n).map((n) => ({ ...operation, n }));
-    case 'touch':
-    case 'munmap':
-    case 'mprotect':
-      return operation.size > PAGE ? [{ ...operation, size: PAGE }] : [];
-    default:
-      return [];
-  }
-}
-
-function simplerMmap(operation: MmapOperation): MmapOperation[] {
-  const { frames, size, addr = 0n, kind } = operation;
-  if (!frames || kind === 'memfd2m') return [];
-  const pages = Number(size / PAGE);
-  const whole = kind === 'huge2m' ? HUGE : 1;
-  const fewer = smallerThan(pages / whole).map((n) => n * whole);
-  return fewer.flatMap((npage) => {
-    const length = BigInt(npage) * PAGE;
-    const first = { ...operation, size: length, frames: part(frames, 0, npage) };
-    if (kind === 'file') return [first];
-    const last = { addr: addr + size - length, frames: part(frames, pages - npage, npage) };
-    return [first, { ...first, ...last }];
-  });
-}
-
-/** Smaller numbers: small ones, then the middle, and ever nearer, so that few steps lead to any. */
-function smallerThan(n: number): number[] {
-  const numbers = new Set([1, 2, 3, 4]);
-  for (let less = n >> 1; less > 0; less >>= 1) numbers.add(n - less);
-  return [...numbers].filter((smaller) => smaller < n);
-}
-
-/** Some of a region's frames. */
-function part(frames: readonly FrameExtent[], from: number, npage: number): FrameExtent[] {
-  const kept: FrameExtent[] = [];
-  let at = 0;
-  for (const extent of frames) {
-    const start = Math.max(from, at);
-    const end = Math.min(from + npage, at + extent.npage);
-    if (start < end) kept.push({ ...extent, pfn: extent.pfn + start - at, npage: end - start });
-    at += extent.npage;
-  }
-  return kept;
-}
-
 /** What is to become small: mapped pages first, then memory, then all other numbers. */
 function costOf({ machine, operations }: CheckSequence): number {
-  let [mapped, memory, other] = [0, 0, Object.keys(machine).length];
+  let sum = Object.keys(machine).length + operations.length;
   for (const operation of operations) {
-    other += 1;
-    if (operation.op === 'map') {
-      mapped += Number(operation.size / PAGE);
-      other += addressCost(operation.iova) + (operation.flags === 3 ? 0 : 1);
-    } else if (operation.op === 'mmap') memory += Number(operation.size / PAGE);
-    else if (operation.op === 'pin') other += operation.n;
-    else if (operation.op === 'memlock') other += Math.min(1000, Number(operation.bytes / PAGE));
-    else if (operation.op === 'fail') other += operation.n;
-    else if ('size' in operation) other += Math.min(1000, Number(operation.size / PAGE));
+    const cost = guestOps.get(operation.op)?.cost?.(operation) ?? costOfSize(operation);
+    const { mapped = 0, memory = 0, other = 0 } = cost;
+    sum += mapped * 2 ** 30 + memory * 2 ** 12 + other;
   }
-  return mapped * 2 ** 30 + memory * 2 ** 12 + other;
+  return sum;
 }
 
-/** How hard an address is to read. */
-function addressCost(address: bigint): number {
-  return address.toString(16).replace(/0+$/, '').length + (address === 0n ? 0 : 1);
+function costOfSize(operation: Operation): OperationCost {
+  return 'size' in operation ? { other: Math.min(1000, Number(operation.size / PAGE)) } : {};
 }

@@ -1,5 +1,5 @@
 /** What an explanation of a check is. */
-import type { Operation } from '../operations/operation.ts';
+import type { Operation } from '../operations/index.ts';
 import type { Detail } from './detail.ts';
 import type { LiveMappings } from './live-mappings.ts';
 

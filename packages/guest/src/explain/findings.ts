@@ -6,7 +6,7 @@
  */
 import { byteAddress, pageNumber, pagesOf, PMD_ORDER } from '@pinfold/base';
 import { hex, type StepState } from '@pinfold/scenario';
-import type { Operation } from '../operations/operation.ts';
+import type { Operation } from '../operations/index.ts';
 import { externalFindings, lostAtTop, mappingAtTop } from './external-findings.ts';
 import type { Finding, FindingContext } from './finding.ts';
 import { nameOf } from './live-mappings.ts';

@@ -11,7 +11,8 @@ import { VM, type MmStruct, type Vma } from '@pinfold/mm';
 import { failureOf, type Failure, hexPages } from '@pinfold/scenario';
 import type { Guest } from '../machine/guest.ts';
 import { HUGE_ORDERS } from '../process/huge-orders.ts';
-import type { MmapOperation, Operation } from '../operations/operation.ts';
+import type { Operation } from '../operations/index.ts';
+import type { MmapOperation } from '../operations/memory/mmap.ts';
 
 /** Bytes of a page. */
 const PAGE_BYTES = 4096n;

@@ -4,6 +4,9 @@ import type { Observation } from '@pinfold/scenario';
 import type { VfioContainer } from '@pinfold/vfio-type1';
 import type { GuestDevices } from '../vfio/guest-devices.ts';
 import type { GuestProcess } from '../process/guest-process.ts';
+import type { ExternalCalls } from '../vfio/external-calls.ts';
+import type { VfioCalls } from '../vfio/vfio-calls.ts';
+import type { StepFault } from './step-faults.ts';
 import type { WritableParams } from '../sysfs/sysfs.ts';
 
 /** The parts of a model machine. */
@@ -18,6 +21,18 @@ export interface Guest {
   readonly params: WritableParams;
   /** Where the frames of forked children come from; null: as the parent's. */
   readonly childFrames: FrameSource | null;
+  /** The container, and how groups join it. */
+  readonly vfio: VfioCalls;
+  /** The calls of emulated devices. */
+  readonly external: ExternalCalls;
+  /** Closes every device, group and container. */
+  readonly closeAll: () => void;
+  /**
+   * Lets a call of the next step fail.
+   *
+   * @param fault which call
+   */
+  readonly failNext: (fault: StepFault) => void;
   /**
    * The container that is open.
    *

@@ -5,7 +5,7 @@
 import { formatSize, InputError, PAGE_SIZE, pageNumber } from '@pinfold/base';
 import type { BuddyAllocator, ZoneName } from '@pinfold/mm';
 import { HUGE_ORDERS } from '../process/huge-orders.ts';
-import type { Operation } from '../operations/operation.ts';
+import type { Operation } from '../operations/index.ts';
 
 const ZONES: readonly ZoneName[] = ['DMA32', 'NORMAL', 'MOVABLE'];
 /** A line that gives a machine memory: below the PCI hole, and from 4 GiB on. */

@@ -35,13 +35,10 @@ import { DEFAULT_MACHINE, unitsOf, type MachineDescription } from './machine-des
 import { lacksMemory } from './lacks-memory.ts';
 import { machineMemory } from './machine-memory.ts';
 import type { MachineView } from './machine-view.ts';
-import { mmap } from '../process/mmap-call.ts';
-import type { Operation } from '../operations/operation.ts';
 import type { GuestOp } from '../operations/guest-op.ts';
-import { guestOps, type GuestOperation } from '../operations/index.ts';
+import { guestOps, type Operation } from '../operations/index.ts';
 import { ShownState } from '../shown/shown-state.ts';
 import { armFault, type ArmedFault, type StepFault } from './step-faults.ts';
-import { dirtyPages, getInfo, mapDma, shownAtOpen, unmapDma } from '../vfio/type1-ioctls.ts';
 import { syscallFailure } from '../explain/syscall-failure.ts';
 import { VfioCalls } from '../vfio/vfio-calls.ts';
 
@@ -82,7 +79,6 @@ export class ModelMachine implements Machine {
   readonly #units: ReadonlyMap<string, IommuUnit>;
   readonly #devices: GuestDevices;
   readonly #vfio: VfioCalls;
-  readonly #external: ExternalCalls;
   readonly #guest: Guest;
   readonly #shown: ShownState;
   /** Where its frames come from, if nobody has prescribed that. */
@@ -120,9 +116,13 @@ export class ModelMachine implements Machine {
       devices,
     );
     this.#vfio = vfio;
-    this.#external = new ExternalCalls(memory, process, devices, childFrames);
     this.#guest = {
-      ...{ memory, process, devices, params, childFrames },
+      ...{ memory, process, devices, params, childFrames, vfio },
+      external: new ExternalCalls(memory, process, devices, childFrames),
+      closeAll: () => this.#closeAll(),
+      failNext: (fault) => {
+        this.#fault = fault;
+      },
       needContainer: () => vfio.needContainer(),
     };
     this.#shown = new ShownState(this.#guest, this.#driver);
@@ -163,7 +163,10 @@ export class ModelMachine implements Machine {
     try {
       const attempted = this.#attempt(operation);
       this.#checkMemory(operation, attempted.code);
-      const done = { ...this.#explained(operation, attempted), ...this.#shownAtOpen(operation) };
+      const done = {
+        ...this.#explained(operation, attempted),
+        ...opOf(operation).shown?.(this.#guest),
+      };
       if (this.#options.readsSmaps) walkSmaps(this.#process.task.mm);
       return Promise.resolve(show(done));
     } catch (error) {
@@ -229,7 +232,7 @@ export class ModelMachine implements Machine {
     const armed = this.#arm(this.#fault);
     this.#fault = null;
     try {
-      return this.#do(operation);
+      return opOf(operation).perform(this.#guest, operation);
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       return { code: -error.errno, failure: failureOf(error.at, error.detail) };
@@ -263,70 +266,13 @@ export class ModelMachine implements Machine {
     return armFault(fault, { memory: this.#memory, containers, units: [...this.#units.values()] });
   }
 
-  #do(operation: Operation): Done {
-    switch (operation.op) {
-      case 'open':
-      case 'opencontainer':
-      case 'setiommu':
-      case 'addgroup':
-      case 'delgroup':
-      case 'device':
-      case 'closedev':
-      case 'addext':
-      case 'delext':
-      case 'unset':
-      case 'pcicmd':
-        return this.#vfio.perform(operation);
-      case 'close':
-        this.#closeAll();
-        return { code: 0 };
-      case 'pin':
-        return this.#external.pin(operation);
-      case 'unpin':
-        return this.#external.unpin(operation);
-      case 'pinlist':
-      case 'unpinlist':
-        return this.#external.list(operation);
-      case 'dmarw':
-        return this.#external.dmaRw(operation);
-      case 'poke':
-      case 'peek':
-        return this.#external.bytes(operation);
-      case 'extmode':
-        this.#devices.emulated(operation.dev).ext.setMode(operation);
-        return { code: 0 };
-      case 'mmap':
-        return mmap(this.#guest, operation);
-      case 'touch':
-        return { code: this.#process.touch(operation) };
-      case 'map':
-        return mapDma(this.#guest, operation);
-      case 'unmap':
-        return unmapDma(this.#guest, operation);
-      case 'info':
-        return getInfo(this.#guest);
-      case 'dirty':
-        return dirtyPages(this.#guest, operation);
-      case 'fail':
-        this.#fault = { what: operation.what, n: operation.n };
-        return { code: 0 };
-      default:
-        return guestOp(operation).perform(this.#guest, operation);
-    }
-  }
-
-  #shownAtOpen({ op }: Operation): Partial<Observation> {
-    const { container } = this.#vfio;
-    return op === 'open' && container ? shownAtOpen(container) : {};
-  }
-
   #closeAll(): void {
     this.#vfio.closeAll();
     this.#shown.forgetTable();
   }
 }
 
-function guestOp({ op }: GuestOperation): GuestOp<GuestOperation> {
+function opOf({ op }: Operation): GuestOp<Operation> {
   const found = guestOps.get(op);
   if (!found) throw new ModelBug(`an operation without an op: ${op}`);
   return found;

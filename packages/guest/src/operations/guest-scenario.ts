@@ -1,6 +1,6 @@
 /** Scenarios with the operations that a {@link ModelMachine} does. */
 import type { Scenario, DoneStep, ScenarioRun } from '@pinfold/scenario';
-import type { Operation } from './operation.ts';
+import type { Operation } from './index.ts';
 
 /** A scenario of a model machine. */
 export type GuestScenario = Scenario<Operation>;

@@ -1,6 +1,6 @@
 import { InputError } from '@pinfold/base';
 import { describe, expect, it } from 'vitest';
-import { ops, parseScenario } from './ops.ts';
+import { ops, parseScenario } from './index.ts';
 
 const A = 'mmap name=A kind=anon size=4M';
 const MAP = 'map iova= va= size= [flags=] [argsz=] [from=]';

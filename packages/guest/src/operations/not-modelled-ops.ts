@@ -6,22 +6,35 @@
  */
 import {
   bytes,
-  number,
   needed,
-  optional,
   notModelled,
+  number,
+  optional,
   undescribed,
   type Entry,
 } from '@pinfold/scenario';
 
-/** The entries, by name. */
-export const notModelledEntries: Readonly<Record<string, Entry<never>>> = {
-  bench: notModelled({
-    ...{ va: needed(bytes), iova: needed(bytes), size: needed(bytes) },
-    ...{ reps: optional(number), warm: optional(number) },
+/** An op that is read only. */
+export interface NotModelledOp {
+  /** What it does. */
+  readonly summary: string;
+  /** How a line of it is written. */
+  readonly entry: Entry<never>;
+}
+
+/** All of them, by name. */
+export const notModelledOps: ReadonlyMap<string, NotModelledOp> = new Map(
+  Object.entries({
+    bench: {
+      summary: 'maps and unmaps again and again, and measures the time',
+      entry: notModelled({
+        ...{ va: needed(bytes), iova: needed(bytes), size: needed(bytes) },
+        ...{ reps: optional(number), warm: optional(number) },
+      }),
+    },
+    iofd: { summary: 'a call of iommufd', entry: undescribed() },
+    ioas_map: { summary: 'a call of iommufd', entry: undescribed() },
+    ioas_map_file: { summary: 'a call of iommufd', entry: undescribed() },
+    ioas_unmap: { summary: 'a call of iommufd', entry: undescribed() },
   }),
-  iofd: undescribed(),
-  ioas_map: undescribed(),
-  ioas_map_file: undescribed(),
-  ioas_unmap: undescribed(),
-};
+);

@@ -1,6 +1,6 @@
 import { InputError } from '@pinfold/base';
 import { describe, expect, it } from 'vitest';
-import { parseScenario } from './ops.ts';
+import { parseScenario } from './index.ts';
 
 const HEAD = ['open type=v2', 'mmap name=R kind=anon size=64K'];
 

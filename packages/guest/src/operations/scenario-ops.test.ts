@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { ops } from './ops.ts';
-import { scenarioOps } from './scenario-ops.ts';
+import { ops } from './index.ts';
+import { scenarioOps } from './index.ts';
 
 test('every op says what it does and how it is written', () => {
   expect(scenarioOps.map(({ name }) => name)).toEqual([...ops.keys()]);

@@ -44,8 +44,9 @@ import {
 } from '@pinfold/mm';
 import { RegionAddresses } from './addresses.ts';
 import { HUGE_ORDERS } from './huge-orders.ts';
-import type { MmapOperation, TouchOperation } from '../operations/operation.ts';
-import type { MremapOperation } from '../operations/mremap.ts';
+import type { MmapOperation } from '../operations/memory/mmap.ts';
+import type { TouchOperation } from '../operations/memory/touch.ts';
+import type { MremapOperation } from '../operations/memory/mremap.ts';
 import { PlacedMemory } from './placed-memory.ts';
 import { SysfsBar } from '../vfio/sysfs-bar.ts';
 import { MAX_ACCESSES, TouchedAddresses } from './touched-addresses.ts';

@@ -6,7 +6,7 @@ import { Errno, InputError, offsetIn, pagesOf, PMD_ORDER } from '@pinfold/base';
 import { anonymousMemory, placeAnonymous, touchPage, type MmStruct } from '@pinfold/mm';
 import type { FrameExtent } from '@pinfold/scenario';
 import type { Region } from './guest-process.ts';
-import type { MmapOperation } from '../operations/operation.ts';
+import type { MmapOperation } from '../operations/memory/mmap.ts';
 import { PlacedFrames } from './placed-frames.ts';
 
 /** Populates the regions of one process. */

@@ -1,6 +1,6 @@
 import { InputError, PAGE_SIZE } from '@pinfold/base';
 import { describe, expect, test } from 'vitest';
-import type { TouchOperation } from '../operations/operation.ts';
+import type { TouchOperation } from '../operations/memory/touch.ts';
 import { TouchedAddresses } from './touched-addresses.ts';
 
 function addresses(touch: Partial<TouchOperation>): bigint[] {

@@ -5,7 +5,7 @@
  * @source recordings README, "Scenario language" (`touch`)
  */
 import { InputError, mulberry32, PAGE_SIZE, pageNumber, shuffle, type Vpn } from '@pinfold/base';
-import type { TouchOperation } from '../operations/operation.ts';
+import type { TouchOperation } from '../operations/memory/touch.ts';
 
 /** Accesses that one step can make: some ten seconds of work. */
 export const MAX_ACCESSES: number = 2 ** 28;

@@ -11,15 +11,7 @@ import { SeenTable } from './iommu-table.ts';
 import { kernelCalls } from './kernel-calls.ts';
 import { messageFields } from './kernel-messages.ts';
 import { SeenLayouts } from './layout.ts';
-import { newRegionOf, type Operation } from '../operations/operation.ts';
-import { guestOps } from '../operations/index.ts';
-
-/** Operations that leave mappings and layout as they are. */
-const LAYOUT_STAYS: ReadonlySet<string> = new Set([
-  ...(['unmap', 'info', 'dirty'] as const),
-  ...(['unpin', 'unpinlist', 'extmode'] as const),
-  ...[...guestOps.values()].filter(({ layoutStays }) => layoutStays).map(({ op }) => op),
-]);
+import { guestOps, newRegionOf, type Operation } from '../operations/index.ts';
 
 /** Shows one machine, step by step. */
 export class ShownState {
@@ -56,7 +48,7 @@ export class ShownState {
     const { task } = process;
     const avail = container?.hasIommu ? container.iommu.dmaAvail : undefined;
     this.#noteRegion(operation);
-    const layout = LAYOUT_STAYS.has(operation.op) ? undefined : this.#layouts.look();
+    const layout = guestOps.get(operation.op)?.layoutStays ? undefined : this.#layouts.look();
     const iommu = this.#changedTable();
     return {
       ...(avail === undefined ? {} : { avail }),

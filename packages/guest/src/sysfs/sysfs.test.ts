@@ -1,7 +1,7 @@
 import { kernelVersion } from '@pinfold/kernels';
 import { runScenario } from '@pinfold/scenario';
 import { describe, expect, test } from 'vitest';
-import { parseScenario } from '../operations/ops.ts';
+import { parseScenario } from '../operations/index.ts';
 import { ModelMachine } from '../machine/model-machine.ts';
 
 const THP = '/sys/kernel/mm/transparent_hugepage/';

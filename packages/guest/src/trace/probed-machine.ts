@@ -1,7 +1,7 @@
 /** A machine whose steps show their calls, as those of a recording do. */
 import { TRACED_FUNCTIONS } from '@pinfold/base';
 import type { Machine, Observation } from '@pinfold/scenario';
-import type { Operation } from '../operations/operation.ts';
+import type { Operation } from '../operations/index.ts';
 import { countedFunctions } from '../shown/kernel-calls.ts';
 import type { ProbeLines } from './probe-lines.ts';
 

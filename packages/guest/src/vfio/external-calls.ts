@@ -7,14 +7,14 @@ import { Errno, errnoName, InputError, KernelError, type Page } from '@pinfold/b
 import { readUser, writeUser, type FrameSource, type Memory, type Task } from '@pinfold/mm';
 import { failureOf, type Failure, hex, type Observation, type PfnRun } from '@pinfold/scenario';
 import { NO_PAGE, type VfioContainer } from '@pinfold/vfio-type1';
-import type {
-  BytesOperation,
-  Caller,
-  DmaRwOperation,
-  PinListOperation,
-  PinOperation,
-  UnpinOperation,
-} from '../operations/external-operations.ts';
+import type { Caller } from '../operations/external/arguments.ts';
+import type { DmarwOperation } from '../operations/external/dmarw.ts';
+import type { PinOperation } from '../operations/external/pin.ts';
+import type { PinlistOperation } from '../operations/external/pinlist.ts';
+import type { UnpinOperation } from '../operations/external/unpin.ts';
+import type { UnpinlistOperation } from '../operations/external/unpinlist.ts';
+import type { PeekOperation } from '../operations/memory/peek.ts';
+import type { PokeOperation } from '../operations/memory/poke.ts';
 import { MAX_PAGES, type ExtpinDevice } from './extpin-driver.ts';
 import type { GuestDevices } from './guest-devices.ts';
 import type { GuestProcess } from '../process/guest-process.ts';
@@ -109,7 +109,7 @@ export class ExternalCalls {
    * @param operation the operation
    * @returns their number or the first error, and their results
    */
-  list(operation: PinListOperation): CallDone {
+  list(operation: PinlistOperation | UnpinlistOperation): CallDone {
     const { dev, iovas } = operation;
     const { ext } = this.#devices.emulated(dev);
     const shown = { dev, iovas: iovas.map(hex) };
@@ -139,7 +139,7 @@ export class ExternalCalls {
    * @param operation the operation
    * @returns 0 or a negative errno, and what was read
    */
-  dmaRw(operation: DmaRwOperation): CallDone {
+  dmaRw(operation: DmarwOperation): CallDone {
     const { dev, iova, len, write, byte, from } = operation;
     const { ext } = this.#devices.emulated(dev);
     checkBytes('dmarw', len);
@@ -161,7 +161,7 @@ export class ExternalCalls {
    * @param operation the operation
    * @returns 0, or -EFAULT; and what was read
    */
-  bytes(operation: BytesOperation): CallDone {
+  bytes(operation: PokeOperation | PeekOperation): CallDone {
     const { va, size } = operation;
     checkBytes(operation.op, size);
     const { mm } = this.#process.task;

@@ -9,7 +9,7 @@ import type { Page } from '@pinfold/base';
 import type { Task } from '@pinfold/mm';
 import { hex, type DmaUnmapNotification } from '@pinfold/scenario';
 import type { EmulatedGroup, VfioContainer, VfioDevice } from '@pinfold/vfio-type1';
-import type { ExtmodeOperation, UnmapMode } from '../operations/external-operations.ts';
+import type { ExtmodeOperation, UnmapMode } from '../operations/external/extmode.ts';
 
 /** Aliases of the devices. */
 export const EXTPIN_DEVICES: readonly string[] = ['ext0', 'ext1', 'ext2'];

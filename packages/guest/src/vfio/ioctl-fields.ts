@@ -1,10 +1,19 @@
 /** How the structures of an ioctl are made from an operation, and shown in an observation. */
-import { hex, type DirtyBitmap as ShownBitmap, type IommuInfo } from '@pinfold/scenario';
+import {
+  failureOf,
+  hex,
+  type DirtyBitmap as ShownBitmap,
+  type Failure,
+  type IommuInfo,
+  type Observation,
+} from '@pinfold/scenario';
 import {
   DIRTY_BITMAP_SIZE_MAX,
   DirtyBitmap,
   type DirtyResult,
   type InfoResult,
+  type IoctlResult,
+  type VfioContainer,
   type VfioBitmap,
 } from '@pinfold/vfio-type1';
 
@@ -59,4 +68,31 @@ export function asInfo({ info }: InfoResult): { info?: IommuInfo } {
     return { ...header, ranges: cap.ranges.map(({ start, end }) => [hex(start), hex(end)]) };
   });
   return { info: { argsz: info.argsz, flags: info.flags, pgsizes: hex(info.iovaPgsizes), caps } };
+}
+
+/** Room that the program gives GET_INFO, in bytes. */
+export const INFO_ARGSZ = 8192;
+/** Extensions that the program asks for: from 1 to this. */
+const LAST_EXTENSION = 11;
+
+/**
+ * What the program asks right after it has opened a container.
+ *
+ * @param container the container
+ * @returns the extensions that it has; once it has its IOMMU, what GET_INFO tells too
+ */
+export function shownAtOpen(container: VfioContainer): Partial<Observation> {
+  const numbers = Array.from({ length: LAST_EXTENSION }, (_, i) => i + 1);
+  const ext = Object.fromEntries(numbers.map((n) => [n, container.checkExtension(n)]));
+  return { ext, ...(container.hasIommu ? asInfo(container.tryGetInfo(INFO_ARGSZ)) : {}) };
+}
+
+/**
+ * Why an ioctl has failed.
+ *
+ * @param result what it returned
+ * @returns the check that refused it; nothing if it has succeeded
+ */
+export function ioctlFailure({ ret, at, detail }: IoctlResult): { failure?: Failure } {
+  return ret < 0 ? { failure: failureOf(at, detail) } : {};
 }

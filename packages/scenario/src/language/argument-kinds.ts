@@ -23,6 +23,8 @@ export interface ReadValue<Value> {
 export interface ArgumentKind<Value> {
   /** Reads a value; `place` is where it is written, `text` what is written. */
   readonly read: (text: string, place: string) => ReadValue<Value>;
+  /** Writes a value in words, where the kind has some for it. */
+  readonly write?: (value: unknown) => string | undefined;
   /** Whether a value is the name of a region that the step makes. */
   readonly namesNewRegion?: true;
 }
@@ -73,8 +75,12 @@ export const flag: ArgumentKind<boolean> = {
   read: (text, place) => constant(oneOf(['0', '1'], text, place) === '1'),
 };
 
+/** Words for access that have one: READ and WRITE. */
+const ACCESS_WORDS: Readonly<Record<number, string>> = { 1: 'r', 2: 'w' };
+
 /** Access that a device wants: letters of r (1) and w (2), or any signed number. */
 export const access: ArgumentKind<number> = {
+  write: (value) => (typeof value === 'number' ? ACCESS_WORDS[value] : undefined),
   read: (written, place) => {
     if (/^-?\d/.test(written)) return signed.read(written, place);
     if (!/^[rw]+$/.test(written)) {
@@ -202,6 +208,7 @@ export function wordList<Word extends string>(
 export function flagBits(words: Readonly<Record<string, number>>): ArgumentKind<number> {
   const names = Object.keys(words);
   return {
+    write: (value) => names.find((name) => words[name] === value),
     read: (written, place) => {
       if (/^[0-9-]/.test(written)) return number.read(written, place);
       const bits = written.split(',').map((item) => {

@@ -18,6 +18,8 @@ export interface ReadOp<Operation extends AnyOperation = AnyOperation> {
 export interface Op<Operation extends AnyOperation = AnyOperation> {
   /** How it is written: `open type= [dev=]`. */
   readonly usage: string;
+  /** Its arguments, by name; undefined where nobody has described them. */
+  readonly arguments?: Arguments;
   /** The argument that is the name of the region that it makes; undefined if it makes none. */
   readonly newRegion?: string;
   /** Whether the model has it. */
@@ -45,6 +47,7 @@ export function op<Args extends Arguments, const Operation extends AnyOperation>
   const newRegion = newRegionArgument(args);
   return (name) => ({
     usage: usage(name, args),
+    arguments: args,
     ...(newRegion !== undefined && { newRegion }),
     modelled: true,
     read: (words, place) => {

@@ -1,0 +1,26 @@
+/**
+ * `reap`: the last child ends.
+ *
+ * @source recordings README, "Scenario language"
+ */
+import { op } from '@pinfold/scenario';
+import type { GuestOp } from '../guest-op.ts';
+
+/** The operation. */
+export interface ReapOperation {
+  /** Its op. */
+  readonly op: 'reap';
+}
+
+/** The op. */
+export const reap: GuestOp<ReapOperation> = {
+  op: 'reap',
+  summary: 'ends the last child',
+  entry: op({}, () => ({ op: 'reap' })),
+  runsNoAlgorithm: true,
+  perform({ process, devices }) {
+    const code = process.reap();
+    if (code === 0) devices.reap();
+    return { code };
+  },
+};
