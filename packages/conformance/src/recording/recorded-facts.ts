@@ -52,6 +52,8 @@ export function factsOfRecording(recording: Recording, place: string): MachineDe
     devices: devicesOf(recording, memory, geometry),
     zeroPfn: zero.small ?? DEFAULT_MACHINE.zeroPfn,
     hugeZeroPfn: zero.huge ?? DEFAULT_MACHINE.hugeZeroPfn,
+    // The program of the recordings with other IOMMUs has one variable for its child.
+    remembersOneChild: recording.iommu_device !== undefined,
     thp: {
       ...thpDefaults(geometry),
       enabled: selectedWord(guest.thp_enabled, `${place}: guest.thp_enabled`),

@@ -64,6 +64,8 @@ export interface MachineDescription {
   readonly hugepages: Readonly<Record<number, number>>;
   /** RLIMIT_MEMLOCK of the process in bytes; Infinity is unlimited. */
   readonly memlock: number;
+  /** Whether the process can reap but the child that it forked last; default: all. */
+  readonly remembersOneChild?: boolean;
 }
 
 /** Name of the IOMMU of a guest. */

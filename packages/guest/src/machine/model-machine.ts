@@ -102,7 +102,10 @@ export class ModelMachine implements Machine {
     this.#counted = new Float64Array(memory.counters.values.length);
     this.#buddy = memory.frames instanceof BuddyAllocator ? memory.frames : null;
     // The process is root until it drops its capability.
-    const process = new GuestProcess(new Task(new MmStruct(memory), facts.memlock, true));
+    const process = new GuestProcess(
+      new Task(new MmStruct(memory), facts.memlock, true),
+      facts.remembersOneChild,
+    );
     this.#process = process;
     this.#driver = new ExtpinDriver();
     this.#units = unitsOf(facts.iommus);

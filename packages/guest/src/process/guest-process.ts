@@ -104,11 +104,23 @@ export class GuestProcess {
   readonly #files = new Map<string, MappedFile>();
   readonly #memfds: MappedFile[] = [];
   readonly #children: MmStruct[] = [];
+  readonly #remembersOneChild: boolean;
+  /** Whether the child that was forked last is there. */
+  #lastChildLives = false;
   #placed: PlacedMemory | null = null;
 
-  /** @param task the process */
-  constructor(task: Task) {
+  /**
+   * @param task the process
+   * @param remembersOneChild whether it can reap but the child that it forked last; default: all
+   */
+  constructor(task: Task, remembersOneChild = false) {
     this.task = task;
+    this.#remembersOneChild = remembersOneChild;
+  }
+
+  /** Whether a child that the process remembers is there, or it has forgotten none. */
+  get knowsItsChild(): boolean {
+    return !this.#remembersOneChild || this.#lastChildLives;
   }
 
   /** Its address space, and those of its children. */
@@ -297,7 +309,10 @@ export class GuestProcess {
     const child = new MmStruct(this.task.mm.memory);
     child.frames = frames;
     const ret = dupMmap(this.task.mm, child);
-    if (ret === 0) this.#children.push(child);
+    if (ret === 0) {
+      this.#children.push(child);
+      this.#lastChildLives = true;
+    }
     return ret;
   }
 
@@ -309,6 +324,7 @@ export class GuestProcess {
   reap(): number {
     const child = this.#children.pop();
     if (!child) return -Errno.ECHILD;
+    this.#lastChildLives = false;
     exitMmap(child);
     return 0;
   }

@@ -156,8 +156,11 @@ export class AmdDomain {
   raisedTop(): void {
     const { tracer } = this.#counters;
     tracer?.enter('amd_iommu_update_and_flush_device_table');
-    this.#flushDtes(true);
-    this.#flushNewTop();
+    for (const device of this.#devices) {
+      this.#flushDte(device, true);
+      this.#flushUnderTop();
+    }
+    this.#flushDtes();
     tracer?.exit('amd_iommu_update_and_flush_device_table');
     tracer?.enter('iommu_free_pages');
     tracer?.exit('iommu_free_pages');
@@ -171,9 +174,11 @@ export class AmdDomain {
   changedTop(): void {
     const { tracer } = this.#counters;
     tracer?.enter('amd_iommu_change_top');
-    this.#flushDtes(true);
-    this.#flushDtes(true);
-    this.#flushNewTop();
+    for (const device of this.#devices) {
+      this.#updateDte(device);
+      this.#flushUnderTop();
+    }
+    this.#flushDtes();
     tracer?.exit('amd_iommu_change_top');
   }
 
@@ -183,16 +188,16 @@ export class AmdDomain {
     this.#counters.tracer?.exit('iommu_put_pages_list');
   }
 
-  /** Everything under the new root, then the device table entries again. */
-  #flushNewTop(): void {
+  /** Everything, once a device table entry has the new root. */
+  #flushUnderTop(): void {
     this.#invalidate(0, ALL_PAGES - 1, true);
     this.#wait();
-    this.#flushDtes(false);
-    this.#flushComplete();
   }
 
-  #flushDtes(wait: boolean): void {
-    for (const device of this.#devices) this.#flushDte(device, wait);
+  /** All device table entries again, with one wait for all. */
+  #flushDtes(): void {
+    for (const device of this.#devices) this.#flushDte(device, false);
+    this.#flushComplete();
   }
 
   /** The two halves of a device table entry are written and flushed one after the other. */
