@@ -33,6 +33,11 @@ const verified = JSON.parse(
 const kernels = [...new Set(manifest.recordings.map(({ file }) => file.split('/')[0]))];
 const summaries = new Map<string, Summary>();
 
+/** The release of a folder: those of one release on other hardware end in what that is. */
+function releaseOf(folder: string): string {
+  return folder.split('-')[0];
+}
+
 /** In a process of its own: the hot loops of the model are slow in vitest. */
 async function verifyKernel(kernel: string): Promise<Summary> {
   const script = fileURLToPath(new URL('verify-kernel.ts', import.meta.url));
@@ -66,7 +71,7 @@ function agreeing(kernel: string): Verified[string] {
 /** Whether two releases have the same rules, so that what one does, the other does. */
 function areAlike(one: string, other: string): boolean {
   const [first, second] = [one, other].map((kernel) => {
-    const { mm, iommu, type1 } = kernelVersion(kernel);
+    const { mm, iommu, type1 } = kernelVersion(releaseOf(kernel));
     return [mm, iommu, type1].map((table) => ({ ...table, source: '' }));
   });
   return isDeepStrictEqual(first, second);
@@ -79,7 +84,7 @@ describe.each(kernels)('the rules of another release than %s', (kernel) => {
   it.each(others)('%s do not agree', async (other) => {
     const file = `${kernel}/${CONTROL}`;
     const factory: RecordedMachineFactory = (recording, pass) =>
-      modelMachineForPass({ ...recording, kernel: other }, pass);
+      modelMachineForPass({ ...recording, kernel: releaseOf(other) }, pass);
     const { results } = await verifyRecording(await read(file), file, factory);
     expect(results.filter(({ verdict }) => verdict === 'failed')).not.toEqual([]);
   });

@@ -67,7 +67,8 @@ export class AmdDomain {
     this.#counters.tracer?.enter('amd_iommu_attach_device');
     this.#updateDte(device);
     this.#counters.tracer?.exit('amd_iommu_attach_device');
-    this.#devices.push(device);
+    // list_add: the newest device comes first.
+    this.#devices.unshift(device);
   }
 
   /**
