@@ -1,5 +1,6 @@
 import { builtinModules } from 'node:module';
 import eslint from '@eslint/js';
+import vitest from '@vitest/eslint-plugin';
 import prettier from 'eslint-config-prettier';
 import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
@@ -23,6 +24,10 @@ const nodeModules = {
   regex: `^(?:node:.*|${builtinModules.join('|')})$`,
   message: 'This package also runs in a browser: let the caller hand in what Node provides.',
 };
+
+const ASSERTIONS = [
+  ...['expect', 'expect*', 'assert*', 'fc.assert', 'refused', 'parseScenario', '**.waitFor'],
+];
 
 /**
  * The rules that hold the layers, for one package.
@@ -98,6 +103,30 @@ export default defineConfig(
   {
     files: [...testFiles('{packages,apps}/*'), 'tooling/test/*.ts'],
     rules: { '@typescript-eslint/no-non-null-assertion': 'off' },
+  },
+  {
+    // What a reader can hold in mind. Tests may be long: a second, plain model is one on purpose.
+    files: ['{packages,apps}/*/src/**/*.ts'],
+    ignores: ['**/*.test.ts'],
+    rules: {
+      complexity: ['error', 36],
+      'max-depth': ['error', 5],
+      'max-params': ['error', 8],
+    },
+  },
+  {
+    files: ['**/*.test.ts', '**/*.browser.ts'],
+    plugins: { vitest },
+    rules: {
+      ...vitest.configs.recommended.rules,
+      // Functions that assert, or throw where something is wrong: ours, fast-check's, Playwright's.
+      'vitest/expect-expect': ['error', { assertFunctionNames: ASSERTIONS }],
+      // Tables of cases and properties assert in branches and in functions of their own.
+      'vitest/no-conditional-expect': 'off',
+      'vitest/no-standalone-expect': 'off',
+      // The second argument says what was expected.
+      'vitest/valid-expect': ['error', { maxArgs: 2 }],
+    },
   },
   {
     // Scripts full of JSON.parse: the compiler checks them as far as their comments say types.

@@ -29,6 +29,8 @@ const checks = [
   ['format', ['prettier', '--check', '--log-level=warn', '.']],
   ['layers', ['node', 'tooling/check-layers.mjs']],
   ['docs', ['node', 'tooling/check-docs.mjs']],
+  ['spelling', ['cspell', '--no-progress', '--quiet', '**/*.{ts,mjs,md,mdx,astro}']],
+  ['unused code', ['knip', '--no-progress', '--no-config-hints']],
   ['packages', ['node', 'tooling/check-pack.mjs']],
   ['peer dependencies', ['pnpm', 'peers', 'check']],
 ];

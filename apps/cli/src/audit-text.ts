@@ -48,7 +48,7 @@ export function auditJson({ scenario, outcome: { found, at, known } }: Audited):
  * @param found the violation
  * @returns the invariant, and what is wrong
  */
-export function violationText({ invariant, what }: CheckViolation): string {
+function violationText({ invariant, what }: CheckViolation): string {
   return `${INVARIANTS[invariant]}\n  ${what}`;
 }
 

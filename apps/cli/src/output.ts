@@ -62,7 +62,7 @@ export function print(text: string): void {
  * @param text the text
  * @returns the text with such characters written as `\u001b`
  */
-export function printable(text: string): string {
+function printable(text: string): string {
   return text.replace(/[^\P{Cc}\n\t]|[\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, escaped);
 }
 

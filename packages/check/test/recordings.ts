@@ -5,7 +5,7 @@ import { readRecording, type Recording } from '@pinfold/conformance';
 import { z } from 'zod';
 
 /** Folder of the recordings package. */
-export const RECORDINGS: URL = new URL('../../recordings/', import.meta.url);
+const RECORDINGS: URL = new URL('../../recordings/', import.meta.url);
 
 /** The manifest: every recording, with its hash. */
 export const manifest: { recordings: { file: string; sha256: string }[] } = z

@@ -84,7 +84,7 @@ function incrUserLockedVm(pages: IoptPages, npages: number): number {
  * @returns 0, -ENOMEM or -EINVAL
  * @source drivers/iommu/iommufd/pages.c update_mm_locked_vm, 7.2
  */
-export function updateMmLockedVm(pages: IoptPages, npages: number, inc: boolean): number {
+function updateMmLockedVm(pages: IoptPages, npages: number, inc: boolean): number {
   const { calls, refusals } = pages.context;
   const { sourceMm: mm, sourceTask: task } = pages;
   calls.enter('update_mm_locked_vm', npages, inc ? 1 : 0);

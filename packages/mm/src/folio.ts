@@ -152,7 +152,7 @@ export function dirtyFolioLock(memmap: MemMap, head: number): number {
  * @returns how many were changed; the one that ended it was not positive, or would not have stayed so
  * @source mm/gup.c try_grab_folio and gup_put_folio of order-0 folios, 6.16
  */
-export function addToPositive(counts: Int32Array, from: number, end: number, add: number): number {
+function addToPositive(counts: Int32Array, from: number, end: number, add: number): number {
   const least = add < 0 ? 1 - add : 1;
   let i = from;
   for (; i < end; i++) {

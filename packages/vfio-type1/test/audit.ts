@@ -30,7 +30,7 @@ export function leavesAsText(iommu: VfioIommu): string {
 }
 
 /** Pins that the folios' own counts show. */
-export function pinsOf(counts: readonly FolioCounts[]): number {
+function pinsOf(counts: readonly FolioCounts[]): number {
   return counts.reduce(
     (sum, [, order, refcount, pincount]) =>
       sum + (order > 0 ? pincount : Math.floor(refcount / GUP_PIN_COUNTING_BIAS)),

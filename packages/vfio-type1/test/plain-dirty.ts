@@ -19,7 +19,7 @@ export type PlainMemory = boolean[];
 const WORD = 64;
 
 /** A length in bits, rounded up to whole words. */
-export function wholeWords(bits: number): number {
+function wholeWords(bits: number): number {
   return Math.ceil(bits / WORD) * WORD;
 }
 

@@ -2,8 +2,6 @@
  * A check on several threads. Batches are merged in the order of their numbers, and it ends at a
  * number that follows from what they have shown: the number of threads changes nothing.
  */
-import { Worker } from 'node:worker_threads';
-import { InputError } from '@pinfold/base';
 import {
   CHECK_BATCH,
   checkedOf,
@@ -11,14 +9,16 @@ import {
   reportOf,
   runBatch,
   smallestFinding,
+  type CheckFinding,
   type CheckOptions,
   type CheckReport,
 } from '@pinfold/check';
 import { AlgorithmFault } from '@pinfold/vfio-type1';
-import type { CheckAnswer, CheckTask, CheckWorkerOptions, WorkerFault } from './check-worker.ts';
+import { faultError } from '../thread-fault.ts';
+import { Thread, ThreadPool, ThreadStuck } from '../threads.ts';
+import type { CheckAnswer, CheckTask, CheckWorkerOptions } from './check-worker.ts';
 
-/** Milliseconds between two looks at the heartbeats. */
-const INTERVAL = 100;
+type CheckThread = Thread<CheckTask, CheckAnswer>;
 
 /** How a check is spread. */
 export interface CheckThreads {
@@ -30,7 +30,7 @@ export interface CheckThreads {
   readonly patience: number;
   /** Ends the check after the batches that are running; what was found by then is reported. */
   readonly signal: AbortSignal;
-  /** Told of every batch. */
+  /** Called after every batch. */
   readonly onProgress: (done: number) => void;
 }
 
@@ -56,7 +56,18 @@ export async function checkOnThreads(
   threads: CheckThreads,
 ): Promise<ThreadsOutcome> {
   const { runs } = options;
-  const pool = new CheckPool(options, threads);
+  const count = Math.min(threads.workers, Math.ceil(runs / CHECK_BATCH));
+  const pool = new ThreadPool(count, () => startThread(options, threads));
+  /** Has a task done; code that does not come to an end is run once more where it can be found. */
+  const ask = async (thread: CheckThread, task: CheckTask): Promise<CheckAnswer> => {
+    try {
+      return await thread.ask(task);
+    } catch (error) {
+      if (!(error instanceof ThreadStuck)) throw endOf(error, threads.file);
+      await thread.end();
+      return doHere(options, task);
+    }
+  };
   const tally = new CheckTally(runs);
   const ready = new Map<number, CheckAnswer>();
   let next = 0;
@@ -79,7 +90,7 @@ export async function checkOnThreads(
     while (next < runs && goesOn()) {
       const from = next;
       next += CHECK_BATCH;
-      ready.set(from, await thread.ask({ from, count: Math.min(CHECK_BATCH, runs - from) }));
+      ready.set(from, await ask(thread, { from, count: Math.min(CHECK_BATCH, runs - from) }));
       merge();
     }
   };
@@ -89,10 +100,11 @@ export async function checkOnThreads(
       const what = 'the check has ended before its sequences did: built-in functions were changed';
       throw new AlgorithmFault(threads.file ?? options.algorithm.name, what);
     }
-    const findings = await pool.map(
-      tally.found.map((raw) => ({ raw })),
-      findingOf,
-    );
+    const queue = tally.found.entries();
+    const findings: CheckFinding[] = [];
+    await pool.each(async (thread) => {
+      for (const [index, raw] of queue) findings[index] = findingOf(await ask(thread, { raw }));
+    });
     return { report: reportOf(options, tally, findings), failure };
   } finally {
     await pool.end();
@@ -111,118 +123,37 @@ function findingOf(answer: CheckAnswer): Extract<CheckAnswer, { finding: unknown
 
 function errorOf(answer: CheckAnswer): Error {
   if (!('fault' in answer)) return new Error('a thread has answered something else');
-  const fault: WorkerFault = answer.fault;
-  return 'what' in fault
-    ? new AlgorithmFault(fault.place, fault.what)
-    : new InputError(fault.place, fault.expected, fault.got);
+  return faultError(answer.fault);
 }
 
-/** The threads. */
-class CheckPool {
-  readonly #threads: readonly CheckThread[];
-
-  constructor(options: Required<CheckOptions>, spread: CheckThreads) {
-    const count = Math.min(spread.workers, Math.ceil(options.runs / CHECK_BATCH));
-    this.#threads = Array.from({ length: count }, () => new CheckThread(options, spread));
-  }
-
-  async each(serve: (thread: CheckThread) => Promise<void>): Promise<void> {
-    await Promise.all(this.#threads.map(serve));
-  }
-
-  /** Answers to tasks, in the order of the tasks. */
-  async map<Value>(
-    tasks: readonly CheckTask[],
-    read: (answer: CheckAnswer) => Value,
-  ): Promise<Value[]> {
-    const queue = tasks.entries();
-    const values: Value[] = [];
-    await this.each(async (thread) => {
-      for (const [index, task] of queue) values[index] = read(await thread.ask(task));
-    });
-    return values;
-  }
-
-  async end(): Promise<void> {
-    await Promise.all(this.#threads.map((thread) => thread.end()));
-  }
+/** Starts a thread, which loads the algorithm at its first task. */
+function startThread(
+  options: Required<CheckOptions>,
+  { file, patience }: CheckThreads,
+): Thread<CheckTask, CheckAnswer> {
+  const { algorithm, against, kernel, seed } = options;
+  const beats = new Int32Array(new SharedArrayBuffer(8));
+  const workerData: CheckWorkerOptions = {
+    algorithm: file === undefined ? { name: algorithm.name } : { file },
+    ...{ against: against.name, kernel: kernel.series, seed, patience },
+    heartbeat: beats,
+  };
+  return new Thread(new URL('./check-worker.ts', import.meta.url), workerData, { beats, patience });
 }
 
-/** One thread, which does one task at a time. */
-class CheckThread {
-  readonly #options: Required<CheckOptions>;
-  readonly #patience: number;
-  readonly #heartbeat = new Int32Array(new SharedArrayBuffer(8));
-  readonly #worker: Worker;
-  #timer: NodeJS.Timeout | undefined;
-  #answered: ((answer: CheckAnswer) => void) | null = null;
-  #failed: ((error: unknown) => void) | null = null;
+/**
+ * On the main thread, where the watchdog ends the process and says where the code is: for code that
+ * does not come to an end.
+ */
+function doHere(options: Required<CheckOptions>, task: CheckTask): CheckAnswer {
+  const { seed } = options;
+  const checked = checkedOf(options);
+  if ('raw' in task) return { finding: smallestFinding(checked, seed, task.raw) };
+  return { batch: runBatch(checked, seed, task.from, task.count) };
+}
 
-  constructor(options: Required<CheckOptions>, { file, patience }: CheckThreads) {
-    this.#options = options;
-    this.#patience = patience;
-    const { algorithm, against, kernel, seed } = options;
-    const workerData: CheckWorkerOptions = {
-      algorithm: file === undefined ? { name: algorithm.name } : { file },
-      ...{ against: against.name, kernel: kernel.series, seed, patience },
-      heartbeat: this.#heartbeat,
-    };
-    this.#worker = new Worker(new URL('./check-worker.ts', import.meta.url), { workerData });
-    this.#worker.on('message', (answer: CheckAnswer) => this.#answered?.(answer));
-    this.#worker.on('error', (error: NodeJS.ErrnoException) => {
-      const outOfMemory = error.code === 'ERR_WORKER_OUT_OF_MEMORY' && file !== undefined;
-      this.#failed?.(outOfMemory ? new AlgorithmFault(file, 'uses up the memory') : error);
-    });
-    // Without an answer nothing would wait any more, and the command end as if all were well.
-    this.#worker.on('exit', () => this.#failed?.(new Error('a thread has ended')));
-  }
-
-  /** Has a task done. Code that does not come to an end is run once more where it can be found. */
-  async ask(task: CheckTask): Promise<CheckAnswer> {
-    const stuck = Symbol('stuck');
-    const answer = new Promise<CheckAnswer>((resolve, reject) => {
-      this.#answered = resolve;
-      this.#failed = reject;
-    });
-    const silence = new Promise<typeof stuck>((resolve) => {
-      this.#watch(() => {
-        resolve(stuck);
-      });
-    });
-    this.#worker.postMessage(task);
-    try {
-      const first = await Promise.race([answer, silence]);
-      if (first !== stuck) return first;
-      await this.#worker.terminate();
-      return this.#doHere(task);
-    } finally {
-      clearInterval(this.#timer);
-    }
-  }
-
-  async end(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#worker.terminate();
-  }
-
-  /** Looks whether code of the file is running, and for how long it has not called anything. */
-  #watch(stuck: () => void): void {
-    let seen = this.#heartbeat[0];
-    let silent = 0;
-    this.#timer = setInterval(() => {
-      const [beats, running] = this.#heartbeat;
-      if (beats !== seen || running === 0) {
-        seen = beats;
-        silent = 0;
-      } else if (++silent * INTERVAL >= this.#patience * 1000) stuck();
-    }, INTERVAL);
-  }
-
-  /** On the main thread, whose watchdog ends the process and says where the code is. */
-  #doHere(task: CheckTask): CheckAnswer {
-    const { seed } = this.#options;
-    const checked = checkedOf(this.#options);
-    if ('raw' in task) return { finding: smallestFinding(checked, seed, task.raw) };
-    return { batch: runBatch(checked, seed, task.from, task.count) };
-  }
+/** What ended a thread, in words about the user's file where it is its fault. */
+function endOf(error: unknown, file: string | undefined): unknown {
+  const outOfMemory = (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY';
+  return outOfMemory && file !== undefined ? new AlgorithmFault(file, 'uses up the memory') : error;
 }

@@ -1,7 +1,6 @@
 /** A thread of `pinfold check`: runs batches of sequences, and makes findings small. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import { InputError } from '@pinfold/base';
 import {
   runBatch,
   smallestFinding,
@@ -11,8 +10,9 @@ import {
   type RawFinding,
 } from '@pinfold/check';
 import { kernelVersion } from '@pinfold/kernels';
-import { AlgorithmFault, pinAlgorithm } from '@pinfold/vfio-type1';
+import { pinAlgorithm } from '@pinfold/vfio-type1';
 import { importAlgorithm } from '../algorithm-file.ts';
+import { faultParts, type ThreadFault } from '../thread-fault.ts';
 
 /** What a thread is started with. */
 export interface CheckWorkerOptions {
@@ -34,16 +34,11 @@ export interface CheckWorkerOptions {
 export type CheckTask =
   { readonly from: number; readonly count: number } | { readonly raw: RawFinding };
 
-/** A fault, in parts: errors do not survive the way between threads. */
-export type WorkerFault =
-  | { readonly place: string; readonly what: string }
-  | { readonly place: string; readonly expected: string; readonly got: string };
-
 /** What it answers. */
 export type CheckAnswer =
   | { readonly batch: BatchResult }
   | { readonly finding: CheckFinding }
-  | { readonly fault: WorkerFault };
+  | { readonly fault: ThreadFault };
 
 const options = workerData as CheckWorkerOptions;
 let checked: CheckedAlgorithms | null = null;
@@ -56,7 +51,7 @@ async function answer(task: CheckTask): Promise<CheckAnswer> {
     'raw' in task
       ? { finding: smallestFinding(checked, seed, task.raw) }
       : { batch: runBatch(checked, seed, task.from, task.count) };
-  // Promises that the file has left behind fail now.
+  // Promises that the file left open fail now.
   await turn();
   return done;
 }
@@ -76,13 +71,9 @@ async function load(): Promise<CheckedAlgorithms> {
 }
 
 function faultOf(error: unknown): CheckAnswer {
-  if (error instanceof AlgorithmFault) {
-    return { fault: { place: error.place, what: error.what } };
-  }
-  if (!(error instanceof InputError)) throw error;
-  const { place, expected, message } = error;
-  const got = message.split(', got ').slice(1).join(', got ');
-  return { fault: { place, expected, got } };
+  const fault = faultParts(error);
+  if (!fault) throw error;
+  return { fault };
 }
 
 /** An error outside of all steps is the last answer. */

@@ -1,9 +1,9 @@
 /** Verifies many recordings on several threads. */
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
-import { InputError } from '@pinfold/base';
 import type { RecordingResult } from '@pinfold/conformance';
 import { faultText } from '../report-error.ts';
+import { faultError } from '../thread-fault.ts';
+import { Thread, ThreadPool } from '../threads.ts';
 import type { Crash, WorkerAnswer, WorkerOptions } from './worker.ts';
 
 /** More threads than this only compete for memory. */
@@ -14,7 +14,7 @@ export interface Verified {
   /** Results, in the order of the files. */
   readonly results: readonly RecordingResult[];
   /** Files that are no recordings, or whose kernel is not modelled, in the order of the files. */
-  readonly faults: readonly InputError[];
+  readonly faults: readonly Error[];
   /** Files that pinfold itself cannot cope with, in the order of the files. */
   readonly crashes: readonly Crash[];
   /** Families of the files that were left out. */
@@ -37,14 +37,10 @@ export async function verifyFiles(
   const answers = await askAll(files, options, onProgress);
   return {
     results: answers.flatMap((answer) => ('result' in answer ? answer.result : [])),
-    faults: answers.flatMap((answer) => ('fault' in answer ? faultOf(answer.fault) : [])),
+    faults: answers.flatMap((answer) => ('fault' in answer ? faultError(answer.fault) : [])),
     crashes: answers.flatMap((answer) => ('crash' in answer ? answer.crash : [])),
     otherFamilies: answers.flatMap((answer) => ('otherFamily' in answer ? answer.otherFamily : [])),
   };
-}
-
-function faultOf(fault: { place: string; expected: string; got: string }): InputError {
-  return new InputError(fault.place, fault.expected, fault.got);
 }
 
 /** Each thread takes the next file when it is done with one. */
@@ -53,39 +49,16 @@ async function askAll(
   options: WorkerOptions,
   onProgress: (done: number) => void,
 ): Promise<WorkerAnswer[]> {
-  const queue = files.entries();
-  const answers: WorkerAnswer[] = [];
-  let done = 0;
-  const serve = async (): Promise<void> => {
-    let worker = start();
-    try {
-      for (const [index, file] of queue) {
-        try {
-          answers[index] = await ask(worker, file);
-        } catch (error) {
-          // Such as a thread that has used up its memory: the others and the next files go on.
-          answers[index] = { crash: { file, message: faultText(error) } };
-          await worker.terminate();
-          worker = start();
-        }
-        onProgress(++done);
-      }
-    } finally {
-      await worker.terminate();
-    }
-  };
-  const start = (): Worker =>
-    new Worker(new URL('./worker.ts', import.meta.url), { workerData: options });
   const threads = Math.min(availableParallelism(), MAX_THREADS, files.length);
-  await Promise.all(Array.from({ length: threads }, serve));
-  return answers;
-}
-
-function ask(worker: Worker, file: string): Promise<WorkerAnswer> {
-  return new Promise((resolve, reject) => {
-    worker.removeAllListeners();
-    worker.once('message', resolve).once('error', reject);
-    worker.once('exit', (code) => reject(new Error(`the thread has ended (${code})`)));
-    worker.postMessage(file);
+  const url = new URL('./worker.ts', import.meta.url);
+  const pool = new ThreadPool<string, WorkerAnswer>(threads, () => new Thread(url, options));
+  // Such as a thread that has used up its memory: the others and the next files go on.
+  const instead = (file: string, error: unknown): WorkerAnswer => ({
+    crash: { file, message: faultText(error) },
   });
+  try {
+    return await pool.map(files, instead, onProgress);
+  } finally {
+    await pool.end();
+  }
 }

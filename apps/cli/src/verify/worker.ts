@@ -1,7 +1,6 @@
 /** A thread that verifies recordings, one after the other, as it is told. */
 import { readFile } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import { InputError } from '@pinfold/base';
 import {
   familyOf,
   levels,
@@ -12,6 +11,7 @@ import {
 } from '@pinfold/conformance';
 import { checkFile } from '../read-file.ts';
 import { faultText } from '../report-error.ts';
+import { faultParts, type ThreadFault } from '../thread-fault.ts';
 
 /** Bytes of a recording's file at most. */
 const MAX_RECORDING = 2 ** 28;
@@ -28,7 +28,7 @@ export interface WorkerOptions {
 export type WorkerAnswer =
   | { readonly result: RecordingResult }
   | { readonly otherFamily: string }
-  | { readonly fault: { readonly place: string; readonly expected: string; readonly got: string } }
+  | { readonly fault: ThreadFault }
   | { readonly crash: Crash };
 
 /** A file that pinfold itself cannot cope with. */
@@ -50,11 +50,9 @@ async function verify(file: string): Promise<WorkerAnswer> {
   return { result: await verifyRecording(recording, file, modelMachineForPass, chosen) };
 }
 
-/** An error does not survive the way between threads: its parts do. */
 function faultOf(error: unknown, file: string): WorkerAnswer {
-  if (!(error instanceof InputError)) return { crash: { file, message: faultText(error) } };
-  const { place, expected, got } = error;
-  return { fault: { place, expected, got } };
+  const fault = faultParts(error);
+  return fault ? { fault } : { crash: { file, message: faultText(error) } };
 }
 
 parentPort?.on('message', (file: string) => {

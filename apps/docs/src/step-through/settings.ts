@@ -5,7 +5,6 @@
 import { formatSize, InputError, parseSize } from '@pinfold/base';
 import {
   backing,
-  backings,
   checkLargest,
   checkWholePages,
   layout,
@@ -13,7 +12,7 @@ import {
   type Backing,
   type LayoutTag,
 } from '@pinfold/bench';
-import { kernelVersion, kernelVersions } from '@pinfold/kernels';
+import { kernelVersion } from '@pinfold/kernels';
 import { pinAlgorithm } from '@pinfold/vfio-type1';
 
 /** The memory, and the kernel that sets its rules. */
@@ -161,12 +160,6 @@ export function writeState(state: PageState): URLSearchParams {
   if (breakpoint !== '') params.set('break', breakpoint);
   return params;
 }
-
-/** What the page offers to choose from, with a line on each. */
-export const CHOICES: Readonly<{
-  backings: readonly Backing[];
-  kernels: typeof kernelVersions;
-}> = { backings, kernels: kernelVersions };
 
 function layoutFor(chosen: Backing, tag: string): LayoutTag {
   const found = layout(tag).tag;

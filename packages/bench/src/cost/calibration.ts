@@ -17,7 +17,7 @@ export const UNCALIBRATED = 'uncalibrated';
 export const OWN = 'own';
 
 /** Factor within which a prediction without a calibrated profile is right. */
-export const UNCALIBRATED_FACTOR = 2.5;
+const UNCALIBRATED_FACTOR = 2.5;
 
 /** One class of a profile. */
 export interface ProfileClass {
@@ -50,7 +50,7 @@ export interface Profile {
 }
 
 /** The profiles of published hosts, with what is known of each. */
-export const PROFILE_HOSTS: Readonly<Record<string, string>> = {
+const PROFILE_HOSTS: Readonly<Record<string, string>> = {
   'li-zhe-2025': "Li Zhe's test host, not stated; v6.15 to v6.16",
   'williamson-2025': "Alex Williamson's host, not stated; a kernel of June 2025",
   'jordan-2022-intel': 'Intel Xeon Platinum 8167M, 2 x 26 cores; v5.14',
@@ -87,7 +87,7 @@ function isOf(record: PublishedRecord, name: string): boolean {
  * @param record the measurement
  * @returns its name; {@link UNCALIBRATED} for a host of which there is none
  */
-export function profileNameOf(record: PublishedRecord): string {
+function profileNameOf(record: PublishedRecord): string {
   const [row] = linkRows([{ ...record, op: 'host' }]);
   return row.link.profile ?? UNCALIBRATED;
 }
@@ -100,11 +100,7 @@ export function profileNameOf(record: PublishedRecord): string {
  * @param rates the machine's rates, for the priors; default those of no machine in particular
  * @returns the profile
  */
-export function profileOfRows(
-  name: string,
-  rows: readonly LinkedRow[],
-  rates?: MachineRates,
-): Profile {
+function profileOfRows(name: string, rows: readonly LinkedRow[], rates?: MachineRates): Profile {
   const used = rows.filter(({ units, seconds, link }) => {
     return units !== null && seconds !== null && link.reason === null;
   });

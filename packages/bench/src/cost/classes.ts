@@ -137,7 +137,7 @@ export interface MachineRates {
  *
  * @source reference cost.md §2
  */
-export const DEFAULT_RATES: MachineRates = { instructionsPerNs: 15, atomicNs: 6, lineNs: 5 };
+const DEFAULT_RATES: MachineRates = { instructionsPerNs: 15, atomicNs: 6, lineNs: 5 };
 
 /** Standard deviation of a prior within a host, as a share of its mean. */
 export const PRIOR_SHARE = 0.8;

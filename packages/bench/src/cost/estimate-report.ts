@@ -32,7 +32,7 @@ export interface EstimateReport {
  * @param time the prediction
  * @returns for example `12.3 s (11.1 to 13.5)`
  */
-export function intervalText({ seconds, low, high }: PredictedSeconds): string {
+function intervalText({ seconds, low, high }: PredictedSeconds): string {
   if (seconds === 0) return '0 s';
   return `${secondsText(seconds)} (${secondsText(low)} to ${secondsText(high)})`;
 }

@@ -45,7 +45,7 @@ export interface Posterior {
 }
 
 /** Drift between runs of one configuration on one host, unless rows show more. */
-export const DRIFT = 0.05;
+const DRIFT = 0.05;
 
 /**
  * Standard deviation of a host's speed, as a share: hosts differ by a factor of 2.
@@ -164,7 +164,7 @@ export interface PredictedSeconds {
 }
 
 /** Probability that intervals are made for. */
-export const CONFIDENCE = 0.9;
+const CONFIDENCE = 0.9;
 
 /**
  * Predicts the seconds of units of work.

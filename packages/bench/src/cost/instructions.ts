@@ -40,13 +40,13 @@ export interface CountedInstructions {
 }
 
 /** All counted instructions. */
-export const countedInstructions: readonly CountedInstructions[] = counted.map((row) => ({
+const countedInstructions: readonly CountedInstructions[] = counted.map((row) => ({
   ...row,
   op: row.op === 'map' ? 'map' : 'unmap',
 }));
 
 /** Scenarios that are fitted, by name: every class occurs in one of them. */
-export const FITTED_SCENARIOS: readonly string[] = [
+const FITTED_SCENARIOS: readonly string[] = [
   'n-1g',
   'n-2m-incongruent',
   'n-4k',

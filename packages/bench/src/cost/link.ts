@@ -46,7 +46,7 @@ export function linkOf(record: PublishedRecord): Link {
  * @param record the measurement
  * @returns its name, or null
  */
-export function profileOf({ source, hardware }: PublishedRecord): string | null {
+function profileOf({ source, hardware }: PublishedRecord): string | null {
   const found = HOSTS.find(
     ([author, host]) => author.test(source.author) && host.test(hardware ?? ''),
   );

@@ -43,7 +43,7 @@ export interface Slot {
 }
 
 /** Page frames of a slot: 32 MiB. */
-export const SLOT_FRAMES = 8192;
+const SLOT_FRAMES = 8192;
 /** Pages of a huge page. */
 export const HUGE = 512;
 /** Order of a huge page. */

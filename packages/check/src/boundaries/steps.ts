@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import type { Area, Scene } from './scene.ts';
 
 /** Kinds of steps. */
-export const STEP_KINDS = [
+const STEP_KINDS = [
   'map',
   'unmap',
   'unmapAll',

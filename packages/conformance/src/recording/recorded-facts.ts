@@ -80,7 +80,7 @@ export function factsOfRecording(recording: Recording, place: string): MachineDe
  * @throws {InputError} when it is no setting of transparent huge pages
  * @source Documentation/admin-guide/mm/transhuge.rst, 6.16
  */
-export function selectedWord(text: string, place: string): ThpEnabled {
+function selectedWord(text: string, place: string): ThpEnabled {
   const word = /\[(\w+)\]/.exec(text)?.[1] ?? text.trim();
   const found = THP_ENABLED.find((known) => known === word);
   if (found) return found;
@@ -96,7 +96,7 @@ export function selectedWord(text: string, place: string): ThpEnabled {
  * @throws {InputError} when it is no setting of huge pages of shmem
  * @source Documentation/admin-guide/mm/transhuge.rst, 6.16
  */
-export function shmemWord(text: string, place: string): ThpSettings['shmem'] {
+function shmemWord(text: string, place: string): ThpSettings['shmem'] {
   const word = /\[(\w+)\]/.exec(text)?.[1] ?? text.trim();
   const found = SHMEM_ENABLED.find((known) => known === word);
   if (found) return found;

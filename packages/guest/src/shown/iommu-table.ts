@@ -15,7 +15,7 @@ import {
 } from '@pinfold/scenario';
 
 /** Runs that are listed; `runs_total` counts all. */
-export const MAX_RUNS = 8192;
+const MAX_RUNS = 8192;
 
 const PERM_NAMES = ['r', 'r', 'w', 'rw'] as const;
 

@@ -32,7 +32,7 @@ export interface StepCalls {
 }
 
 /** Calls of a step that a recorder keeps unless told otherwise. */
-export const MAX_CALLS = 20_000;
+const MAX_CALLS = 20_000;
 
 /** What makes calls: a call, or the step itself. */
 interface Caller {

@@ -8,7 +8,7 @@ import { writeArguments, writeReturn } from '@pinfold/base';
 import type { StepCalls, TracedCall } from './call-recorder.ts';
 
 /** Lines that are shown of a step unless told otherwise. */
-export const MAX_GRAPH_LINES = 200;
+const MAX_GRAPH_LINES = 200;
 
 /** Calls in a row that are looked at as one group that may come again. */
 const MAX_GROUP = 4;

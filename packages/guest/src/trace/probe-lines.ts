@@ -13,9 +13,9 @@ import {
 } from '@pinfold/base';
 
 /** Lines that are listed, as many as recordings have; `...` stands for the others. */
-export const MAX_LINES = 600;
+const MAX_LINES = 600;
 /** Events that lines are made of; later ones are only counted. */
-export const MAX_EVENTS = 100_000;
+const MAX_EVENTS = 100_000;
 /** The line after the last, if events are left out. */
 export const MORE_LINES = '...';
 

@@ -12,7 +12,7 @@ import type { EmulatedGroup, VfioContainer, VfioDevice } from '@pinfold/vfio-typ
 import type { ExtmodeOperation, UnmapMode } from '../operations/external/extmode.ts';
 
 /** Aliases of the devices. */
-export const EXTPIN_DEVICES: readonly string[] = ['ext0', 'ext1', 'ext2'];
+const EXTPIN_DEVICES: readonly string[] = ['ext0', 'ext1', 'ext2'];
 /** The device whose driver has no dma_unmap operation. */
 const WITHOUT_DMA_UNMAP = 'ext2';
 

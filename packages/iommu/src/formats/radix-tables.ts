@@ -36,7 +36,7 @@ export const TABLE_PAGES: readonly number[] = ENTRY_PAGES.map((pages) => pages *
 /** Place of the log2 of a leaf's entries in the bits of an entry. */
 export const COPIES_SHIFT = 2;
 /** The {@link IOMMU} access bits in the bits of an entry. */
-export const ACCESS_BITS = 3;
+const ACCESS_BITS = 3;
 const LOW_MASK = 2 ** 18 - 1;
 
 /** Index of a page's entry in a table of a level. Not exported: that makes it slower in the walks. */

@@ -19,9 +19,9 @@ export const STEPS: readonly StepName[] = [
 ];
 
 /** Index in a heartbeat: changes with every step and every call of the kernel. */
-export const BEATS = 0;
+const BEATS = 0;
 /** Index in a heartbeat: the step whose code runs, counted from 1; else 0. */
-export const RUNNING = 1;
+const RUNNING = 1;
 
 /** Calls that a step may make: some per page, and some anyway. */
 const CALLS_PER_PAGE = 64;
