@@ -39,6 +39,7 @@ export {
   type StepCalls,
   type TracedCall,
 } from './trace/call-recorder.ts';
+export { ShownTable, type ChangedRuns } from './shown/iommu-table.ts';
 export { functionGraph } from './trace/function-graph.ts';
 export {
   ALL_PROBES,

@@ -3,13 +3,14 @@ import { SpanTree } from '@pinfold/base';
 import { IommuDomain } from '@pinfold/iommu';
 import { kernelVersion } from '@pinfold/kernels';
 import { PageTable } from '@pinfold/mm';
-import { runScenario } from '@pinfold/scenario';
+import { runScenario, ShownLayouts, type IommuRun, type LayoutExtent } from '@pinfold/scenario';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
   explainRun,
   explainScenario,
   ModelMachine,
   parseScenario,
+  ShownTable,
   type GuestRun,
 } from '../src/index.ts';
 
@@ -130,6 +131,54 @@ describe('what a step shows', () => {
     expect(steps.map(({ observation }) => observation.iommu?.runs_total)).toEqual([
       ...[0, undefined, 1, 2, 3, 4, 0],
     ]);
+  });
+});
+
+describe('what a step says to have changed', () => {
+  const script =
+    'open type=v2\nmmap name=R kind=anon size=4M advise=huge\nmmap name=S kind=anon size=1M\n' +
+    'touch va=R+16K*i size=4K repeat=20\nmap iova=1G+8K*i va=S+4K*i size=4K repeat=40\n' +
+    'map iova=2G va=R size=4M\nunmap iova=1G+16K*i size=4K repeat=20\n' +
+    'madvise va=S+8K*i size=4K advice=dontneed repeat=9\nunmap iova=2G size=4M\nmunmap va=S size=32K';
+
+  it('makes the table of the step before that of the step', async () => {
+    const { steps } = await run(script);
+    let before: readonly IommuRun[] = [];
+    let parts = 0;
+    for (const { iommu } of steps.flatMap(({ observation }) => observation)) {
+      if (!iommu) continue;
+      const changed = ShownTable.changed(iommu);
+      if (changed) {
+        const [from, to] = [BigInt(changed.from), BigInt(changed.to)];
+        const kept = before.filter(([iova]) => BigInt(iova) < from || BigInt(iova) >= to);
+        const now = [...kept, ...changed.runs].sort((a, b) => Number(BigInt(a[0]) - BigInt(b[0])));
+        expect(now).toEqual(iommu.runs);
+        parts++;
+      }
+      before = iommu.runs;
+    }
+    expect(parts).toBeGreaterThan(60);
+  });
+
+  it('makes the layouts of the step before those of the step', async () => {
+    const { steps } = await run(script);
+    const before = new Map<string, readonly LayoutExtent[]>();
+    let parts = 0;
+    for (const { layout = {} } of steps.map(({ observation }) => observation)) {
+      for (const [name, extents] of Object.entries(layout)) {
+        const changed = ShownLayouts.changed(layout, name);
+        if (changed) {
+          const { off, n } = changed;
+          const kept = (before.get(name) ?? []).filter(([at]) => at < off || at >= off + n);
+          const now = [...kept, ...changed.extents].sort((a, b) => a[0] - b[0]);
+          expect(now).toEqual(extents);
+          parts++;
+        }
+        expect(ShownLayouts.count(layout, name)).toBe(extents.length);
+        before.set(name, extents);
+      }
+    }
+    expect(parts).toBeGreaterThan(40);
   });
 });
 

@@ -53,7 +53,7 @@ export type {
   PinCounts,
 } from './machine/observation.ts';
 export { Runs, type RunKind } from './machine/runs.ts';
-export { ShownLayouts, type Extent } from './machine/shown-layouts.ts';
+export { ShownLayouts, type ChangedExtents, type Extent } from './machine/shown-layouts.ts';
 export { ModelFault } from './run/model-fault.ts';
 export {
   StepRunner,

@@ -25,7 +25,8 @@ import {
 } from '../algorithm-flags.ts';
 import { auditJson, auditText, EXIT_VIOLATION, type Audited } from '../audit-text.ts';
 import { explanationText, notDoneText } from '../explanation-text.ts';
-import { callsText, recordedCalls, writePerfetto } from '../run-calls.ts';
+import { callsText, writePerfetto } from '../run-calls.ts';
+import { stepJson } from '../run-json.ts';
 import { foldExplanations, foldRows } from '../fold-repeats.ts';
 import { runTable } from '../run-table.ts';
 import { forFlag } from '../flags.ts';
@@ -69,7 +70,11 @@ export function addRun(program: Command): void {
     .addOption(algorithmOption());
   for (const option of fileOptions()) command.addOption(option);
   command
-    .option('--json', 'print the steps as JSON, in the shape of the recordings')
+    .option(
+      '--json',
+      'print the steps as JSON, in the shape of the recordings; of tables and layouts of more than ' +
+        '256 runs, what has changed (iommu.changed, layout_changed)',
+    )
     .option('--trace', 'show the calls of each step, as ftrace draws a function graph')
     .option('--perfetto <file>', 'write the calls to a file that ui.perfetto.dev opens')
     .addHelpText(
@@ -226,12 +231,7 @@ function jsonText(
     script: script.replace(/\r?\n$/, '').split(/\r?\n/),
     // Without steps where the run did not come to its end.
     ...(done && {
-      steps: done.steps.map(({ step, observation: { op, ...shown } }, index) => ({
-        op,
-        line: step.text,
-        ...shown,
-        ...recordedCalls(calls.at(index)),
-      })),
+      steps: done.steps.map((step, index) => stepJson(step, calls.at(index))),
       pins_left: done.pinsLeft,
       ...(done.stopped && { stopped: done.stopped.message }),
     }),

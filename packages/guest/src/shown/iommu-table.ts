@@ -128,23 +128,18 @@ export class SeenTable {
   /** The table of the runs as they are now, which are listed when somebody reads them. */
   #tableOf(domain: IommuDomain | null, kind: string): IommuTable {
     const runs = this.#runs;
-    const { pageShift } = this.#geometry;
-    return {
-      // The entry of a device that is blocked is there but on VT-d (recordings of AMD and SMMUv3,
-      // v07-nesting).
-      present: domain || kind !== 'intel-vtd' ? 1 : 0,
-      pt_pages: domain?.table.tablePages ?? 0,
-      leaf: this.#leafCounts(),
-      runs_total: runs.size,
-      get runs(): IommuRun[] {
-        const listed: IommuRun[] = [];
-        for (const run of runs) {
-          if (listed.length === MAX_RUNS) break;
-          listed.push(asRun(run, pageShift));
-        }
-        return listed;
+    return new ShownTable(
+      {
+        // The entry of a device that is blocked is there but on VT-d (recordings of AMD and SMMUv3,
+        // v07-nesting).
+        present: domain || kind !== 'intel-vtd' ? 1 : 0,
+        pt_pages: domain?.table.tablePages ?? 0,
+        leaf: this.#leafCounts(),
+        runs_total: runs.size,
       },
-    };
+      runs,
+      this.#geometry.pageShift,
+    );
   }
 
   /** Leaves by the names of their sizes: those of the CPU's leaves always, others if there are any. */
@@ -156,6 +151,66 @@ export class SeenTable {
       Array.from(counts, ([order, leaves]) => [orderName(order, pageShift), leaves]),
     );
   }
+}
+
+/** What has changed of a page table. */
+export interface ChangedRuns {
+  /** First address of the range. */
+  readonly from: string;
+  /** The address after it. */
+  readonly to: string;
+  /** Its runs now; all that was there before is gone. */
+  readonly runs: readonly IommuRun[];
+}
+
+/** The table of a version of the runs, which are listed when somebody reads them. */
+export class ShownTable implements IommuTable {
+  readonly present: number;
+  readonly pt_pages: number;
+  readonly leaf: LeafCounts;
+  readonly runs_total: number;
+  declare readonly runs: readonly IommuRun[];
+  readonly #runs: Runs<Leaves>;
+  readonly #pageShift: number;
+
+  /**
+   * @param table the table without its runs
+   * @param runs the runs
+   * @param pageShift log2 of the page size in bytes
+   */
+  constructor(table: Omit<IommuTable, 'runs'>, runs: Runs<Leaves>, pageShift: number) {
+    this.present = table.present;
+    this.pt_pages = table.pt_pages;
+    this.leaf = table.leaf;
+    this.runs_total = table.runs_total;
+    this.#runs = runs;
+    this.#pageShift = pageShift;
+    Object.defineProperty(this, 'runs', { enumerable: true, get: () => listOf(runs, pageShift) });
+  }
+
+  /**
+   * What a step has changed of its table.
+   *
+   * @param table what the step shows
+   * @returns a range of addresses and its runs; undefined if all is new, or nothing of it is known
+   */
+  static changed(table: IommuTable): ChangedRuns | undefined {
+    if (!(#runs in table)) return undefined;
+    const runs = table.#runs;
+    const [from, to] = runs.changed;
+    if (to === Infinity) return undefined;
+    const listed = listOf(runs.overlapping(from, to), table.#pageShift);
+    return { from: hexPages(from), to: hexPages(to), runs: listed };
+  }
+}
+
+function listOf(runs: Iterable<Leaves>, pageShift: number): IommuRun[] {
+  const listed: IommuRun[] = [];
+  for (const run of runs) {
+    if (listed.length === MAX_RUNS) break;
+    listed.push(asRun(run, pageShift));
+  }
+  return listed;
 }
 
 function asRun({ at, npage, pfn, order, prot }: Leaves, pageShift: number): IommuRun {

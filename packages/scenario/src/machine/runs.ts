@@ -39,14 +39,22 @@ export interface Replaced<R extends Span> {
 export class Runs<R extends Span> {
   readonly #kind: RunKind<R>;
   readonly #tree: SpanTree<R>;
+  /** Where it differs from the version before it: from the first page up to the one after the last. */
+  readonly changed: readonly [from: number, to: number];
 
   /**
    * @param kind what its runs can do
    * @param tree its runs; default none
+   * @param changed where it differs from the version before it; default: everywhere
    */
-  constructor(kind: RunKind<R>, tree: SpanTree<R> = SpanTree.empty<R>()) {
+  constructor(
+    kind: RunKind<R>,
+    tree: SpanTree<R> = SpanTree.empty<R>(),
+    changed: readonly [from: number, to: number] = [0, Infinity],
+  ) {
     this.#kind = kind;
     this.#tree = tree;
+    this.changed = changed;
   }
 
   /** Number of runs. */
@@ -92,7 +100,7 @@ export class Runs<R extends Span> {
     const old = [...this.#tree.overlapping(first, end)];
     if (sameRuns(old, fresh)) return { runs: this, old: [], fresh: [] };
     const tree = this.#tree.withRange(first, end, fresh);
-    return { runs: new Runs(this.#kind, tree), old, fresh };
+    return { runs: new Runs(this.#kind, tree, [first, endOf(old, fresh)]), old, fresh };
   }
 
   /**
@@ -126,6 +134,14 @@ export class Runs<R extends Span> {
     }
     return joined;
   }
+}
+
+/** The page after the last of two lists of runs. */
+function endOf(...lists: readonly (readonly Span[])[]): number {
+  return lists.reduce((end, runs) => {
+    const last = runs.at(-1);
+    return last ? Math.max(end, last.at + last.npage) : end;
+  }, 0);
 }
 
 function sameRuns<R extends Span>(old: readonly R[], fresh: readonly R[]): boolean {

@@ -16,6 +16,16 @@ export interface Extent extends Span {
   readonly flags: string;
 }
 
+/** What has changed of a layout. */
+export interface ChangedExtents {
+  /** First page of the range, counted from the start of the region. */
+  readonly off: number;
+  /** Its length in pages. */
+  readonly n: number;
+  /** Its extents now. */
+  readonly extents: readonly LayoutExtent[];
+}
+
 /** Layouts by the names of their regions; each is a property, which lists it anew when it is read. */
 export class ShownLayouts {
   readonly [name: string]: readonly LayoutExtent[];
@@ -27,6 +37,36 @@ export class ShownLayouts {
     for (const [name, extents] of layouts) {
       Object.defineProperty(this, name, { enumerable: true, get: () => listOf(extents) });
     }
+  }
+
+  /**
+   * What a step has changed of the layout of a region.
+   *
+   * @param layouts what the step shows
+   * @param name name of the region
+   * @returns a range and its extents now, all that was there before being gone; undefined if the
+   *   whole layout is new, or only that is known
+   */
+  static changed(
+    layouts: Readonly<Record<string, readonly LayoutExtent[]>>,
+    name: string,
+  ): ChangedExtents | undefined {
+    const known = #extents in layouts ? layouts.#extents.get(name) : undefined;
+    const [from, to] = known?.changed ?? [0, Infinity];
+    if (!known || to === Infinity) return undefined;
+    return { off: from, n: to - from, extents: listOf(known.overlapping(from, to)) };
+  }
+
+  /**
+   * The number of extents of a region.
+   *
+   * @param layouts what a step shows
+   * @param name name of the region
+   * @returns extents, without listing them where that is possible
+   */
+  static count(layouts: Readonly<Record<string, readonly LayoutExtent[]>>, name: string): number {
+    const known = #extents in layouts ? layouts.#extents.get(name) : undefined;
+    return known ? known.size : (layouts[name] ?? []).length;
   }
 
   /**
