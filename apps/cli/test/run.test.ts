@@ -199,7 +199,7 @@ describe('what cannot be run', () => {
     [
       'an op that there is not',
       'opne type=v2',
-      /^pinfold: stdin:1: expected one of open, .+, got 'opne'\n$/,
+      /^pinfold: stdin:1: expected one of .+, open, .+, got 'opne'\n$/,
     ],
     [
       'an unknown unit',
