@@ -106,6 +106,7 @@ export const COUNTER_DOCS = {
   longtermFolios: 'folios that the longterm pass entered',
   putEntries: 'entries of a page array that were walked to put their folios',
   dirtyLocksLarge: 'of the folios locked and marked dirty: large ones',
+  unpinUserPageCalls: 'of the unpin calls, those of unpin_user_page',
 } as const;
 
 /** Name of a counter. */
@@ -207,6 +208,7 @@ export const Slot: Readonly<Record<CounterName, number>> = {
   longtermFolios: 85,
   putEntries: 86,
   dirtyLocksLarge: 87,
+  unpinUserPageCalls: 88,
 };
 
 /** Values of all counters by name. */

@@ -46,6 +46,7 @@ const SIGNATURES = {
   },
   __gup_longterm_locked: { args: { start: 'byte', npages: 'number' }, ret: 'number' },
   follow_pfnmap_start: { args: { addr: 'byte' }, ret: 'number' },
+  follow_pte: { args: { addr: 'byte' }, ret: 'number' },
   fixup_user_fault: { args: { va: 'byte', fl: 'flags' }, ret: 'number' },
   is_invalid_reserved_pfn: { args: { pfn: 'number' }, ret: 'number' },
   'is_invalid_reserved_pfn (inlined)': {

@@ -12,6 +12,7 @@ const RULES: IommuRules = {
   formats: { 'intel-vtd': 'vtd-second-level' },
   mapNosync: true,
   attachNeedsSameSuperpages: false,
+  blocksByEmptyTable: false,
   syncsEmptyGathers: true,
   source: 'test',
 };

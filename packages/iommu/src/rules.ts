@@ -13,6 +13,8 @@ export interface IommuRules {
    * Whether an IOMMU must have just the superpages of a domain to translate by it, or may have more.
    */
   readonly attachNeedsSameSuperpages: boolean;
+  /** Whether a group that waits for a driver is blocked by an empty page table. */
+  readonly blocksByEmptyTable: boolean;
   /**
    * Whether a flush of an empty gather calls the driver, as iommu_unmap makes one of nothing; if not,
    * the core looks at the gather first.
@@ -31,6 +33,7 @@ export const LATEST_IOMMU_RULES: IommuRules = {
   },
   mapNosync: true,
   attachNeedsSameSuperpages: false,
+  blocksByEmptyTable: false,
   syncsEmptyGathers: false,
   source: 'drivers/iommu/generic_pt; recordings of 7.2.12',
 };

@@ -22,7 +22,7 @@ const MAX_POINT = 499;
  */
 export function kernelVersion(name: string): KernelVersion {
   const [, series, point = '0'] =
-    /^(\d+\.\d+)(?:\.(\d+))?(?:-[a-z][a-z0-9]*)?$/.exec(name.trim()) ?? [];
+    /^(\d+\.\d+)(?:\.(\d+))?(?:-(?!rc\d)[a-z][a-z0-9]*)?$/.exec(name.trim()) ?? [];
   const version = kernelVersions.find((candidate) => candidate.series === series);
   if (version && Number(point) <= MAX_POINT) return version;
   const known = kernelVersions.map((candidate) => candidate.series).join(', ');

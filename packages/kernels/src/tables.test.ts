@@ -18,6 +18,20 @@ interface Tables {
   readonly type1: Plain<Type1Rules> & { readonly pinAlgorithm: string };
 }
 
+/** Rules of mm that older releases are about, as they have been since 6.12. */
+const SINCE_6_12 = {
+  readPinUnshare: 'private',
+  pinsZeroPage: false,
+  pinsWriteToFiles: false,
+  follLongterm: 0x100,
+  pfnmapWalk: 'follow_pfnmap_start',
+  barFault: 'leaf',
+  thpSizes: true,
+  hugeShmemBeyondEnd: false,
+  populateGoesOn: false,
+  fileHugeObeysAdvice: true,
+} as const;
+
 /** What the drivers of AMD and Arm have of their own. */
 const OWN_FORMATS = { amd: 'amd-v1', smmuv3: 'arm-lpae-s1' };
 
@@ -31,11 +45,13 @@ const V6_12: Tables = {
     collapseNeedsWritable: true,
     faultAround: 'window',
     mremapMovesSeveral: false,
+    ...SINCE_6_12,
   },
   iommu: {
     formats: { ...OWN_FORMATS, 'intel-vtd': 'vtd-second-level-6-12' },
     mapNosync: false,
     attachNeedsSameSuperpages: true,
+    blocksByEmptyTable: false,
     syncsEmptyGathers: true,
   },
   type1: {
@@ -47,6 +63,8 @@ const V6_12: Tables = {
     exclusiveEnds: true,
     externalRangeChecked: false,
     exactPinLookups: true,
+    pinNeedsNotifier: true,
+    containerCalls: true,
     fgspTest: true,
     nestingType: true,
   },
@@ -62,11 +80,13 @@ const V6_16: Tables = {
     collapseNeedsWritable: true,
     faultAround: 'window',
     mremapMovesSeveral: false,
+    ...SINCE_6_12,
   },
   iommu: {
     formats: { ...OWN_FORMATS, 'intel-vtd': 'vtd-second-level' },
     mapNosync: true,
     attachNeedsSameSuperpages: true,
+    blocksByEmptyTable: false,
     syncsEmptyGathers: true,
   },
   type1: {
@@ -78,6 +98,8 @@ const V6_16: Tables = {
     exclusiveEnds: true,
     externalRangeChecked: false,
     exactPinLookups: true,
+    pinNeedsNotifier: true,
+    containerCalls: true,
     fgspTest: false,
     nestingType: false,
   },
@@ -93,11 +115,13 @@ const V6_18: Tables = {
     collapseNeedsWritable: false,
     faultAround: 'folio',
     mremapMovesSeveral: true,
+    ...SINCE_6_12,
   },
   iommu: {
     formats: { ...OWN_FORMATS, 'intel-vtd': 'vtd-second-level' },
     mapNosync: true,
     attachNeedsSameSuperpages: false,
+    blocksByEmptyTable: false,
     syncsEmptyGathers: true,
   },
   type1: {
@@ -109,6 +133,8 @@ const V6_18: Tables = {
     exclusiveEnds: false,
     externalRangeChecked: true,
     exactPinLookups: false,
+    pinNeedsNotifier: true,
+    containerCalls: true,
     fgspTest: false,
     nestingType: false,
   },
@@ -128,7 +154,26 @@ const V7_2: Tables = {
   type1: V6_18.type1,
 };
 
+const V6_1: Tables = {
+  mm: {
+    ...V6_12.mm,
+    largeAnonReuse: 'last-reference',
+    readPinUnshare: 'anon',
+    pinsWriteToFiles: true,
+    follLongterm: 0x10000,
+    pfnmapWalk: 'follow_pte',
+    barFault: 'whole',
+    thpSizes: false,
+    hugeShmemBeyondEnd: true,
+    populateGoesOn: true,
+    fileHugeObeysAdvice: false,
+  },
+  iommu: { ...V6_12.iommu, blocksByEmptyTable: true },
+  type1: { ...V6_12.type1, pinNeedsNotifier: false, containerCalls: false },
+};
+
 test.each<[string, Tables]>([
+  ['6.1', V6_1],
   ['6.12', V6_12],
   ['6.16', V6_16],
   ['6.18', V6_18],

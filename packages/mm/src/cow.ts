@@ -54,6 +54,7 @@ function canReuse(mm: MmStruct, vpn: Vpn, pfn: Pfn, level: number, bits: number)
   // A huge page of hugetlb is asked for its mappings only, not for pins.
   if (memmap.flags[head] & PG.hugetlb) return references - memmap.pincount[head] === 1;
   if (level > 0 || memmap.order[head] === 0) return references === 1;
+  if (rules.largeAnonReuse === 'last-reference') return references === 1;
   if (rules.largeAnonReuse === 'never') return false;
   return references > 1 && memmap.pincount[head] === 0 && !mappedByOthers(mm, vpn, pfn, references);
 }

@@ -65,7 +65,7 @@ export function followLeaf(
   const { level, tableMask } = pageTable;
   const inTable = tableMask + 1 - (pageTable.index & tableMask);
   const max = level === 0 ? Math.min(want, inTable, vma.end - vpn) | 0 : want;
-  if (gupFlags & (FOLL.WRITE | FOLL.LONGTERM) || vma.flags & VM.SHARED) {
+  if (gupFlags & FOLL.WRITE || vma.flags & VM.SHARED || unsharesAll(mm, gupFlags)) {
     const need = needBits(vma, gupFlags);
     return level === 0
       ? followPtes(mm, max, need, pages, at, work)
@@ -73,9 +73,14 @@ export function followLeaf(
   }
   const zeros = followZeroPage(mm, vpn, max, pages, at, work);
   if (zeros > 0) return zeros;
-  return level === 0
-    ? followPtes(mm, unsharedPtes(mm, max), PTE.present, pages, at, work)
-    : followLargeLeaf(mm, vpn, max, unsharedBits(mm), pages, at, work);
+  if (level > 0) return followLargeLeaf(mm, vpn, max, unsharedBits(mm), pages, at, work);
+  const unshared = mm.memory.rules.readPinUnshare === 'nothing' ? max : unsharedPtes(mm, max);
+  return followPtes(mm, unshared, PTE.present, pages, at, work);
+}
+
+/** Whether a read-only pin of a private mapping takes pages only that are the process's own. */
+function unsharesAll({ memory }: MmStruct, gupFlags: number): boolean {
+  return (gupFlags & FOLL.LONGTERM) !== 0 && memory.rules.readPinUnshare === 'private';
 }
 
 /**
@@ -110,9 +115,10 @@ function unsharedPtes({ pageTable, memory: { memmap } }: MmStruct, max: number):
 }
 
 /** As {@link unsharedPtes}, for a large leaf: the bits that it must have. */
-function unsharedBits({ pageTable, memory: { memmap } }: MmStruct): number {
+function unsharedBits({ pageTable, memory: { memmap, rules } }: MmStruct): number {
   const { dirs, index } = pageTable;
-  if ((dirs.bits[index] & PTE.special) !== 0) return PTE.present;
+  if ((dirs.bits[index] & PTE.special) !== 0 || rules.readPinUnshare === 'nothing')
+    return PTE.present;
   const anon = (memmap.flags[memmap.headEntryOf(dirs.frame[index])] & PG.anon) !== 0;
   return anon ? PTE.present | PTE.anonExclusive : PTE.present;
 }
@@ -143,7 +149,7 @@ function followZeroPage(
   work.steps++;
   work.fills += npage;
   work.grabs += npage > 1 ? 2 : 1;
-  if (level === 0) work.zeros++;
+  if (level === 0) work.zeros += memory.rules.pinsZeroPage ? 0 : 1;
   else {
     work.large++;
     work.atomics += npage > 1 ? 4 : 2;

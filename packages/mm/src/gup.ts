@@ -45,7 +45,11 @@ export function pinUserPagesRemote(
   const { tracer } = counters;
   counters.add(Slot.gupCalls, 1);
   mm.hasPinned = true;
-  tracer?.enter('pin_user_pages_remote', start, offset, npage, gupFlags);
+  if (tracer !== null) {
+    const longterm = gupFlags & FOLL.LONGTERM ? mm.memory.rules.follLongterm : 0;
+    const flags = (gupFlags & ~FOLL.LONGTERM) | longterm;
+    tracer.enter('pin_user_pages_remote', start, offset, npage, flags);
+  }
   const got = gupLongtermLocked(mm, start, npage, gupFlags, pages, offset);
   tracer?.exit('pin_user_pages_remote', got);
   return got;
@@ -192,7 +196,8 @@ function countGup(mm: MmStruct, work: GupWork, pinned: number): void {
 }
 
 /** writable_file_mapping_allowed: the file system could not know what a device writes. */
-function writesBack(vma: Vma, gupFlags: number): boolean {
+function writesBack({ memory }: MmStruct, vma: Vma, gupFlags: number): boolean {
+  if (memory.rules.pinsWriteToFiles) return false;
   const longtermWrite = FOLL.WRITE | FOLL.LONGTERM;
   const sharedWrite = VM.SHARED | VM.WRITE;
   if ((gupFlags & longtermWrite) !== longtermWrite) return false;
@@ -215,7 +220,7 @@ export function checkVmaFlags(mm: MmStruct, vma: Vma | null, vpn: Vpn, gupFlags:
       ? 'no VMA covers it'
       : vma.flags & (VM.IO | VM.PFNMAP)
         ? 'the VMA is VM_IO or VM_PFNMAP'
-        : writesBack(vma, gupFlags)
+        : writesBack(mm, vma, gupFlags)
           ? 'a longterm pin for writing of a shared file mapping that the file system writes back'
           : gupFlags & FOLL.WRITE && !(vma.flags & VM.WRITE)
             ? 'the VMA is not writable'

@@ -314,12 +314,18 @@ export class MappedFile implements VmOperations {
     return huge ? [mm.pageTable.geometry.pmdOrder, 0] : [0];
   }
 
+  /** Whether a huge page of shmem is forced beyond the end of the file. */
+  #mayReachBeyond({ memory }: MmStruct): boolean {
+    return memory.rules.hugeShmemBeyondEnd && memory.thp.shmem === 'force';
+  }
+
   /** Allocates the folio of a page; returns the page's frame, or -1. */
   #addToCache(mm: MmStruct, vpn: Vpn, pgoff: number, orders: number[]): Pfn {
     for (const order of orders) {
       const offset = offsetIn(pgoff, order);
       const first = pgoff - offset;
-      const beyond = order > this.order && first + pagesOf(order) > this.npage;
+      const beyond =
+        order > this.order && first + pagesOf(order) > this.npage && !this.#mayReachBeyond(mm);
       if (beyond || (order > this.order && this.#folios.hasIn(first, pagesOf(order)))) continue;
       const flags = CACHE_FLAGS[this.kind];
       const reserved = this.#resvMap?.has(first) ?? false;
@@ -342,7 +348,7 @@ export class MappedFile implements VmOperations {
     const offset = offsetIn(vpn, leafOrder);
     const [first, pages] = [vpn - offset, pagesOf(leafOrder)];
     const inVma = first >= vma.start && first + pages <= vma.end;
-    const huge = level > 0 && (this.order > 0 || (vma.flags & VM.NOHUGEPAGE) === 0);
+    const huge = level > 0 && (this.order > 0 || mayBeHuge(mm, vma));
     const large = huge && inVma && offset === offsetIn(pfn, leafOrder);
     folioRefAdd(memmap, pfn, 1);
     if (large && mm.pageTable.none(vpn, level)) {
@@ -413,4 +419,9 @@ export class MappedFile implements VmOperations {
     }
     return 0;
   }
+}
+
+/** Whether advice forbids a huge entry of a file. */
+function mayBeHuge({ memory }: MmStruct, vma: Vma): boolean {
+  return !memory.rules.fileHugeObeysAdvice || (vma.flags & VM.NOHUGEPAGE) === 0;
 }

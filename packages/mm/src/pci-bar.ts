@@ -47,6 +47,7 @@ export class PciBar implements VmOperations {
       return 0;
     }
     const { thp, rules } = mm.memory;
+    if (rules.barFault === 'whole') return this.#mapWhole(mm, vma, bits);
     const { devicePud, hugeOrders, pudOrder, tableBits } = mm.pageTable.geometry;
     const orders = hugeOrders.filter((order) => devicePud || order < pudOrder);
     for (const order of deviceHugeAllowed(thp, vma, rules) ? [...orders, 0] : [0]) {
@@ -60,5 +61,18 @@ export class PciBar implements VmOperations {
       return 0;
     }
     return VM_FAULT.SIGBUS;
+  }
+
+  /**
+   * Maps all of an area at once, page by page.
+   *
+   * @source drivers/vfio/pci/vfio_pci_core.c vfio_pci_mmap_fault, io_remap_pfn_range, 6.1
+   */
+  #mapWhole({ pageTable }: MmStruct, vma: Vma, bits: number): number {
+    const npage = vma.end - vma.start;
+    if (vma.pgoff + npage > this.npage) return VM_FAULT.SIGBUS;
+    const first = this.pfn + vma.pgoff;
+    for (let i = 0; i < npage; i++) pageTable.setEntry(vma.start + i, first + i, 0, bits);
+    return 0;
   }
 }

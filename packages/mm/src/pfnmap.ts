@@ -29,11 +29,12 @@ export interface FollowPfnmap {
  * @source mm/memory.c follow_pfnmap_start, 6.16
  */
 export function followPfnmap(mm: MmStruct, vma: Vma, vpn: Vpn, offset = 0): FollowPfnmap | number {
-  const { tracer } = mm.memory.counters;
-  mm.memory.counters.add(Slot.pfnmapFollows, 1);
-  tracer?.enter('follow_pfnmap_start', vpn, offset);
+  const { counters, rules } = mm.memory;
+  const { tracer } = counters;
+  counters.add(Slot.pfnmapFollows, 1);
+  tracer?.enter(rules.pfnmapWalk, vpn, offset);
   const entry = walkTo(mm, vma, vpn);
-  tracer?.exit('follow_pfnmap_start', typeof entry === 'number' ? entry : 0);
+  tracer?.exit(rules.pfnmapWalk, typeof entry === 'number' ? entry : 0);
   return entry;
 }
 

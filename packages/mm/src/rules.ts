@@ -20,11 +20,12 @@ export interface MmRules {
   /** Whether the page cache of file systems on disks has large folios (ext4: since 6.16). */
   readonly diskLargeFolios: boolean;
   /**
-   * When a page that 4 KiB entries map of a large anonymous folio is kept at copy on write: `never`, or
+   * When a page that 4 KiB entries map of a large anonymous folio is kept at copy on write: as the
+   * `last-reference` of the folio (up to 6.7), `never`, or
    * `sole-mapper` (since 6.15): several pages of the folio are mapped, all by this process, and nothing
    * but these mappings holds a reference.
    */
-  readonly largeAnonReuse: 'never' | 'sole-mapper';
+  readonly largeAnonReuse: 'last-reference' | 'never' | 'sole-mapper';
   /**
    * Whether huge faults of device memory obey `transparent_hugepage/enabled` as anonymous memory does;
    * MADV_NOHUGEPAGE they always obey.
@@ -39,6 +40,33 @@ export interface MmRules {
   readonly faultAround: 'window' | 'folio';
   /** Whether an mremap to a given place may move several areas at once (since 6.17). */
   readonly mremapMovesSeveral: boolean;
+  /**
+   * What a read-only longterm pin of a private mapping has unshared first: everything that does not
+   * belong to the process alone (`private`, since 6.2), only anonymous pages (`anon`), or `nothing`,
+   * so that the zero page, pages of a file, or pages shared with a child are pinned as they are.
+   */
+  readonly readPinUnshare: 'private' | 'anon' | 'nothing';
+  /** Whether a pin of the zero page is counted as others are. */
+  readonly pinsZeroPage: boolean;
+  /** Whether a longterm pin may write to shared mappings of files that the file system writes back. */
+  readonly pinsWriteToFiles: boolean;
+  /** FOLL_LONGTERM as the kernel has it, which only a tracer sees. */
+  readonly follLongterm: number;
+  /** The function that looks a pfn mapping up, by name. */
+  readonly pfnmapWalk: 'follow_pte' | 'follow_pfnmap_start';
+  /**
+   * What a fault of a BAR maps: the largest `leaf` that fits, or the `whole` area in 4 KiB entries (up
+   * to 6.11).
+   */
+  readonly barFault: 'whole' | 'leaf';
+  /** Whether huge pages have settings of their own for each size (`hugepages-*kB`). */
+  readonly thpSizes: boolean;
+  /** Whether a forced huge page of shmem may reach beyond the end of its file. */
+  readonly hugeShmemBeyondEnd: boolean;
+  /** Whether MADV_POPULATE goes on after a hole, and fails at its end. */
+  readonly populateGoesOn: boolean;
+  /** Whether huge entries of files heed MADV_NOHUGEPAGE. */
+  readonly fileHugeObeysAdvice: boolean;
   /** Kernel source or reference section of the facts above. */
   readonly source: string;
 }
@@ -53,5 +81,15 @@ export const LATEST_MM_RULES: MmRules = {
   collapseNeedsWritable: false,
   faultAround: 'folio',
   mremapMovesSeveral: true,
+  readPinUnshare: 'private',
+  pinsZeroPage: false,
+  pinsWriteToFiles: false,
+  follLongterm: 0x100,
+  pfnmapWalk: 'follow_pfnmap_start',
+  barFault: 'leaf',
+  thpSizes: true,
+  hugeShmemBeyondEnd: false,
+  populateGoesOn: false,
+  fileHugeObeysAdvice: true,
   source: 'mm/gup.c gup_folio_range_next, 6.18; recordings of 7.2.12',
 };

@@ -212,10 +212,11 @@ export function mmPopulate(mm: MmStruct, vpn: Vpn, npage: number): number {
 export function advisePopulate(mm: MmStruct, vpn: Vpn, npage: number, write: boolean): number {
   const end = vpn + npage;
   const mapped = mappedUpTo(mm, vpn, end);
-  for (const vma of mm.vmas.overlapping(vpn, mapped)) {
+  const last = mm.memory.rules.populateGoesOn ? end : mapped;
+  for (const vma of mm.vmas.overlapping(vpn, last)) {
     const allowed = (vma.flags & (write ? VM.WRITE : VM.READ)) !== 0;
     if (vma.flags & (VM.IO | VM.PFNMAP) || !allowed) return -Errno.EINVAL;
-    const stop = Math.min(mapped, vma.end);
+    const stop = Math.min(last, vma.end);
     for (let at = Math.max(vpn, vma.start); at < stop; at = mm.pageTable.leafEnd(at)) {
       const code = touchPage(mm, at, write);
       if (code !== 0) return faultErrno(code);

@@ -8,6 +8,7 @@
  * unpin_user_page_range_dirty_lock, 6.16; reference mm.md §3.2
  */
 import {
+  pagesOf,
   KernelBug,
   maskedRun,
   Slot,
@@ -20,7 +21,7 @@ import { dirtyFolioLock, GUP_PIN_COUNTING_BIAS, gupPutFolio } from './folio.ts';
 import type { MemMap } from './memmap.ts';
 import { PG } from './page-state.ts';
 import type { Memory } from './memory.ts';
-import { headEntryOrZero, ZERO_PAGE } from './zero-page.ts';
+import { headEntryOrZero, HUGE_ZERO_PAGE, ZERO_PAGE } from './zero-page.ts';
 
 /**
  * Drops one pin of one page.
@@ -36,7 +37,9 @@ export function unpinUserPage(memory: Memory, page: Page): void {
   const head = headEntryOrZero(memory, pfn);
   const atomics = head < 0 ? putZeroPage(head) : gupPutFolio(memory.memmap, pfn, 1);
   memory.counters.add(Slot.unpinCalls, 1);
-  countUnpin(memory, head === ZERO_PAGE ? 0 : 1, 1, atomics);
+  memory.counters.add(Slot.unpinUserPageCalls, 1);
+  const held = head === ZERO_PAGE && !memory.rules.pinsZeroPage ? 0 : 1;
+  countUnpin(memory, held, 1, atomics);
 }
 
 /**
@@ -201,12 +204,26 @@ export function unpinUserPagesOneByOne(
   if (tracer !== null) traceDirtyLock(tracer, 1, npage, makeDirty);
   const work = new PutWork();
   for (let done = 0; done < npage;) {
-    done += putInSection(memory.memmap, pfn + done, npage - done, makeDirty, true, work);
+    const zeros = hugeZeroRun(memory, pfn + done, npage - done);
+    work.puts += zeros;
+    work.large += zeros;
+    done += zeros;
+    if (done === npage) break;
+    const upToZeros = pfn + done < memory.hugeZeroPfn ? memory.hugeZeroPfn - pfn - done : npage;
+    const left = Math.min(npage - done, upToZeros);
+    done += putInSection(memory.memmap, pfn + done, left, makeDirty, true, work);
   }
   memory.counters.add(Slot.unpinCalls, npage);
   if (!makeDirty) memory.counters.add(Slot.unpinUserPagesCalls, npage);
   countUnpin(memory, npage, work.puts, work.puts + work.large);
   if (makeDirty) countDirty(memory, work.puts, work.locks, work.largeLocks);
+}
+
+/** Pages of the huge zero page from one on, whose counts are not kept. */
+function hugeZeroRun(memory: Memory, pfn: Pfn, npage: number): number {
+  if (headEntryOrZero(memory, pfn) !== HUGE_ZERO_PAGE) return 0;
+  const { hugeZeroPfn, memmap } = memory;
+  return Math.min(npage, hugeZeroPfn + pagesOf(memmap.geometry.pmdOrder) - pfn);
 }
 
 /** Calls of unpin_user_pages_dirty_lock in a row; for clean pages each makes another call. */

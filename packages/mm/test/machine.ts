@@ -6,32 +6,19 @@ import { Memory } from '../src/memory.ts';
 import { mmapMemory, type MemoryKind, type Prot } from '../src/mmap.ts';
 import { MmStruct } from '../src/mm-struct.ts';
 import { PrescribedLayout } from '../src/frame-source.ts';
-import type { MmRules } from '../src/rules.ts';
+import { LATEST_MM_RULES, type MmRules } from '../src/rules.ts';
 
 /** Rules by how a range unpin gets from page to page. */
 export const RULES: Readonly<Record<'nth_page' | 'page + i', MmRules>> = {
   nth_page: {
+    ...LATEST_MM_RULES,
     rangeUnpinStep: 'nth_page',
-    hugeZeroUnshare: 'thp',
-    diskLargeFolios: true,
-    largeAnonReuse: 'sole-mapper',
     deviceHugeObeysThp: true,
     collapseNeedsWritable: true,
     faultAround: 'window',
     mremapMovesSeveral: false,
-    source: 'mm/gup.c, 6.16',
   },
-  'page + i': {
-    rangeUnpinStep: 'page + i',
-    hugeZeroUnshare: 'thp',
-    diskLargeFolios: true,
-    largeAnonReuse: 'sole-mapper',
-    deviceHugeObeysThp: true,
-    collapseNeedsWritable: false,
-    faultAround: 'folio',
-    mremapMovesSeveral: true,
-    source: 'mm/gup.c, 6.18',
-  },
+  'page + i': { ...LATEST_MM_RULES, deviceHugeObeysThp: true },
 };
 
 /** Both memory models, to run a test with each. */

@@ -59,6 +59,16 @@ export abstract class ContainerGroups {
     return this.state !== null;
   }
 
+  /** Whether its groups wait for a driver behind an empty page table. */
+  get blocksByEmptyTable(): boolean {
+    return this.state === null && this.#kernel.iommu.blocksByEmptyTable;
+  }
+
+  /** type1 rules of the kernel, and what replaces them. */
+  protected get rules(): Type1Rules {
+    return this.#rules;
+  }
+
   /**
    * The type1 state, for looking at it.
    *

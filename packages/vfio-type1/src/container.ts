@@ -297,7 +297,7 @@ export class VfioContainer extends ContainerGroups {
   #caller(device: VfioDevice): ExternalCaller {
     const iommu = this.stateOf(device);
     if (iommu) iommu.failure = null;
-    return { memory: this.memory, iommu, device };
+    return { memory: this.memory, iommu, rules: this.rules, device };
   }
 }
 

@@ -12,6 +12,7 @@ import { POINTER_SIZE } from './batch.ts';
 import { vfioIommuType1DmaRw } from './dma-rw.ts';
 import { narrowDirtyScope } from './dirty.ts';
 import { externalRangeWraps, offsetInPage, vfioIommuType1UnpinPages } from './unpin-external.ts';
+import type { Type1Rules } from './rules.ts';
 import { isEmulated, type VfioDevice } from './vfio-device.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
@@ -28,6 +29,8 @@ export interface ExternalCaller {
   readonly memory: Memory;
   /** State of the container in which the device is open; null if it is not open. */
   readonly iommu: VfioIommu | null;
+  /** type1 rules of the kernel. */
+  readonly rules: Type1Rules;
   /** The device. */
   readonly device: VfioDevice;
 }
@@ -76,18 +79,22 @@ export function vfioPinPages(
 
 /** The checks of the VFIO core: array and number, open, wants to know of unmaps, not too many. */
 function checkPin(
-  { memory, iommu, device }: ExternalCaller,
+  { memory, iommu, device, rules }: ExternalCaller,
   npage: number,
   pages: Page[] | null,
 ): number {
   const at = 'vfio_pin_pages';
   if (pages === null || npage === 0) return refuse(iommu, Errno.EINVAL, at, { npage });
   if (!iommu) {
-    memory.warnOnce(at, `${device.name} is not open`);
-    memory.warnOn(at, `${device.name} is not open`);
+    memory.warnOnce(
+      rules.containerCalls ? at : 'vfio_assert_device_open',
+      `${device.name} is not open`,
+    );
+    if (rules.containerCalls) memory.warnOn(at, `${device.name} is not open`);
     return -Errno.EINVAL;
   }
-  if (!device.dmaUnmap) return refuse(iommu, Errno.EINVAL, at, { device: device.name });
+  if (rules.pinNeedsNotifier && !device.dmaUnmap)
+    return refuse(iommu, Errno.EINVAL, at, { device: device.name });
   // Compared without sign: a negative number is too large.
   if (npage >>> 0 <= mostPages(memory)) return 0;
   return refuse(iommu, Errno.E2BIG, 'vfio_device_container_pin_pages', { npage });
@@ -154,7 +161,7 @@ function pageList(
  * vfio_device_container_unpin_pages, 6.16
  */
 export function vfioUnpinPages(
-  { memory, iommu, device }: ExternalCaller,
+  { memory, iommu, device, rules }: ExternalCaller,
   iova: bigint,
   npage: number,
 ): void {
@@ -170,10 +177,13 @@ export function vfioUnpinPages(
     npage,
   );
   if (!iommu) {
-    memory.warnOnce(at, `${device.name} is not open`);
+    if (rules.containerCalls) memory.warnOnce(at, `${device.name} is not open`);
     memory.warnOn(at, `${device.name} is not open`);
   } else if (npage <= 0 || npage > mostPages(memory))
-    memory.warnOn('vfio_device_container_unpin_pages', `${npage} pages`);
+    memory.warnOn(
+      rules.containerCalls ? 'vfio_device_container_unpin_pages' : at,
+      `${npage} pages`,
+    );
   else vfioIommuType1UnpinPages(iommu, iova, npage);
   tracer?.exit('vfio_unpin_pages');
 }

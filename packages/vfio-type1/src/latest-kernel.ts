@@ -16,6 +16,8 @@ export const LATEST_TYPE1_KERNEL: Type1Kernel = {
     exclusiveEnds: false,
     exactPinLookups: false,
     externalRangeChecked: true,
+    pinNeedsNotifier: true,
+    containerCalls: true,
     fgspTest: false,
     nestingType: false,
     source: 'drivers/vfio/vfio_iommu_type1.c, 7.3; recordings of 7.2.12',

@@ -37,6 +37,16 @@ export interface Type1Rules {
   readonly exactPinLookups: boolean;
   /** Whether a new domain is tested for superpages that can only be unmapped as a whole (fgsp). */
   readonly fgspTest: boolean;
+  /**
+   * Whether a device that does not want to know of unmaps may pin nothing. Else any device may, as soon
+   * as one of the container wants to know (recording x34 of 6.1).
+   */
+  readonly pinNeedsNotifier: boolean;
+  /**
+   * Whether the core hands the calls of a device to functions of the container's own
+   * (`vfio_device_container_*`), which a warning names, and warns of a device that is not open by itself.
+   */
+  readonly containerCalls: boolean;
   /** Whether the driver offers the nesting type (VFIO_CHECK_EXTENSION of VFIO_TYPE1_NESTING_IOMMU). */
   readonly nestingType: boolean;
   /** Kernel source, recording or reference section of the facts above. */

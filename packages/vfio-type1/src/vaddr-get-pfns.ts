@@ -11,6 +11,7 @@ import {
   FOLL,
   followPfnmap,
   pinUserPagesRemote,
+  unpinUserPage,
   VM,
   type FollowPfnmap,
   type Vma,
@@ -68,9 +69,21 @@ function getPfns(
     batch.size = ret;
     batch.offset = 0;
     batch.pfn = iommu.memory.memmap.pageToPfn(batch.pages[0]);
+    if (iommu.memory.rules.readPinUnshare !== 'private') unpinZeroPages(iommu, batch);
     return ret;
   }
   return pfnsWithoutGup(iommu, dma, vaddr, Math.min(npage, maxPfnmap), batch, ret, offset);
+}
+
+/**
+ * Gives pins of the zero page back: it is always there, and as a reserved page nobody would unpin it
+ * later.
+ *
+ * @source drivers/vfio/vfio_iommu_type1.c vaddr_get_pfns, 6.1
+ */
+function unpinZeroPages({ memory }: VfioIommu, { pages, size }: VfioBatch): void {
+  const zero = memory.memmap.pfnToPage(memory.zeroPfn);
+  for (let i = 0; i < size; i++) if (pages[i] === zero) unpinUserPage(memory, zero);
 }
 
 /**

@@ -7,7 +7,7 @@ function compare({ recording, recorded, model }: ComparedStep): Difference[] {
   const { follows } = withoutOwnMemory(recorded.shown.trace ?? []);
   const { calls: all = {} } = recorded.shown;
   const kernel: Readonly<Record<string, number>> =
-    follows === 0 ? all : { ...all, follow_pfnmap_start: (all.follow_pfnmap_start ?? 0) - follows };
+    follows === 0 ? all : withoutFollows(all, follows);
   const counted = model.shown.calls ?? {};
   const names = new Set([...Object.keys(kernel), ...Object.keys(counted)]);
   return [...names]
@@ -18,6 +18,15 @@ function compare({ recording, recorded, model }: ComparedStep): Difference[] {
       recorded: kernel[name] ?? 0,
       model: counted[name] ?? 0,
     }));
+}
+
+/** Takes calls off those of the function that looks pfn mappings up. */
+function withoutFollows(
+  calls: Readonly<Record<string, number>>,
+  follows: number,
+): Record<string, number> {
+  const name = 'follow_pte' in calls ? 'follow_pte' : 'follow_pfnmap_start';
+  return { ...calls, [name]: (calls[name] ?? 0) - follows };
 }
 
 /** Level calls. */

@@ -48,11 +48,18 @@ export function hungInStep({ broken, timeout, klog }: RecordedPass): boolean {
  */
 export function compareLastWords(
   { klog = [] }: RecordedPass,
-  { held = {}, notify_total = 0, notified }: Partial<Observation> & { readonly notified: number },
+  {
+    held = {},
+    notify = [],
+    notify_total = 0,
+    notified,
+  }: Partial<Observation> & { readonly notified: number },
 ): EndResult {
   const [, total, refs] = /^extpin: notify_total=(\d+) held=(\d+)$/.exec(klog.at(-1) ?? '') ?? [];
   if (total === undefined || refs === undefined) return asResult([]);
-  const sum = Object.values(held).reduce((all, of) => all + of, 0);
+  // The module says what the device holds that it has notified last.
+  const last = notify.at(-1)?.dev;
+  const sum = last === undefined ? 0 : (held[last] ?? 0);
   return asResult([
     ...diff('notify_total', Number(total), notified + notify_total),
     ...diff('held', Number(refs), sum),

@@ -27,15 +27,16 @@ export function reasonAgainst(name: string, { guest }: Recording): string | unde
 
 /** Where the kernel puts what a program has not placed itself, such as its vdso and vvar pages. */
 const OWN_MEMORY = 0x7000_0000_0000;
-const FOLLOW = 'follow_pfnmap_start';
-const FOLLOW_RETURN = `${FOLLOW}_ret`;
+/** The functions that look pfn mappings up, by release. */
+const FOLLOW = /^(?:follow_pfnmap_start|follow_pte) addr=(\S+)/;
+const FOLLOW_RETURN = /^(?:follow_pfnmap_start|follow_pte)_ret /;
 
 /**
  * Leaves out what the kernel does with the program's own pages: where fork looks pure pfn mappings up
  * (6.12), those are the vvar pages of the child that an operation with `from=child` forks.
  *
  * @param trace the calls of a step
- * @returns the lines that are left, and how many calls of `follow_pfnmap_start` are not
+ * @returns the lines that are left, and how many calls of these functions are not
  */
 export function withoutOwnMemory(trace: readonly string[]): {
   readonly lines: readonly string[];
@@ -44,8 +45,8 @@ export function withoutOwnMemory(trace: readonly string[]): {
   let own = false;
   let follows = 0;
   const lines = trace.filter((line) => {
-    if (own && line.startsWith(FOLLOW_RETURN)) return (own = false);
-    own = line.startsWith(`${FOLLOW} addr=`) && Number(line.split('=')[1]) >= OWN_MEMORY;
+    if (own && FOLLOW_RETURN.test(line)) return (own = false);
+    own = Number(FOLLOW.exec(line)?.[1] ?? 0) >= OWN_MEMORY;
     if (own) follows++;
     return !own;
   });

@@ -20,7 +20,7 @@ import { notCompared, reasonAgainst, withoutOwnMemory } from './probes.ts';
 const RETURNS_INT = ['vaddr_get_pfns'];
 const INT_RANGE = 2 ** 32;
 /** Events that the buffer of the recorder held in any case; of more, the first may be lost. */
-const MAX_BUFFERED = 800_000;
+const MAX_BUFFERED = 780_000;
 
 function compare({ recording, recorded, model }: ComparedStep): Difference[] {
   const { calls = {}, trace = [], trace_total = 0 } = recorded.shown;

@@ -47,6 +47,9 @@ export function machineMemory(facts: MachineDescription, options: MemoryOptions)
   if (facts.totalRam !== undefined) memory.totalRamPages = facts.totalRam;
   memory.zeroPfn = facts.zeroPfn;
   memory.hugeZeroPfn = facts.hugeZeroPfn;
+  // The zero page is PG_reserved. Where no pin can return it, nobody asks.
+  if (memory.rules.readPinUnshare !== 'private' && memmap.pfnValid(facts.zeroPfn))
+    memmap.reservePages(facts.zeroPfn, 1);
   memory.thp = facts.thp;
   for (const [order, pages] of poolsOf(facts)) memory.addHugetlbPool(new HugetlbPool(order, pages));
   if (options.keepsBytes !== false) memory.contents = new PageContents(memmap.geometry.pageSize);

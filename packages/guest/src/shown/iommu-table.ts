@@ -65,9 +65,10 @@ export class SeenTable {
    * @param domain the domain that the device is in now; null without one
    * @param kind kind of the IOMMU: without a domain VT-d has no entry for the device, AMD and SMMUv3
    *   have one that blocks it
+   * @param blocked whether a device without one is blocked by an empty table; default false
    * @returns the table; undefined if it is as it was
    */
-  look(domain: IommuDomain | null, kind: string): IommuTable | undefined {
+  look(domain: IommuDomain | null, kind: string, blocked = false): IommuTable | undefined {
     const runs = this.#runs;
     const changed = domain !== this.#domain;
     this.#domain = domain;
@@ -80,7 +81,7 @@ export class SeenTable {
       this.#read(domain, this.#startOfLeaf(first), this.#endOfLeaf(end));
     }
     domain?.written.clear();
-    const table = this.#tableOf(domain, kind);
+    const table = this.#tableOf(domain, kind, blocked);
     const same =
       runs === this.#runs &&
       this.#shown?.present === table.present &&
@@ -126,14 +127,14 @@ export class SeenTable {
   }
 
   /** The table of the runs as they are now, which are listed when somebody reads them. */
-  #tableOf(domain: IommuDomain | null, kind: string): IommuTable {
+  #tableOf(domain: IommuDomain | null, kind: string, blocked: boolean): IommuTable {
     const runs = this.#runs;
     return new ShownTable(
       {
         // The entry of a device that is blocked is there but on VT-d (recordings of AMD and SMMUv3,
         // v07-nesting).
-        present: domain || kind !== 'intel-vtd' ? 1 : 0,
-        pt_pages: domain?.table.tablePages ?? 0,
+        present: domain || blocked || kind !== 'intel-vtd' ? 1 : 0,
+        pt_pages: domain?.table.tablePages ?? (blocked ? 1 : 0),
         leaf: this.#leafCounts(),
         runs_total: runs.size,
       },

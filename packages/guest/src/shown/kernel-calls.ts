@@ -4,6 +4,7 @@
  * @source recordings README, "Recording format" (`calls`, `guest.probes`)
  */
 import { Slot } from '@pinfold/base';
+import type { MmRules } from '@pinfold/mm';
 
 type CallCount = (counted: Float64Array) => number;
 
@@ -33,7 +34,9 @@ const FUNCTIONS: Readonly<Record<string, CallCount>> = {
   cache_tag_flush_range: (c) => c[Slot.cacheTagFlushes],
   vfio_unpin_pages_remote: (c) => c[Slot.unpinPagesRemoteCalls],
   put_pfn: (c) => c[Slot.unwindPuts],
-  unpin_user_pages_dirty_lock: (c) => c[Slot.unpinCalls] - c[Slot.unpinRangeCalls],
+  unpin_user_page: (c) => c[Slot.unpinUserPageCalls],
+  unpin_user_pages_dirty_lock: (c) =>
+    c[Slot.unpinCalls] - c[Slot.unpinRangeCalls] - c[Slot.unpinUserPageCalls],
   unpin_user_page_range_dirty_lock: (c) => c[Slot.unpinRangeCalls],
   unpin_user_pages: (c) => c[Slot.unpinUserPagesCalls],
   vfio_iommu_type1_attach_group: (c) => c[Slot.attachGroupCalls],
@@ -61,14 +64,15 @@ export const countedFunctions: ReadonlySet<string> = new Set(Object.keys(FUNCTIO
  * Calls per kernel function.
  *
  * @param counted what the counters counted during a step, by their slots
+ * @param rules mm rules of the kernel, which name a function
  * @returns the functions that were called, with the number of calls
  * @source recordings README, "Recording format" (`calls`)
  */
-export function kernelCalls(counted: Float64Array): Record<string, number> {
+export function kernelCalls(counted: Float64Array, rules: MmRules): Record<string, number> {
   const calls: Record<string, number> = {};
   for (const [name, count] of FUNCTION_LIST) {
     const n = count(counted);
-    if (n !== 0) calls[name] = n;
+    if (n !== 0) calls[name === 'follow_pfnmap_start' ? rules.pfnmapWalk : name] = n;
   }
   return calls;
 }

@@ -58,7 +58,7 @@ export class ShownState {
       ...(iommu ? { iommu } : {}),
       ...this.#driverFields(),
       ...messageFields(memory.log.take()),
-      calls: kernelCalls(counted),
+      calls: kernelCalls(counted, memory.rules),
     };
   }
 
@@ -84,6 +84,8 @@ export class ShownState {
     const { firstPci } = this.#guest.devices;
     if (!firstPci?.iommuGroup) return undefined;
     const { container, iommuGroup } = firstPci;
-    return this.#table.look(container?.domainOf(iommuGroup) ?? null, iommuGroup.unit.kind);
+    const blocked = container?.blocksByEmptyTable === true;
+    const domain = container?.domainOf(iommuGroup) ?? null;
+    return this.#table.look(domain, iommuGroup.unit.kind, blocked);
   }
 }

@@ -128,10 +128,12 @@ const FILES: ReadonlyMap<string, SysfsFile> = new Map<string, SysfsFile>([
  * @throws {InputError} for a file that the model does not have
  */
 export function writeSysfs(path: string, text: string, state: SysfsState): SysfsWritten {
-  const file = FILES.get(path);
+  const absent = !state.memory.rules.thpSizes && path.startsWith(`${THP}hugepages-`);
+  const file = absent ? undefined : FILES.get(path);
   if (!file) {
     const missing = path.startsWith(THP) || path.startsWith(TYPE1);
-    if (!missing || OTHER_FILES.some((other) => other.test(path))) throw notModelled(path);
+    if (!missing || (!absent && OTHER_FILES.some((other) => other.test(path))))
+      throw notModelled(path);
     return { code: -Errno.ENOENT, failure: failureOf('open', { path, exists: false }) };
   }
   const code = file.write(state, text);

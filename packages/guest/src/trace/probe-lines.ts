@@ -36,7 +36,8 @@ const JOINED: ReadonlySet<string> = new Set(['iommu_iova_to_phys']);
 /** Functions whose returns recordings show. */
 const WITH_RETURN: readonly TracedFunction[] = [
   ...(['vfio_pin_pages_remote', 'vaddr_get_pfns', 'pin_user_pages_remote'] as const),
-  ...(['follow_pfnmap_start', 'iommu_map', 'iommu_iova_to_phys', 'iommu_unmap'] as const),
+  ...(['follow_pfnmap_start', 'follow_pte'] as const),
+  ...(['iommu_map', 'iommu_iova_to_phys', 'iommu_unmap'] as const),
   ...(['iommu_unmap_fast', 'vfio_unpin_pages_remote', 'amd_iommu_map_pages'] as const),
   ...(['amd_iommu_unmap_pages', 'amdv1_map_range', 'amdv1_unmap_range'] as const),
   ...(['arm_lpae_map_pages', 'arm_lpae_unmap_pages'] as const),

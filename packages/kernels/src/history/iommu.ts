@@ -71,6 +71,25 @@ export const iommuHistory: Histories<Omit<IommuRules, 'formats'>> = {
       'drivers/iommu/intel/iommu.c paging_domain_compatible, 6.18',
     ),
   ],
+  blocksByEmptyTable: [
+    initially(
+      false,
+      'a group in a container without a driver keeps its own domain',
+      'recordings of 5.10.223, grp03',
+    ),
+    since(
+      '5.19',
+      true,
+      'a group in a container without a driver is blocked by an empty page table',
+      'drivers/iommu/iommu.c iommu_group_claim_dma_owner, 6.1; recordings of 6.1.176, grp03',
+    ),
+    since(
+      '6.12',
+      false,
+      'a group in a container without a driver is blocked without a page table',
+      'recordings of 6.12.90, grp03',
+    ),
+  ],
   syncsEmptyGathers: [
     initially(
       true,

@@ -89,6 +89,27 @@ export const type1History: Histories<Type1Rules> = {
       `${DRIVER} vpfn_pages, 6.18; recordings of 6.18.15, y18`,
     ),
   ],
+  pinNeedsNotifier: [
+    initially(
+      false,
+      'a device without dma_unmap may pin beside one with it',
+      'recordings of 6.1.176, x34',
+    ),
+    since('6.12', true, 'a device without dma_unmap may not pin', 'recordings of 6.12.90, x34'),
+  ],
+  containerCalls: [
+    initially(
+      false,
+      'the core does the calls of devices itself',
+      'drivers/vfio/container.c, 6.1; recordings of 6.1.176, x10',
+    ),
+    since(
+      '6.2',
+      true,
+      'the core hands the calls of devices to the container',
+      'drivers/vfio/container.c vfio_device_container_unpin_pages, 6.12; recordings of 6.12.90, x10',
+    ),
+  ],
   fgspTest: [
     initially(
       true,
