@@ -1,6 +1,6 @@
 /** What the process's page table held in the range of a mapping when that was made. */
 import { pagesOf, PMD_ORDER, type Pfn } from '@pinfold/base';
-import { VM } from '@pinfold/mm';
+import { PTE, VM } from '@pinfold/mm';
 import type { VfioDma } from '@pinfold/vfio-type1';
 
 /** Pages of a mapping whose frames follow each other. */
@@ -91,10 +91,12 @@ function runsOf({ mm, vaddr, npage }: VfioDma): FrameRun[] {
   const runs: FrameRun[] = [];
   let last: FrameRun | undefined;
   for (const vma of mm.vmas.overlapping(vaddr, vaddr + npage)) {
-    const ram = (vma.flags & VM.PFNMAP) === 0;
+    const memory = (vma.flags & VM.PFNMAP) === 0;
     const start = Math.max(vaddr, vma.start);
     const end = Math.min(vaddr + npage, vma.end);
-    mm.pageTable.forEachLeaf(start, end, (vpn, frame, level) => {
+    mm.pageTable.forEachLeaf(start, end, (vpn, frame, level, bits) => {
+      // The zero page is reserved: where a pin may return it, it is neither held nor charged.
+      const ram = memory && (level > 0 || (bits & PTE.special) === 0);
       const from = Math.max(start, vpn);
       const pages = Math.min(vpn + pagesOf(PMD_ORDER * level), end) - from;
       const [at, pfn] = [from - vaddr, frame + (from - vpn)];

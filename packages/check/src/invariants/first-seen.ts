@@ -1,5 +1,6 @@
 /** Mappings as they were when they were made, which is what they are compared with from then on. */
 import type { Vpn } from '@pinfold/base';
+import { IOMMU } from '@pinfold/iommu';
 import type { MmStruct } from '@pinfold/mm';
 import type { VfioDma } from '@pinfold/vfio-type1';
 import { SeenDma, type FrameRun } from '../audit/seen-dma.ts';
@@ -19,6 +20,11 @@ export interface FirstSeen {
   readonly runs: readonly FrameRun[];
   /** Its pages that are pinned for an IOMMU. */
   readonly pinned: number;
+  /**
+   * Whether the process may write its pages away from the device: those of a read-only pin that has
+   * unshared nothing, on kernels that pin so.
+   */
+  readonly mayPart: boolean;
   /** Whether the process had every page of it. */
   readonly isWhole: boolean;
   /** Per page: 1 as long as the process has had it mapped at every audit since. */
@@ -54,6 +60,8 @@ function firstSeen(dma: VfioDma): FirstSeen {
   const { mm, vaddr, npage, iommuMapped } = dma;
   const { runs, pinned } = iommuMapped ? new SeenDma(dma) : UNMAPPED;
   const isWhole = runs.reduce((sum, run) => sum + run.npage, 0) === npage;
+  const unshares = mm.memory.rules.readPinUnshare === 'private';
+  const mayPart = !unshares && (dma.prot & IOMMU.WRITE) === 0;
   const attached = new Uint8Array(iommuMapped ? npage : 0).fill(1);
-  return { mm, vaddr, npage, iommuMapped, runs, pinned, isWhole, attached };
+  return { mm, vaddr, npage, iommuMapped, runs, pinned, mayPart, isWhole, attached };
 }

@@ -16,6 +16,8 @@ export class FolioCounts {
   readonly #kept = new Set<number>();
   /** Entries that map a page of a large anonymous folio one by one, per page. */
   readonly #mapcount = new Map<Pfn, number>();
+  /** First frame of the huge zero page. */
+  #hugeZero: Pfn = -1;
 
   /** @param memmap the machine's memory map */
   constructor(memmap: MemMap) {
@@ -38,6 +40,7 @@ export class FolioCounts {
     found: Violations,
   ): void {
     this.#tally.begin();
+    this.#hugeZero = memory.hugeZeroPfn;
     this.#mapcount.clear();
     this.#kept.clear();
     for (const mm of memory.addressSpaces) this.#countEntries(mm, found);
@@ -124,6 +127,12 @@ export class FolioCounts {
   /** A folio has one pin per page of it that a mapping pinned. */
   #countPins(pfn: Pfn, npage: number, found: Violations): void {
     const memmap = this.#memmap;
+    // Of the huge zero page, which no folio in use has, only the number of pins is kept.
+    const isZero = pfn >= this.#hugeZero && pfn < this.#hugeZero + pagesOf(PMD_ORDER);
+    if (isZero && memmap.refcount[memmap.headEntryOf(pfn)] === 0) {
+      this.#tally.pins += npage;
+      return;
+    }
     this.#tally.addPins(pfn, npage);
     for (let at = pfn; at < pfn + npage;) {
       if (!memmap.longtermPinnable(at)) found.add('no longterm pin in movable memory', `${at}`);

@@ -32,7 +32,7 @@ export function checkOwner(seen: FirstSeen, remapped: boolean, found: Violations
       if (frame !== first + (off - start)) {
         attached[off] = 0;
         const what = `page ${vaddr + off}: ${frame}, not ${first + (off - start)}`;
-        if (!remapped) found.add('process and device see the same page', what);
+        if (!remapped && !seen.mayPart) found.add('process and device see the same page', what);
       } else if (ram) checkOwned(memmap, vaddr + off, frame, bits, found);
     }
   });
