@@ -10,7 +10,7 @@ import type { Memory } from './memory.ts';
 /** What {@link headEntryOrZero} says of the zero page. */
 export const ZERO_PAGE = -1;
 /** What it says of a page of the huge zero page. */
-const HUGE_ZERO_PAGE = -2;
+export const HUGE_ZERO_PAGE = -2;
 
 /**
  * State entry of the head page of a page's folio. Zero pages have none: their counts are not kept.
