@@ -78,7 +78,6 @@ function rwPage(pages: IoptPages, vpn: number, write: boolean): number {
   pages.context.calls.note('pin_user_pages_remote');
   const got = pinUserPagesRemote(mm, vpn, 1, write ? 1 : 0, array);
   if (got !== 1) return got < 0 ? got : -Errno.EINVAL;
-  pages.context.calls.note('unpin_user_page');
   unpinUserPage(memory, array[0]);
   return 0;
 }

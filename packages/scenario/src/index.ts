@@ -20,9 +20,16 @@ export {
   text,
   word,
   wordList,
+  type ArgumentKind,
 } from './language/argument-kinds.ts';
 export { needed, optional, type Argument } from './language/argument.ts';
-export { evaluate, parseExpression, type Region, type Regions } from './language/expression.ts';
+export {
+  evaluate,
+  parseExpression,
+  U64_MAX,
+  type Region,
+  type Regions,
+} from './language/expression.ts';
 export type { FrameExtent } from './language/frame-extent.ts';
 export { ScenarioLanguage, type AuditLine, type Scenario, type Step } from './language/language.ts';
 export {

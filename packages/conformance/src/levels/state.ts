@@ -25,6 +25,7 @@ const compared = new WeakMap<Extents, { model: Extents; differences: Difference[
 /** The fields of a step that are compared as they are. */
 const FIELDS = [
   ...(['size_out', 'avail', 'memlock', 'ext', 'bitmap'] as const),
+  ...(['iova_out', 'ioas', 'val', 'num', 'align', 'ranges', 'child_mm'] as const),
   ...(['rets', 'data', 'held', 'notify', 'notify_total'] as const),
 ] as const;
 
@@ -40,6 +41,10 @@ function compare({ recording, recorded, model, hasLayout }: ComparedStep): Diffe
     ...diff('pfns', pfnsOf(kernel, hasLayout), pfnsOf(shown, hasLayout)),
     ...(recordsMessages(recording) ? compareMessages(kernel, shown) : []),
     ...diff('mm.VmLck', kernel.mm.VmLck, shown.mm.VmLck),
+    ...(shown.mm.VmPin === undefined ? [] : diff('mm.VmPin', kernel.mm.VmPin, shown.mm.VmPin)),
+    ...(shown.mm.UserLck === undefined
+      ? []
+      : diff('mm.UserLck', kernel.mm.UserLck, shown.mm.UserLck)),
     ...comparePins(kernel, shown, hasLayout || !repins(recording)),
     ...diff('info', withoutArgsz(kernel.info), withoutArgsz(shown.info)),
     ...(hasLayout ? compareLayouts(recorded.layout, model.layout) : []),

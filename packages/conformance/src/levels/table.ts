@@ -7,13 +7,22 @@ import type { ComparedStep, Level } from './level.ts';
 const compared = new WeakMap<IommuTable, { model: IommuTable; differences: Difference[] }>();
 
 function compare({ recorded, model }: ComparedStep): Difference[] {
-  const kernel = recorded.table;
-  if (!kernel) return [];
-  if (!model.table) return [{ path: 'iommu', recorded: summaryOf(kernel), model: undefined }];
+  const first = recorded.table ? compareTable(recorded.table, model.table) : [];
+  const further = [...recorded.tables].flatMap(([name, table]) =>
+    compareTable(table, model.tables.get(name)).map((found) => ({
+      ...found,
+      path: found.path.replace('iommu', `iommu:${name}`),
+    })),
+  );
+  return [...first, ...further].slice(0, MAX_DIFFERENCES);
+}
+
+function compareTable(kernel: IommuTable, model: IommuTable | undefined): Difference[] {
+  if (!model) return [{ path: 'iommu', recorded: summaryOf(kernel), model: undefined }];
   const last = compared.get(kernel);
-  if (last?.model === model.table) return last.differences;
-  const differences = compareTables(kernel, model.table);
-  compared.set(kernel, { model: model.table, differences });
+  if (last?.model === model) return last.differences;
+  const differences = compareTables(kernel, model);
+  compared.set(kernel, { model, differences });
   return differences;
 }
 

@@ -22,6 +22,9 @@ const INT_RANGE = 2 ** 32;
 /** Events that the buffer of the recorder held in any case; of more, the first may be lost. */
 const MAX_BUFFERED = 780_000;
 
+/** Whether pages are marked dirty, which older programs do not record, and descriptors. */
+const NOT_COMPARED = / (?:dirty|fd)=-?\d+/;
+
 function compare({ recording, recorded, model }: ComparedStep): Difference[] {
   const { calls = {}, trace = [], trace_total = 0 } = recorded.shown;
   const excluded = Object.keys(calls).filter(
@@ -30,7 +33,7 @@ function compare({ recording, recorded, model }: ComparedStep): Difference[] {
   const events = excluded.reduce((sum, name) => sum + eventsOf(name, calls[name], recording), 0);
   const comparable = (lines: readonly string[]): string[] =>
     withoutTestFrames(lines, recording).map((line) =>
-      withoutLostReturn(withoutSemaphore(asSigned(line)), recording),
+      withoutLostReturn(withoutSemaphore(asSigned(line)), recording).replace(NOT_COMPARED, ''),
     );
   const { lines, follows } = withoutOwnMemory(trace);
   const kernel = comparable(lines.filter((line) => !excluded.includes(functionOf(line))));

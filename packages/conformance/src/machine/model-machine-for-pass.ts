@@ -20,6 +20,7 @@ import {
 } from '@pinfold/scenario';
 import type { RecordedMachine, RecordedMachineOptions } from '../conformance.ts';
 import { factsOfRecording } from '../recording/recorded-facts.ts';
+import { tableFrames, type TableFrames } from './recorded-iommu-frames.ts';
 import { RecordedFrames, type RecordedRegion } from './recorded-frames.ts';
 import type { RecordedPass, Recording } from '../recording/recording.ts';
 import { ScatteredFrames } from './scattered-frames.ts';
@@ -27,6 +28,7 @@ import { walkPass } from '../recording/walk-pass.ts';
 
 /** Operations that show where a region lies. */
 const MAPS: ReadonlySet<string> = new Set(['mmap', 'mremap']);
+const NO_FRAMES: TableFrames = { memory: [], files: [] };
 /** Pages of the largest block of the buddy allocator. */
 const BLOCK = 2 ** X86_64.maxPageOrder;
 /** Operations that show bytes of the memory. */
@@ -61,17 +63,31 @@ export function modelMachineForPass(
   }
   const unseen = buddyAllocator(facts, {}, unseenMemory(facts.memory, pass));
   const layouts = layoutsOf(pass);
-  const frames = new RecordedFrames(filePages(layouts, mappedFiles(pass)), unseen);
+  const tables = tableFrames(pass);
+  const ofTables = tables.map(({ files }) => files.map(({ vpn, extents }) => ofFile(vpn, extents)));
+  const files = filePages([...layouts, ...ofTables], mappedFiles(pass));
+  const frames = new RecordedFrames(files, unseen);
+  const childFrames = new RecordedFrames([], unseen);
   return {
     machine: makeMachine(
-      { kernel, facts, keepsBytes, frames, childFrames: unseen, readsSmaps: showsSmaps(pass) },
+      { kernel, facts, keepsBytes, frames, childFrames, readsSmaps: showsSmaps(pass) },
       probes,
       recording,
     ),
     beforeStep: (index) => {
-      frames.setLayout(layouts[index] ?? []);
+      const { memory } = tables.at(index) ?? NO_FRAMES;
+      frames.setLayout([...(layouts[index] ?? []), ...memory]);
+      // Other children copy at fork what is pinned, which nobody sees.
+      const maps = pass.steps[index]?.line.startsWith('child ioas_map ');
+      childFrames.setLayout(maps ? memory : []);
     },
   };
+}
+
+/** Frames that an IOMMU table shows of a file, as a layout would. */
+function ofFile(vpn: Vpn, extents: readonly LayoutExtent[]): RecordedRegion {
+  const flagged = extents.map(([off, pfn, n, order]): LayoutExtent => [off, pfn, n, order, 'f']);
+  return { vpn, extents: flagged };
 }
 
 /** The model, seen through the probes of a recording if there are any. */
@@ -88,6 +104,8 @@ function makeMachine(
 /** A region that maps a file. */
 interface MappedRegion {
   readonly vpn: Vpn;
+  /** Its length in pages. */
+  readonly npage: number;
   /** First page of the file that it maps. */
   readonly pgoff: number;
   /** The file: its path, or the region whose memfd it is. */
@@ -105,7 +123,7 @@ function mappedFiles({ steps }: RecordedPass): MappedRegion[] {
     const valueOf = (key: string): bigint =>
       evaluate(parseExpression(argument(key) || '0', line), places, line);
     const [va, size] = [BigInt(shownVa), BigInt(shownSize)];
-    const place = { vpn: pageNumber(va), va, size };
+    const place = { vpn: pageNumber(va), npage: pageNumber(size + 4095n), va, size };
     const [name, of] = [argument('name'), argument('of')];
     if (op === 'mmap') {
       const file = files.get(of) ?? (argument('path') || name);
@@ -129,11 +147,10 @@ function filePages(
   layouts: readonly (readonly RecordedRegion[])[],
   mapped: readonly MappedRegion[],
 ): RecordedRegion[] {
-  const places = new Map(mapped.map((region) => [region.vpn, region]));
   const files = new Map<string, Map<number, LayoutExtent>>();
   for (const layout of new Set(layouts)) {
     for (const { vpn, extents } of layout) {
-      const { file = String(vpn), pgoff = 0 } = places.get(vpn) ?? {};
+      const { file, pgoff } = placeOf(mapped, vpn);
       const pages = files.get(file) ?? new Map<number, LayoutExtent>();
       files.set(file, pages);
       for (const [off, pfn, n, order, flags] of extents.filter(isFilePage)) {
@@ -153,6 +170,16 @@ function filePages(
       .map(([at, ...page]): LayoutExtent => [at - pgoff, ...page])
       .sort(([a], [b]) => a - b),
   }));
+}
+
+/** The file that is mapped at a page, and which page of it. */
+function placeOf(
+  mapped: readonly MappedRegion[],
+  vpn: Vpn,
+): { readonly file: string; readonly pgoff: number } {
+  const region = mapped.findLast((each) => vpn >= each.vpn && vpn < each.vpn + each.npage);
+  if (!region) return { file: String(vpn), pgoff: 0 };
+  return { file: region.file, pgoff: region.pgoff + (vpn - region.vpn) };
 }
 
 function isFilePage([, , , , flags]: LayoutExtent): boolean {

@@ -13,6 +13,7 @@ it.each([
   ['t16g', 48, '6.18.15/timing-thp/t16g.json.gz', 'timing'],
   ['n-4k', 48, '6.18.15/icount/n-4k.json.gz', 'icount'],
   ['e03-bad-vaddr', 48, undefined, 'e'],
+  ['r03-change-process', 48, '7.2-iofd/iofd/r03-change-process.json.gz', 'iofd'],
   ['42', 48, 'x/42.json', 'other'],
 ])('%s of %i bits in %j is %s', (scenario, aw_bits, file, family) => {
   expect(familyOf({ scenario, aw_bits }, file)).toBe(family);

@@ -6,7 +6,8 @@
 import type { Recording } from './recording.ts';
 
 /** Folders that are a family of their own. */
-const FOLDERS = /^(aw39|defects|extpin|icount|late|more-hang|more|random2|random|timing)(?:-|$)/;
+const FOLDERS =
+  /^(access|aw39|defects|extpin|icount|iofd|late|more-hang|more|random2|random|timing)(?:-|$)/;
 
 /**
  * The family of a recording: its folder's where that says it, else the leading letters of the
@@ -27,6 +28,7 @@ export function familyOf(recording: Pick<Recording, 'scenario' | 'aw_bits'>, fil
 
 /** What the scenarios of each family are about. */
 const SUMMARIES: Readonly<Record<string, string>> = {
+  access: 'iommufd: in-kernel users that pin pages',
   aw39: 'an IOMMU of 39 bits',
   b: 'kinds of memory: 4 KiB pages, THP, hugetlb, memfds, files',
   d: 'dirty logging',
@@ -35,6 +37,7 @@ const SUMMARIES: Readonly<Record<string, string>> = {
   extpin: 'emulated devices, which pin pages themselves',
   i: 'GET_INFO and extensions',
   icount: 'times by counted instructions',
+  iofd: 'iommufd: memory, files, dma-bufs, limits, domains, processes',
   late: 'files closed twice, BARs that keep their device, attaches, THP settings',
   m: 'module parameters',
   more: 'copy on write, memory that changes under a mapping, ends of sizes, values, limits',

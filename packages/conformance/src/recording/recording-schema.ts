@@ -7,7 +7,10 @@ const count = z.int().nonnegative();
 const errno = z.string().nullable();
 
 const pins = z.looseObject({ acquired: z.int(), released: z.int() });
-const mm = z.looseObject({ VmLck: z.int() });
+const mm = z.looseObject({
+  VmLck: z.int(),
+  ...{ VmPin: z.int().exactOptional(), UserLck: z.int().exactOptional() },
+});
 const memlock = count.nullable();
 
 /** Pages of one extent at most: 16 GiB, more than the memory of any recorded machine. */
@@ -62,6 +65,15 @@ const external = {
   ...{ warn: count.exactOptional(), klog: z.array(z.string()).exactOptional() },
 };
 
+/** Fields of the steps of iommufd. */
+const iommufd = {
+  iova_out: hex.exactOptional(),
+  ...{ ioas: count.exactOptional(), val: z.int().exactOptional(), num: count.exactOptional() },
+  align: hex.exactOptional(),
+  ranges: z.array(z.tuple([hex, hex])).exactOptional(),
+  child_mm: mm.exactOptional(),
+};
+
 const step = z.looseObject({
   ...{ op: z.string(), line: z.string(), ret: z.int(), errno, mm, pins, memlock },
   ...{ iova: hex.exactOptional(), va: hex.exactOptional(), size: hex.exactOptional() },
@@ -80,6 +92,7 @@ const step = z.looseObject({
   region_info: z.looseObject({ flags: count, size: hex, offset: hex }).exactOptional(),
   bench: bench.exactOptional(),
   ...external,
+  ...iommufd,
 });
 
 const pass = z.looseObject({

@@ -2,6 +2,7 @@
 import type { FrameSource, Memory } from '@pinfold/mm';
 import type { Observation } from '@pinfold/scenario';
 import type { VfioContainer } from '@pinfold/vfio-type1';
+import type { GuestIommufd } from '../iommufd/guest-iommufd.ts';
 import type { GuestDevices } from '../vfio/guest-devices.ts';
 import type { GuestProcess } from '../process/guest-process.ts';
 import type { ExternalCalls } from '../vfio/external-calls.ts';
@@ -17,6 +18,8 @@ export interface Guest {
   readonly process: GuestProcess;
   /** The devices of the machine. */
   readonly devices: GuestDevices;
+  /** What the process has of iommufd. */
+  readonly iommufd: GuestIommufd;
   /** Module parameters. */
   readonly params: WritableParams;
   /** Where the frames of forked children come from; null: as the parent's. */

@@ -1,8 +1,6 @@
 /**
  * The model as a machine: one process with a VFIO container, on a kernel release and a machine's
  * facts.
- *
- * Left out, with a clear error: iommufd.
  */
 import {
   errnoName,
@@ -26,6 +24,7 @@ import {
 } from '@pinfold/mm';
 import { failureOf, type Machine, type Observation } from '@pinfold/scenario';
 import type { Type1Rules } from '@pinfold/vfio-type1';
+import { GuestIommufd } from '../iommufd/guest-iommufd.ts';
 import { ExternalCalls } from '../vfio/external-calls.ts';
 import { ExtpinDriver } from '../vfio/extpin-driver.ts';
 import { GuestDevices } from '../vfio/guest-devices.ts';
@@ -119,8 +118,9 @@ export class ModelMachine implements Machine {
       devices,
     );
     this.#vfio = vfio;
+    const iommufd = new GuestIommufd(memory, kernel.iommu);
     this.#guest = {
-      ...{ memory, process, devices, params, childFrames, vfio },
+      ...{ memory, process, devices, iommufd, params, childFrames, vfio },
       external: new ExternalCalls(memory, process, devices, childFrames),
       closeAll: () => this.#closeAll(),
       failNext: (fault) => {
@@ -207,6 +207,7 @@ export class ModelMachine implements Machine {
    */
   end(): number {
     this.#closeAll();
+    this.#guest.iommufd.closeAccess();
     this.#process.exit();
     this.#devices.exit();
     return this.#memory.vmstat.pinsHeld;
@@ -270,6 +271,7 @@ export class ModelMachine implements Machine {
   }
 
   #closeAll(): void {
+    this.#guest.iommufd.closeAll();
     this.#vfio.closeAll();
     this.#shown.forgetTable();
   }

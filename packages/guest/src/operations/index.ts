@@ -14,16 +14,22 @@ import {
 import * as container from './container/all.ts';
 import * as external from './external/all.ts';
 import type { GuestOp } from './guest-op.ts';
+import * as iommufd from './iommufd/all.ts';
 import * as mappings from './mappings/all.ts';
 import * as memory from './memory/all.ts';
 import { notModelledOps } from './not-modelled-ops.ts';
 import * as process from './process/all.ts';
 
 /** All operations, group by group in the order in which one meets them. */
-type All = typeof container & typeof memory & typeof mappings & typeof process & typeof external;
+type All = typeof container &
+  typeof memory &
+  typeof mappings &
+  typeof process &
+  typeof external &
+  typeof iommufd;
 
 /** The same as values. */
-const all: All = { ...container, ...memory, ...mappings, ...process, ...external };
+const all: All = { ...container, ...memory, ...mappings, ...process, ...external, ...iommufd };
 
 type OperationOf<Each> = Each extends GuestOp<infer O> ? O : never;
 
@@ -86,6 +92,7 @@ export function parseScenario(
  * @throws {ModelBug} when the language cannot say it
  */
 export function operationText(operation: Operation, regions: Regions): string {
+  if (operation.op === 'child') return `child ${operationText(operation.does, regions)}`;
   const op = ops.get(operation.op);
   if (!op) throw new ModelBug(`an operation without an op: ${operation.op}`);
   return textOf(op, operation, regions, guestOps.get(operation.op)?.argumentOf);

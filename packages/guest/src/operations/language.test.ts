@@ -281,7 +281,7 @@ describe('what is wrong', () => {
 });
 
 describe('an op that is not modelled', () => {
-  it.each(['bench va=A iova=4G size=4M reps=15 warm=2', 'ioas_map whatever=1'])(
+  it.each(['bench va=A iova=4G size=4M reps=15 warm=2'])(
     'is read, and refused when it is to be done: %s',
     (line) => {
       const step = parseScenario(`${A}\n${line}`, 'x.scn').steps[1];

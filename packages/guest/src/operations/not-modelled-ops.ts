@@ -4,15 +4,7 @@
  *
  * @source recordings README, "Scenario language"
  */
-import {
-  bytes,
-  needed,
-  notModelled,
-  number,
-  optional,
-  undescribed,
-  type Entry,
-} from '@pinfold/scenario';
+import { bytes, needed, notModelled, number, optional, type Entry } from '@pinfold/scenario';
 
 /** An op that is read only. */
 export interface NotModelledOp {
@@ -32,9 +24,5 @@ export const notModelledOps: ReadonlyMap<string, NotModelledOp> = new Map(
         ...{ reps: optional(number), warm: optional(number) },
       }),
     },
-    iofd: { summary: 'a call of iommufd', entry: undescribed() },
-    ioas_map: { summary: 'a call of iommufd', entry: undescribed() },
-    ioas_map_file: { summary: 'a call of iommufd', entry: undescribed() },
-    ioas_unmap: { summary: 'a call of iommufd', entry: undescribed() },
   }),
 );

@@ -15,6 +15,7 @@ import {
 import {
   adviseCollapse,
   adviseDontneed,
+  adviseFork,
   adviseFree,
   adviseHugepage,
   advisePopulate,
@@ -294,8 +295,11 @@ export class GuestProcess {
     if (advice === 'popread') return advisePopulate(mm, vpn, npage, false);
     if (advice === 'popwrite') return advisePopulate(mm, vpn, npage, true);
     if (advice === 'remove') return adviseRemove(mm, vpn, npage);
+    if (advice === 'dontfork') return adviseFork(mm, vpn, npage, false);
+    if (advice === 'dofork') return adviseFork(mm, vpn, npage, true);
     if (advice === 'free') return adviseFree(mm, vpn, npage);
-    const known = 'huge, nohuge, dontneed, collapse, popread, popwrite, remove or free';
+    const known =
+      'huge, nohuge, dontneed, collapse, popread, popwrite, remove, free, dontfork or dofork';
     throw new InputError(`madvise advice=${advice}`, known, 'an advice that is not modelled');
   }
 
@@ -341,8 +345,8 @@ export class GuestProcess {
     const child = new MmStruct(this.task.mm.memory);
     child.frames = frames;
     if (dupMmap(this.task.mm, child) !== 0) throw new InputError('fork', 'memory', 'none');
-    const { rlimitMemlock, capIpcLock } = this.task;
-    const value = act(new Task(child, rlimitMemlock, capIpcLock));
+    const { rlimitMemlock, capIpcLock, user } = this.task;
+    const value = act(new Task(child, rlimitMemlock, capIpcLock, user));
     exitMmap(child);
     return value;
   }
@@ -402,6 +406,9 @@ export class GuestProcess {
       kind === 'file'
         ? this.#file(operation.path ?? '', length)
         : this.#memfdOf(operation, length, order);
+    if (operation.of === undefined && operation.fsize !== undefined && kind !== 'file') {
+      file.bytes = operation.fsize;
+    }
     if (flags.includes('filled')) {
       const pgoff = pageNumber(operation.off ?? 0n);
       file.fill(this.task.mm, new Vma(vpn, vpn + npage, 0, file, pgoff));

@@ -19,6 +19,9 @@ export class ShownState {
   readonly #driver: ExtpinDriver;
   readonly #layouts: SeenLayouts;
   readonly #table: SeenTable;
+  /** Tables of further devices, as text. */
+  readonly #tables = new Map<string, string>();
+  readonly #iommufdCounted = new Map<string, number>();
 
   /**
    * @param guest the machine
@@ -44,7 +47,7 @@ export class ShownState {
     container: VfioContainer | null,
     counted: Float64Array,
   ): Omit<Observation, 'op' | 'ret' | 'errno' | 'pins'> {
-    const { memory, process } = this.#guest;
+    const { memory, process, iommufd } = this.#guest;
     const { task } = process;
     const avail = container?.hasIommu ? container.iommu.dmaAvail : undefined;
     this.#noteRegion(operation);
@@ -52,13 +55,17 @@ export class ShownState {
     const iommu = this.#changedTable();
     return {
       ...(avail === undefined ? {} : { avail }),
-      mm: { VmLck: task.mm.lockedVm * 4 },
+      mm: {
+        VmLck: task.mm.lockedVm * 4,
+        ...(iommufd.used && { VmPin: task.mm.pinnedVm * 4, UserLck: task.user.lockedVm * 4 }),
+      },
       memlock: task.rlimitMemlock === Infinity ? null : task.rlimitMemlock,
       ...(layout ? { layout } : {}),
       ...(iommu ? { iommu } : {}),
       ...this.#driverFields(),
       ...messageFields(memory.log.take()),
-      calls: kernelCalls(counted, memory.rules),
+      ...this.#changedTables(),
+      calls: kernelCalls(counted, memory.rules, this.#iommufdCalls()),
     };
   }
 
@@ -80,8 +87,38 @@ export class ShownState {
     if (name !== undefined && region) this.#layouts.add(name, region);
   }
 
+  /** Calls of the functions of iommufd since the last step. */
+  #iommufdCalls(): Record<string, number> {
+    const calls: Record<string, number> = {};
+    for (const [fn, count] of this.#guest.iommufd.calls.counted) {
+      const n = count - (this.#iommufdCounted.get(fn) ?? 0);
+      if (n > 0) calls[fn] = n;
+      this.#iommufdCounted.set(fn, count);
+    }
+    return calls;
+  }
+
+  /** The page tables of further devices that are bound to the iommufd. */
+  #changedTables(): Pick<Observation, 'tables'> {
+    const changed: Record<string, IommuTable> = {};
+    for (const [device, bound] of [...this.#guest.iommufd.bound].slice(1)) {
+      const { name } = device.vfio;
+      // Read anew: what was written since the last look, the first device may have taken note of.
+      const seen = new SeenTable(this.#guest.memory.memmap.geometry);
+      const table = seen.look(bound.hwpt?.domain ?? null, bound.unit.kind);
+      const text = JSON.stringify(table);
+      if (table === undefined || this.#tables.get(name) === text) continue;
+      this.#tables.set(name, text);
+      changed[name] = table;
+    }
+    return Object.keys(changed).length > 0 ? { tables: changed } : {};
+  }
+
   #changedTable(): IommuTable | undefined {
-    const { firstPci } = this.#guest.devices;
+    const { devices, iommufd } = this.#guest;
+    const [bound] = iommufd.bound.values();
+    if (bound) return this.#table.look(bound.hwpt?.domain ?? null, bound.unit.kind);
+    const { firstPci } = devices;
     if (!firstPci?.iommuGroup) return undefined;
     const { container, iommuGroup } = firstPci;
     const blocked = container?.blocksByEmptyTable === true;

@@ -134,7 +134,8 @@ export function replayCalls(calls: readonly TracedCall[], tracer: Tracer): void 
       tracer.repeat(fn, n, values[0], step, ret ?? 0, retStep);
       continue;
     }
-    tracer.enter(fn, ...(values as [number, number, number, number, number, number]));
+    const [a, b, c, d, e, f] = values;
+    tracer.enter(fn, a, b, c, d, e, f);
     replayCalls(inner, tracer);
     if (ret !== null) tracer.exit(fn, ret);
   }

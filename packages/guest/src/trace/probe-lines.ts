@@ -93,6 +93,8 @@ interface OpenLine {
 
 /** Sees the calls of a step through the probes of a recording. */
 export class ProbeLines implements Tracer {
+  /** Whether folios are probed, as newer recording programs do. */
+  readonly details: boolean;
   readonly #build: Build;
   readonly #probed = new Map<TracedFunction, Probed>();
   #lines: string[] = [];
@@ -109,6 +111,7 @@ export class ProbeLines implements Tracer {
    */
   constructor(probes: Probes, build: Build = BUILDS.x86) {
     this.#build = build;
+    this.details = [probes.try_grab_folio, probes.gup_put_folio].some(Boolean);
     for (const fn of Object.keys(TRACED_FUNCTIONS) as TracedFunction[]) {
       const { inlined } = TRACED_FUNCTIONS[fn];
       const name = build.callsTests ? (inlined ?? fn) : fn;

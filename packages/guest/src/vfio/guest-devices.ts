@@ -32,6 +32,8 @@ export interface GuestDevice {
   readonly bars: ReadonlyMap<number, PciBar>;
   /** The container that its group has joined. */
   container: VfioContainer | null;
+  /** Whether it is open by its own device file, and bound to an iommufd. */
+  bound: boolean;
   /** Whether anybody has its group's file open: no process can open it again (opened_file). */
   groupOpen: boolean;
   /** Whether anybody has its device file open, or has one of its BARs mapped (open_count > 0). */
@@ -63,7 +65,7 @@ export class GuestDevices implements BarLookup {
     addressSpaces: () => readonly MmStruct[],
   ) {
     this.#addressSpaces = addressSpaces;
-    const closed = { container: null, groupOpen: false, open: false };
+    const closed = { container: null, bound: false, groupOpen: false, open: false };
     const pci = Object.entries(machine.devices);
     const behindIommu = pci.map(([name, { iommu, bars }], at): [string, GuestDevice] => {
       const unit = units.get(iommu);
@@ -333,6 +335,7 @@ export class GuestDevices implements BarLookup {
 
   /** Opens the device's file if it is not open, as the program does for a BAR and its registers. */
   #opens(device: GuestDevice): boolean {
+    if (device.bound) return true;
     try {
       return this.openFile(device) === 0;
     } catch (error) {

@@ -31,6 +31,10 @@ export type LeafCounts = Readonly<Record<string, number>>;
 export interface LockedMemory {
   /** locked_vm in kB; below zero where the kernel, which shows it unsigned, wraps. */
   readonly VmLck: number;
+  /** pinned_vm in kB; absent where nothing of iommufd was ever used. */
+  readonly VmPin?: number;
+  /** locked_vm of the user in kB; absent as VmPin. */
+  readonly UserLck?: number;
 }
 
 /** Changes of the counters nr_foll_pin_acquired and nr_foll_pin_released. */
@@ -194,6 +198,22 @@ export interface Observation {
   readonly klog?: readonly string[];
   /** Of the warnings, how many a place gives once per boot. Only a model knows. */
   readonly warnedOnce?: readonly string[];
+  /** IOVA of the structure after an ioctl of iommufd: the one that was chosen. */
+  readonly iova_out?: string;
+  /** Id of the IOAS that was made. */
+  readonly ioas?: number;
+  /** Value of an option. */
+  readonly val?: number;
+  /** Ranges that there are. */
+  readonly num?: number;
+  /** What addresses have to be multiples of. */
+  readonly align?: string;
+  /** Ranges of addresses, both ends inclusive. */
+  readonly ranges?: readonly (readonly [start: string, last: string])[];
+  /** Memory of the child that made the call, at its end. */
+  readonly child_mm?: LockedMemory;
+  /** IOMMU page tables of further devices, if they changed, by alias. */
+  readonly tables?: Readonly<Record<string, IommuTable>>;
   /** Which check failed, and what it saw. Only a model knows. */
   readonly failure?: Failure;
 }

@@ -15,6 +15,8 @@ export interface StepState<Shown extends Observation = Observation> {
   readonly layout: KnownLayouts;
   /** The IOMMU page table; undefined while none was shown, and without a type1 container. */
   readonly table: IommuTable | undefined;
+  /** Those of further devices that were shown so far, by alias. */
+  readonly tables: ReadonlyMap<string, IommuTable>;
 }
 
 /** A layout from the step on that showed it. */
@@ -100,6 +102,9 @@ export class StateTracker {
   readonly #history = new Map<string, Version[]>();
   #step = 0;
   #table: IommuTable | undefined;
+  #tables: ReadonlyMap<string, IommuTable> = new Map();
+  /** Whether the process has opened an iommufd, which shows no capabilities. */
+  #iommufd = false;
 
   /**
    * Takes the next step in.
@@ -112,10 +117,13 @@ export class StateTracker {
     if (shown.layout) {
       for (const name of Object.keys(shown.layout)) this.#add(name, { step, shown: shown.layout });
     }
-    // Without a type1 container there is no domain, whatever the table was before.
-    if (shown.avail === undefined) this.#table = undefined;
+    if (shown.op === 'iofd') this.#iommufd = true;
+    // Without a container there is no domain, whatever the table was before.
+    if (shown.avail === undefined && !this.#iommufd) this.#table = undefined;
     if (shown.iommu) this.#table = shown.iommu;
-    return { shown, layout: new KnownLayouts(this.#history, step), table: this.#table };
+    if (shown.tables) this.#tables = new Map([...this.#tables, ...Object.entries(shown.tables)]);
+    const layout = new KnownLayouts(this.#history, step);
+    return { shown, layout, table: this.#table, tables: this.#tables };
   }
 
   #add(name: string, version: Version): void {

@@ -21,7 +21,13 @@ export const pcicmd: GuestOp<PcicmdOperation> = {
   op: 'pcicmd',
   summary: 'writes the PCI command register: 2 is memory decode, 4 is bus master',
   entry: op({ dev: needed(text), val: needed(number) }, (values) => ({ op: 'pcicmd', ...values })),
-  perform({ process, devices }, { dev, val }) {
-    return { code: devices.writeCommand(devices.get(dev), val, process.task.mm) };
+  perform({ process, devices, iommufd }, { dev, val }) {
+    const device = devices.get(dev);
+    const code = devices.writeCommand(device, val, process.task.mm);
+    // Taking memory decode away takes the BARs out of what iommufd has mapped.
+    for (const bar of device.bars.values()) {
+      if (!bar.enabled) iommufd.revoke(bar);
+    }
+    return { code };
   },
 };

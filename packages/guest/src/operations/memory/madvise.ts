@@ -8,7 +8,7 @@ import type { GuestOp } from '../guest-op.ts';
 
 const ADVICE = [
   ...(['huge', 'nohuge', 'dontneed', 'collapse'] as const),
-  ...(['popread', 'popwrite', 'free', 'remove'] as const),
+  ...(['popread', 'popwrite', 'free', 'remove', 'dontfork', 'dofork'] as const),
 ] as const;
 
 /** The operation. */
@@ -27,7 +27,7 @@ export interface MadviseOperation {
 export const madvise: GuestOp<MadviseOperation> = {
   op: 'madvise',
   summary:
-    'advises the kernel: huge, nohuge, dontneed, collapse, popread, popwrite, free or remove',
+    'advises the kernel: huge, nohuge, dontneed, collapse, popread, popwrite, free, remove, dontfork or dofork',
   entry: op(
     { va: needed(bytes), size: needed(bytes), advice: needed(word(...ADVICE)) },
     (values) => ({ op: 'madvise', ...values }),

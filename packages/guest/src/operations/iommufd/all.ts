@@ -1,0 +1,26 @@
+/** Registry of the operations on iommufd: one line each. */
+export { accessClose } from './access-close.ts';
+export { accessCreate } from './access-create.ts';
+export { accessPin } from './access-pin.ts';
+export { accessReplace } from './access-replace.ts';
+export { accessRw } from './access-rw.ts';
+export { accessUnpin } from './access-unpin.ts';
+export { allowIovas } from './allow-iovas.ts';
+export { attach } from './attach.ts';
+export { bind } from './bind.ts';
+export { changeProcess } from './change-process.ts';
+export { child } from './child.ts';
+export { destroy } from './destroy.ts';
+export { detach } from './detach.ts';
+export { dmabuf } from './dmabuf.ts';
+export { hwptAlloc } from './hwpt-alloc.ts';
+export { ioasAlloc } from './ioas-alloc.ts';
+export { ioasCopy } from './ioas-copy.ts';
+export { ioasMap } from './ioas-map.ts';
+export { ioasMapFile } from './ioas-map-file.ts';
+export { ioasUnmap } from './ioas-unmap.ts';
+export { iofd } from './iofd.ts';
+export { iovaRanges } from './iova-ranges.ts';
+export { option } from './option.ts';
+export { udmabuf } from './udmabuf.ts';
+export { unbind } from './unbind.ts';
