@@ -24,17 +24,24 @@ function shown(value: unknown): unknown {
 function evaluated(
   operation: Operation,
   addresses: RegionAddresses,
-  { ret }: RecordedStep,
+  recorded: RecordedStep,
 ): Record<string, unknown> {
+  if (operation.op === 'child') return evaluated(operation.does, addresses, recorded);
   if (operation.op === 'pin' || operation.op === 'unpin') {
     return { ...operation, npage: operation.n };
   }
   // What is shown of an mremap is where the memory lies afterwards.
   if (operation.op === 'mremap') return { va: operation.to, size: operation.newsize };
+  // What is shown of these besides is where the process has the file.
+  if (operation.op === 'ioas_map_file') return { ...operation, va: recorded.va };
+  // Where a mapping was made last, the run knows alone.
+  if (operation.op === 'ioas_unmap' && operation.iova === 'last') {
+    return { ...operation, iova: recorded.iova };
+  }
   if (operation.op !== 'mmap') return { ...operation };
   const { addr, size } = operation;
   // An mmap that fails takes no address.
-  if (ret !== 0) return { va: addr ?? addresses.next, size };
+  if (recorded.ret !== 0) return { va: addr ?? addresses.next, size };
   return { va: addr ?? addresses.place(size), size };
 }
 
