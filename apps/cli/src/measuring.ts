@@ -3,6 +3,8 @@ import { parseSize } from '@pinfold/base';
 import {
   backing,
   backings,
+  iommuKind,
+  iommuKinds,
   markdownStyle,
   profile,
   profileNames,
@@ -38,6 +40,20 @@ export interface FormatFlags {
 export function sizeOption(): Option {
   const option = flag('--size <size>', 'size of the mapping, such as 512M or 16G', parseSize);
   return option.default(16 * 2 ** 30, '16G');
+}
+
+/**
+ * `--iommu`: the kind of the IOMMU.
+ *
+ * @returns the option, without a default: VT-d
+ */
+export function iommuOption(): Option {
+  const names = iommuKinds.map(({ name }) => name).join(', ');
+  return flag(
+    '--iommu <kind>',
+    `kind of the IOMMU: ${names} (default: intel-vtd)`,
+    (text, place) => iommuKind(text, place).name,
+  );
 }
 
 /**

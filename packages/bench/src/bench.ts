@@ -34,6 +34,8 @@ export interface BenchSpec {
   readonly leftOut?: readonly Backing[];
   /** Predicts kernel times; default: none are predicted. */
   readonly profile?: Profile | undefined;
+  /** Kind of the IOMMU; default VT-d. */
+  readonly iommu?: string | undefined;
 }
 
 /** One operation of one kernel on one backing. */
@@ -109,12 +111,12 @@ interface MeasuredCase extends ContenderCase {
 }
 
 /** All cases: the kernels of a backing follow each other. */
-function casesOf({ bytes, backings, kernels, layout }: BenchSpec): ContenderCase[] {
+function casesOf({ bytes, backings, kernels, layout, iommu }: BenchSpec): ContenderCase[] {
   const contenders = kernels.map(contender);
   return backings.flatMap((backing) =>
     contenders.map((of) => {
       const { name, kernel, pinAlgorithm } = of;
-      const memory = { backing, layout: layoutOf(backing, layout), bytes };
+      const memory = { backing, layout: layoutOf(backing, layout), bytes, iommu };
       return { name, of, options: { kernel, pinAlgorithm, ...memory } };
     }),
   );

@@ -47,6 +47,8 @@ export interface CompareSpec {
   readonly leftOut?: readonly Backing[];
   /** Predicts kernel times; default: none are predicted. */
   readonly profile?: Profile | undefined;
+  /** Kind of the IOMMU; default VT-d. */
+  readonly iommu?: string | undefined;
 }
 
 /** An algorithm of a comparison. */
@@ -186,7 +188,7 @@ function rowsOf(
   const kernel = kernelVersion(spec.kernel);
   const cases = algorithms.map((pinAlgorithm) => ({
     name: `${memory.layout.tag}, ${pinAlgorithm.name}`,
-    options: { kernel, pinAlgorithm, ...memory, bytes: spec.bytes },
+    options: { kernel, pinAlgorithm, ...memory, bytes: spec.bytes, iommu: spec.iommu },
   }));
   const measurements = measureCases(cases, spec.repeat, host);
   const { profile } = spec;

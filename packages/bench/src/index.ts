@@ -22,6 +22,8 @@ export {
   type MemoryPlaces,
 } from './memories.ts';
 export { checkFits, checkLargest, footprint } from './footprint.ts';
+/** Kinds of IOMMU that a workload can have. */
+export { iommuKind, iommuKinds } from '@pinfold/iommu';
 export { MemDmaMap, type MemDmaMapOptions } from './workloads/mem-dma-map.ts';
 export {
   measure,

@@ -6,7 +6,7 @@ import type { LayoutTag } from './layouts.ts';
 import { measure, type Clock, type Measurement, type Op, type OpMeasurement } from './measure.ts';
 import { publishedFigure } from './published/index.ts';
 import type { PublishedFigure } from './published/published-figure.ts';
-import { MemDmaMap, type MemDmaMapOptions } from './workloads/mem-dma-map.ts';
+import { DEFAULT_IOMMU, MemDmaMap, type MemDmaMapOptions } from './workloads/mem-dma-map.ts';
 
 /** What a run needs from outside. */
 export interface BenchHost {
@@ -94,12 +94,15 @@ export function measureCases(
  * @returns the row
  */
 export function measuredRow(
-  { backing: { name: backing }, layout: { tag: layoutTag }, bytes }: MemDmaMapOptions,
+  options: MemDmaMapOptions,
   measurement: Measurement,
   op: Op,
   series: readonly string[],
 ): MeasuredRow {
-  const figures = series.flatMap(
+  const { bytes, iommu = DEFAULT_IOMMU } = options;
+  const [backing, layoutTag] = [options.backing.name, options.layout.tag];
+  const published = iommu === DEFAULT_IOMMU ? series : [];
+  const figures = published.flatMap(
     (one) => publishedFigure({ series: one, backing, layout: layoutTag, bytes, op }) ?? [],
   );
   return { backing, layoutTag, op, bytes, ...measurement[op], published: figures[0] ?? null };

@@ -21,6 +21,7 @@ import { flag, forFlag, list } from '../flags.ts';
 import {
   backingsOption,
   formatOptions,
+  iommuOption,
   profileOption,
   measureAndPrint,
   repeatOption,
@@ -42,6 +43,7 @@ interface BenchFlags extends FormatFlags {
   readonly kernel: readonly string[];
   readonly layout: LayoutName;
   readonly repeat: number;
+  readonly iommu?: string;
   readonly profile?: Profile;
 }
 
@@ -63,6 +65,7 @@ export function addBench(program: Command): void {
     .addOption(backingsOption(' (default: all that suit --size)'))
     .addOption(kernelList())
     .addOption(layout())
+    .addOption(iommuOption())
     .addOption(repeatOption(PUBLISHED_REPEAT))
     .addOption(profileOption());
   for (const option of formatOptions(['unit-test'])) command.addOption(option);
@@ -92,12 +95,21 @@ function layout(): Option {
 }
 
 function bench(flags: BenchFlags): void {
-  const { size: bytes, kernel: kernels, layout, repeat } = flags;
+  const { size: bytes, kernel: kernels, layout, repeat, iommu } = flags;
   const backings = flags.backing ?? backingsFor(bytes);
   const leftOut = flags.backing ? [] : allBackings.filter((one) => !backings.includes(one));
   const { profile: asked } = flags;
   const costs = asked ?? (flags.format === 'unit-test' ? profile(UNIT_TEST_PROFILE) : undefined);
-  const spec: BenchSpec = { bytes, backings, kernels, layout, repeat, leftOut, profile: costs };
+  const spec: BenchSpec = {
+    bytes,
+    backings,
+    kernels,
+    layout,
+    repeat,
+    leftOut,
+    profile: costs,
+    iommu,
+  };
   checkSize(spec, process.availableMemory(), '--size');
   const text = flags.format === 'unit-test' ? unitTestText : reportText;
   measureAndPrint(flags, (host) => benchMemDmaMap(spec, host), text);

@@ -24,6 +24,7 @@ import { flag, forFlag, list } from '../flags.ts';
 import {
   backingsOption,
   formatOptions,
+  iommuOption,
   measureAndPrint,
   profileOption,
   repeatOption,
@@ -52,6 +53,7 @@ interface CompareFlags extends FormatFlags {
   readonly repeat: number;
   readonly time: boolean;
   readonly profile?: Profile;
+  readonly iommu?: string;
 }
 
 /**
@@ -74,6 +76,7 @@ export function addCompare(program: Command): void {
     .addOption(layoutsOption())
     .addOption(sizeOption())
     .addOption(kernelOption())
+    .addOption(iommuOption())
     .addOption(repeatOption(DEFAULT_REPEAT))
     .addOption(profileOption())
     .option('--no-time', 'leave out every time: what is left is the same on every machine');
@@ -159,9 +162,9 @@ async function compare(flags: CompareFlags): Promise<void> {
   const { base, size: bytes, kernel, repeat } = flags;
   const algorithms = await algorithmsOf(flags);
   const { memories, leftOut } = chosenMemories(flags);
-  const { profile } = flags;
+  const { profile, iommu } = flags;
   const spec: CompareSpec = {
-    ...{ algorithms, base, memories, bytes, kernel, repeat, leftOut, profile },
+    ...{ algorithms, base, memories, bytes, kernel, repeat, leftOut, profile, iommu },
   };
   checkCompare(spec, process.availableMemory(), '--size');
   measureAndPrint(

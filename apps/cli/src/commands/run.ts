@@ -34,6 +34,7 @@ import { checkOutput } from '../read-file.ts';
 import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { formatCount, wrapped } from '../table.ts';
 import { print, terminalColumns } from '../output.ts';
+import { iommuOption } from '../measuring.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
 /** Format of the JSON: its steps are those of recordings. */
@@ -46,6 +47,7 @@ interface RunFlags extends AlgorithmFlags {
   readonly json?: boolean;
   readonly trace?: boolean;
   readonly perfetto?: string;
+  readonly iommu?: string;
 }
 
 /**
@@ -67,6 +69,7 @@ export function addRun(program: Command): void {
     .argument('<file>', 'the scenario, or - for standard input')
     .addOption(kernelOption())
     .addOption(seedOption())
+    .addOption(iommuOption())
     .addOption(algorithmOption());
   for (const option of fileOptions()) command.addOption(option);
   command
@@ -95,7 +98,11 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
   if (written.perfetto !== undefined) {
     checkOutput('--perfetto', written.perfetto, [file, written.file]);
   }
-  const scenario = parseScenario(script, name);
+  const parsed = parseScenario(script, name);
+  const { iommu } = written;
+  // What the scenario itself says of its machine comes first.
+  const machine = { ...(iommu !== undefined && { iommu }), ...parsed.machine };
+  const scenario = { ...parsed, machine };
   const flags = { ...written, kernel: kernelFor(scenario, command) };
   const algorithm = await chosenAlgorithm(flags, flags.kernel);
   const audited = auditOf(scenario, flags, algorithm);

@@ -13,7 +13,7 @@ import {
   type IovaPn,
   type Vpn,
 } from '@pinfold/base';
-import { intelVtd, type IoLeaf } from '@pinfold/iommu';
+import { iommuKind, type IoLeaf } from '@pinfold/iommu';
 import type { KernelVersion } from '@pinfold/kernels';
 import { MemMap, Memory, mmapMemory, MmStruct, Task } from '@pinfold/mm';
 import { VFIO_TYPE1v2_IOMMU, VfioContainer, type PinAlgorithm } from '@pinfold/vfio-type1';
@@ -24,6 +24,9 @@ import type { Layout } from '../layouts.ts';
 const VADDR = 2 ** 24;
 /** Where the device sees it: 4 GiB, above the interrupt window and aligned to every leaf size. */
 const IOVA = 2 ** 20;
+
+/** The kind of IOMMU that published figures are of. */
+export const DEFAULT_IOMMU = 'intel-vtd';
 
 /** What is mapped, and on which kernel. */
 export interface MemDmaMapOptions {
@@ -39,6 +42,8 @@ export interface MemDmaMapOptions {
   readonly bytes: number;
   /** Pages by which the device sees it later, so that addresses and frames are not congruent. */
   readonly iovaOffset?: number;
+  /** Kind of the IOMMU; default VT-d. */
+  readonly iommu?: string | undefined;
 }
 
 /** A machine with one process, its memory populated, and one container. */
@@ -57,6 +62,7 @@ export class MemDmaMap {
   /** @param options what is mapped, and on which kernel */
   constructor(options: MemDmaMapOptions) {
     const { kernel, pinAlgorithm = kernel.type1.pinAlgorithm, backing, layout, bytes } = options;
+    const { iommu = DEFAULT_IOMMU } = options;
     const npage = bytes / PAGE_SIZE;
     const placement = layout.place(VADDR, npage);
     const memmap = new MemMap([placement.memory]);
@@ -77,7 +83,7 @@ export class MemDmaMap {
       ...{ kernel, memory: this.#memory },
       type1: { pinAlgorithm },
     });
-    this.#container.addGroup({ name: 'device', unit: intelVtd() });
+    this.#container.addGroup({ name: 'device', unit: iommuKind(iommu).unit() });
     this.#container.setIommu(VFIO_TYPE1v2_IOMMU);
   }
 
