@@ -3,6 +3,7 @@ import { parseSize } from '@pinfold/base';
 import {
   backing,
   backings,
+  DEFAULT_IOMMU,
   iommuKind,
   iommuKinds,
   markdownStyle,
@@ -45,15 +46,13 @@ export function sizeOption(): Option {
 /**
  * `--iommu`: the kind of the IOMMU.
  *
- * @returns the option, without a default: VT-d
+ * @param otherwise what --help says of the default
+ * @returns the option, without a default
  */
-export function iommuOption(): Option {
+export function iommuOption(otherwise = DEFAULT_IOMMU): Option {
   const names = iommuKinds.map(({ name }) => name).join(', ');
-  return flag(
-    '--iommu <kind>',
-    `kind of the IOMMU: ${names} (default: intel-vtd)`,
-    (text, place) => iommuKind(text, place).name,
-  );
+  const description = `kind of the IOMMU: ${names} (default: ${otherwise})`;
+  return flag('--iommu <kind>', description, (text, place) => iommuKind(text, place).name);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { COUNTER_NAMES } from '@pinfold/base';
-import type { BenchReport } from '@pinfold/bench';
+import { iommuKinds, type BenchReport } from '@pinfold/bench';
 import { kernelVersions } from '@pinfold/kernels';
 import { describe, expect, it } from 'vitest';
 import { main, node, pinfold } from './pinfold.ts';
@@ -9,8 +9,11 @@ const SIZES = 'a size like 4096, 512K, 16M, 16G, 1T or 8P (4 KiB pages)';
 const BACKINGS = 'one of thp, 4k, hugetlb-2m, hugetlb-1g';
 const KERNELS = `${kernelVersions.map(({ series }) => series).join(', ')} or a point release of these`;
 const REPEATS = 'a whole number from 1 to 10000';
-const COMMANDS = 'run, explain, verify, bench, check, compare, list, new-algorithm';
-const FLAGS = '--size, --backing, --kernel, --layout, --repeat, --format, --json, --help';
+const COMMANDS =
+  'run, explain, verify, bench, check, compare, estimate, calibrate, list, new-algorithm';
+const FLAGS =
+  '--size, --backing, --kernel, --layout, --iommu, --repeat, --profile, --format, --json, --help';
+const IOMMUS = `one of ${iommuKinds.map(({ name }) => name).join(', ')}`;
 
 describe('what a user wrote wrong', () => {
   it.concurrent.each<[string, string]>([
@@ -45,6 +48,7 @@ describe('what a user wrote wrong', () => {
       `--kernel: expected ${KERNELS}, or a pin algorithm, got 'latest'`,
     ],
     ['bench --layout random', "--layout: expected one of contiguous, scattered, got 'random'"],
+    ['bench --iommu vtd', `--iommu: expected ${IOMMUS}, got 'vtd'`],
     ['bench --repeat 0', `--repeat: expected ${REPEATS}, got '0'`],
     ['bench --repeat -3', `--repeat: expected ${REPEATS}, got '-3'`],
     ['bench --repeat 2.5', `--repeat: expected ${REPEATS}, got '2.5'`],
@@ -148,6 +152,42 @@ describe('pinfold bench', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^VFIO_IOMMU_MAP_DMA of 64M: 16,384 pages\n/);
     expect(stdout.match(/^(?:thp|4k) +6\.1[68] /gm)).toHaveLength(8);
+  });
+
+  it.concurrent('has the IOMMU that it is asked for, and says so', async () => {
+    const flags = [
+      'bench',
+      '--size',
+      '64M',
+      '--backing',
+      'thp',
+      '--repeat',
+      '1',
+      '--kernel',
+      '6.18',
+    ];
+    const text = await pinfold(...flags, '--iommu', 'amd');
+    expect({ code: text.code, stderr: text.stderr }).toEqual({ code: 0, stderr: '' });
+    expect(text.stdout).toMatch(/^IOMMU +amd: AMD IOMMU/m);
+    const reports = await Promise.all(
+      iommuKinds.map(async ({ name }) => {
+        const { stdout } = await pinfold(...flags, '--json', '--iommu', name);
+        return JSON.parse(stdout) as BenchReport;
+      }),
+    );
+    expect(reports.map(({ iommu }) => iommu)).toEqual(iommuKinds.map(({ name }) => name));
+    // What type1 asks for is the same; how the driver flushes is not.
+    const asked = reports.map(({ rows: [map] }) => map.counters.iommuMapCalls);
+    expect(asked).toEqual([32, 32, 32]);
+    const flushes = reports.map(({ rows: [, { counters }] }) => {
+      const { cacheTagFlushes, iommuFlushes, iommuCommands } = counters;
+      return { cacheTagFlushes, iommuFlushes, iommuCommands };
+    });
+    expect(flushes).toEqual([
+      { cacheTagFlushes: 0, iommuFlushes: 1, iommuCommands: 0 },
+      { cacheTagFlushes: 1, iommuFlushes: 0, iommuCommands: 0 },
+      { cacheTagFlushes: 0, iommuFlushes: 1, iommuCommands: 2 },
+    ]);
   });
 
   it.concurrent('prints every counter of every row as JSON', async () => {

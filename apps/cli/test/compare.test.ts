@@ -2,13 +2,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { COUNTER_NAMES, type CounterValues } from '@pinfold/base';
-import { operations, type CompareReport, type CompareRow } from '@pinfold/bench';
+import { iommuKinds, operations, type CompareReport, type CompareRow } from '@pinfold/bench';
 import { kernelVersions } from '@pinfold/kernels';
 import { ownAlgorithmTemplate, pinAlgorithms } from '@pinfold/vfio-type1';
 import { describe, expect, it } from 'vitest';
 import { pinfold } from './pinfold.ts';
 
 const KERNELS = kernelVersions.map(({ series }) => series).join(', ');
+const IOMMUS = `one of ${iommuKinds.map(({ name }) => name).join(', ')}`;
 const ALGORITHMS = pinAlgorithms.map(({ name }) => name).join(', ');
 
 /** Runs compare on 64 MiB, and reads its JSON. */
@@ -168,6 +169,15 @@ describe('pinfold compare', () => {
     expect([...new Set(rows.map(({ backing }) => backing))]).toEqual(['4k', 'thp', 'hugetlb-2m']);
   });
 
+  it.concurrent('has the IOMMU that it is asked for, and says so', async () => {
+    const flags = ['--size', '8M', '--repeat', '1', '--backing', 'thp', '--no-time'];
+    const { code, stdout, stderr } = await pinfold('compare', ...flags, '--iommu', 'smmuv3');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^IOMMU +smmuv3: Arm SMMUv3/m);
+    const without = await pinfold('compare', ...flags);
+    expect(without.stdout).not.toMatch(/^IOMMU /m);
+  });
+
   it.concurrent('prints Markdown of 80 columns', async () => {
     const { stdout } = await pinfold(
       ...['compare', '--size', '8M', '--repeat', '1', '--backing', 'thp', '--format', 'markdown'],
@@ -186,6 +196,7 @@ describe('pinfold compare', () => {
     ['--algorithm batched,quick', `--algorithm: expected one of ${ALGORITHMS}, got 'quick'`],
     ['--base quick', `--base: expected one of ${ALGORITHMS}, got 'quick'`],
     ['--kernel 5.4', `--kernel: expected ${KERNELS} or a point release of these, got '5.4'`],
+    ['--iommu vtd', `--iommu: expected ${IOMMUS}, got 'vtd'`],
     ['--format pdf', `--format: expected one of text, markdown, got 'pdf'`],
     [
       '--size 1536M --layout S4,H1',

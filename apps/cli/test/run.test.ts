@@ -2,10 +2,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { iommuKinds } from '@pinfold/bench';
 import { kernelVersions } from '@pinfold/kernels';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pinfold, pinfoldReading, start } from './pinfold.ts';
 
+const IOMMUS = iommuKinds.map(({ name }) => name).join(', ');
 const NEWEST = kernelVersions.at(-1)?.series ?? '';
 
 const SCENARIO = `title one THP, and a limit
@@ -194,6 +196,45 @@ describe('what is shown', () => {
   });
 });
 
+describe('--iommu', () => {
+  const script = 'open type=v2\ninfo\n';
+
+  /** The ranges of addresses that `info` shows with an IOMMU. */
+  async function shown(text: string, ...flags: string[]): Promise<unknown> {
+    const { code, stdout, stderr } = await pinfoldReading(text, 'run', '-', '--json', ...flags);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    return (JSON.parse(stdout) as { steps: unknown[] }).steps;
+  }
+
+  it.concurrent('is the same as a machine line', async () => {
+    const kinds = await Promise.all(
+      iommuKinds.map(async ({ name }) => {
+        const byFlag = await shown(script, '--iommu', name);
+        expect(await shown(`machine iommu=${name}\n${script}`)).toEqual(byFlag);
+        return JSON.stringify(byFlag);
+      }),
+    );
+    expect(new Set(kinds).size).toBe(iommuKinds.length);
+    expect(kinds).toContain(JSON.stringify(await shown(script)));
+  });
+
+  it.concurrent('stands in the heading', async () => {
+    const { stdout } = await pinfoldReading(script, 'run', '-', '--kernel=6.18', '--iommu', 'amd');
+    expect(stdout).toMatch(/^Linux 6\.18, IOMMU amd\n/);
+  });
+
+  it.concurrent('cannot be another than that of the machine line', async () => {
+    const own = `machine iommu=smmuv3\n${script}`;
+    const { code, stdout, stderr } = await pinfoldReading(own, 'run', '-', '--iommu', 'amd');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toBe(
+      "pinfold: --iommu: expected smmuv3, as the machine line of stdin says, got 'amd'\n",
+    );
+    const same = await pinfoldReading(own, 'run', '-', '--iommu', 'smmuv3');
+    expect(same.code).toBe(0);
+  });
+});
+
 describe('what cannot be run', () => {
   it.concurrent.each<[string, string, RegExp]>([
     [
@@ -242,6 +283,11 @@ describe('what cannot be run', () => {
       'another kernel',
       ['run', '-', '--kernel', '5.4'],
       /^pinfold: --kernel: expected .+, got '5\.4'\n$/,
+    ],
+    [
+      'another IOMMU',
+      ['run', '-', '--iommu', 'vtd'],
+      new RegExp(`^pinfold: --iommu: expected one of ${IOMMUS}, got 'vtd'\n$`),
     ],
     [
       'seed 0',

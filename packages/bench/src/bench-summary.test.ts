@@ -2,6 +2,7 @@ import { COUNTER_NAMES, type CounterValues } from '@pinfold/base';
 import { expect, test } from 'vitest';
 import { backing, benchMemDmaMap } from './index.ts';
 import { benchSummary } from './bench-summary.ts';
+import { DEFAULT_IOMMU } from './workloads/mem-dma-map.ts';
 
 test('says by how much operations change, as the comparison of the series does', () => {
   const spec = { bytes: 2 ** 26, layout: 'scattered', repeat: 1 } as const;
@@ -29,5 +30,5 @@ test('has nothing to say of one kernel', () => {
   } as const;
   const measured = { layoutTag: 'H2', counters, published: null, repetitionMs: [1] } as const;
   const rows = [{ ...row, ...measured, modelMs: { min: 1, median: 1 } }];
-  expect(benchSummary({ rows, leftOut: [] })).toEqual([]);
+  expect(benchSummary({ rows, leftOut: [], iommu: DEFAULT_IOMMU })).toEqual([]);
 });

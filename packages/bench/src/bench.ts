@@ -17,6 +17,7 @@ import {
   type BenchHost,
   type MeasuredRow,
 } from './rows.ts';
+import { DEFAULT_IOMMU } from './workloads/mem-dma-map.ts';
 
 /** What to measure. */
 export interface BenchSpec {
@@ -52,6 +53,8 @@ export interface BenchReport {
   readonly rows: readonly BenchRow[];
   /** Names of the backings that were left out: the size is no whole number of their pages. */
   readonly leftOut: readonly string[];
+  /** Kind of the IOMMU. */
+  readonly iommu: string;
 }
 
 /**
@@ -96,7 +99,8 @@ export function benchMemDmaMap(spec: BenchSpec, host: BenchHost): BenchReport {
     const ofBacking = measured.filter(({ options }) => options.backing === backing);
     return ops.flatMap((op) => ofBacking.map((one) => benchRow(one, spec.layout, op)));
   });
-  return { rows, leftOut: (spec.leftOut ?? []).map(({ name }) => name) };
+  const { leftOut = [], iommu = DEFAULT_IOMMU } = spec;
+  return { rows, leftOut: leftOut.map(({ name }) => name), iommu };
 }
 
 /** A case, and which kernel or algorithm it is of. */

@@ -8,6 +8,7 @@ import { ops, type Op } from './measure.ts';
 import { operations, totalOperations } from './operations.ts';
 import { publishedFigure } from './published/index.ts';
 import { markdownStyle, textStyle } from './style.ts';
+import { DEFAULT_IOMMU } from './workloads/mem-dma-map.ts';
 
 const GIB16 = 16 * 2 ** 30;
 
@@ -62,6 +63,7 @@ function reportOf(
     })),
     smallFolios: smallFolioChanges(rows, names[0]),
     leftOut: [],
+    iommu: DEFAULT_IOMMU,
     uncounted: [],
   };
 }

@@ -13,6 +13,7 @@ import { countColumns, timeColumns, type ReportLine } from './report-columns.ts'
 import {
   fastestNotes,
   headingNotes,
+  iommuNotes,
   leftOutNotes,
   marksOf,
   memoryNotes,
@@ -148,6 +149,7 @@ function notes(
     ...named,
     ...memoryNotes(lines),
     ...leftOutNotes(report.leftOut, report.bytes),
+    ...iommuNotes(report.iommu),
     ...headingNotes(differentIn(lines), style),
     { label: 'kernel', text: `the rules of ${kernel}, but for the pin algorithm` },
     ...(times ? timesNotes(lines, base) : []),

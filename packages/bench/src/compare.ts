@@ -16,6 +16,7 @@ import { operations, totalOperations, type OperationName } from './operations.ts
 import type { Profile } from './cost/calibration.ts';
 import { rowPredictions } from './cost/predict-row.ts';
 import { measureCases, measuredRow, type BenchHost, type MeasuredRow } from './rows.ts';
+import { DEFAULT_IOMMU } from './workloads/mem-dma-map.ts';
 
 /** The algorithm that others are compared with unless another is asked for: that of 6.16. */
 export const DEFAULT_BASE = 'batched';
@@ -93,6 +94,8 @@ export interface CompareReport {
   readonly smallFolios: readonly SmallFolioChange[];
   /** Names of the backings that were left out: the size is no whole number of their pages. */
   readonly leftOut: readonly string[];
+  /** Kind of the IOMMU. */
+  readonly iommu: string;
   /** What algorithms of one's own do besides: it is in no count and in no change. */
   readonly uncounted: readonly UncountedWork[];
 }
@@ -152,6 +155,7 @@ export function compareAlgorithms(spec: CompareSpec, host: BenchHost): CompareRe
     })),
     ...{ operations, rows, smallFolios: smallFolioChanges(rows, spec.base.name) },
     leftOut: (spec.leftOut ?? []).map(({ name }) => name),
+    iommu: spec.iommu ?? DEFAULT_IOMMU,
     uncounted,
   };
 }

@@ -24,7 +24,7 @@ export {
 export { checkFits, checkLargest, footprint } from './footprint.ts';
 /** Kinds of IOMMU that a workload can have. */
 export { iommuKind, iommuKinds } from '@pinfold/iommu';
-export { MemDmaMap, type MemDmaMapOptions } from './workloads/mem-dma-map.ts';
+export { DEFAULT_IOMMU, MemDmaMap, type MemDmaMapOptions } from './workloads/mem-dma-map.ts';
 export {
   measure,
   ops,

@@ -1,5 +1,6 @@
 /** The notes below a report's tables: what backings, layouts, times and sources are. */
 import { formatSize, PAGE_SIZE } from '@pinfold/base';
+import { iommuKind } from '@pinfold/iommu';
 import { backing } from './backings.ts';
 import { layouts } from './layouts.ts';
 import { headings, operationWords, type OperationName } from './operations.ts';
@@ -7,6 +8,7 @@ import type { PublishedFigure } from './published/published-figure.ts';
 import type { ReportLine } from './report-columns.ts';
 import type { MeasuredRow } from './rows.ts';
 import type { Note, Style } from './style.ts';
+import { DEFAULT_IOMMU } from './workloads/mem-dma-map.ts';
 
 /**
  * Marks of published figures: figures with the same origin share a mark and a note.
@@ -57,6 +59,17 @@ export function leftOutNotes(names: readonly string[], bytes: number): Note[] {
       text: `left out: ${formatSize(bytes)} is no multiple of its page size, ${page}`,
     };
   });
+}
+
+/**
+ * Which IOMMU the machine has, where it is not the default.
+ *
+ * @param kind its kind
+ * @returns a note, or none
+ */
+export function iommuNotes(kind: string): Note[] {
+  if (kind === DEFAULT_IOMMU) return [];
+  return [{ label: 'IOMMU', text: `${kind}: ${iommuKind(kind).summary}` }];
 }
 
 /**

@@ -6,6 +6,7 @@ import { ops } from './measure.ts';
 import { publishedFigure } from './published/index.ts';
 import { reportJson, reportText } from './report.ts';
 import { markdownStyle, textStyle } from './style.ts';
+import { DEFAULT_IOMMU } from './workloads/mem-dma-map.ts';
 
 const GIB16 = 16 * 2 ** 30;
 const TAGS: Readonly<Record<string, LayoutTag>> = {
@@ -17,7 +18,7 @@ function reportOf(backings: string[], kernels: string[], bytes = GIB16): BenchRe
   const rows = backings.flatMap((backing) =>
     ops.flatMap((op) => kernels.map((series, i) => row(backing, series, op, bytes, 40 - 10 * i))),
   );
-  return { rows, leftOut: [] };
+  return { rows, leftOut: [], iommu: DEFAULT_IOMMU };
 }
 
 function row(
@@ -45,7 +46,7 @@ describe('reportText', () => {
   it('says by how much a row is faster, from ten times on, by the fastest repetitions', () => {
     const rows = [40, 4, 4.1, 0.25].map((ms, i) => row('thp', `k${i}`, 'map', GIB16, ms));
     const text = reportText(
-      { rows: [...rows, row('thp', 'k0', 'unmap', GIB16, 40)], leftOut: [] },
+      { rows: [...rows, row('thp', 'k0', 'unmap', GIB16, 40)], leftOut: [], iommu: DEFAULT_IOMMU },
       textStyle(200),
     );
     const repetitions = '(minimum of 3 repetitions each, of the same run)';
@@ -137,6 +138,7 @@ describe('reportText', () => {
     const text = reportText({
       rows: [...drifting, row('thp', '6.16', 'unmap', 2 ** 26, 1)],
       leftOut: [],
+      iommu: DEFAULT_IOMMU,
     });
     expect(text).toMatch(/^thp +6\.18 .* 0\.50$/m);
   });
@@ -146,7 +148,7 @@ describe('reportText', () => {
       row('thp', '6.16', 'map', 2 ** 26, 0.125),
       row('thp', '6.16', 'unmap', 2 ** 26, 3),
     ];
-    expect(reportText({ rows, leftOut: [] })).toContain('0.125');
+    expect(reportText({ rows, leftOut: [], iommu: DEFAULT_IOMMU })).toContain('0.125');
   });
 
   it('has no trailing spaces, and ends in one line break', () => {

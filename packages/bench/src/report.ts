@@ -10,6 +10,7 @@ import { countColumns, timeColumns, type ReportLine } from './report-columns.ts'
 import {
   fastestNotes,
   headingNotes,
+  iommuNotes,
   leftOutNotes,
   marksOf,
   memoryNotes,
@@ -63,6 +64,7 @@ export function reportText(report: BenchReport, style: Style = textStyle()): str
   const notes = [
     ...memoryNotes(lines),
     ...leftOutNotes(report.leftOut, report.rows[0].bytes),
+    ...iommuNotes(report.iommu),
     ...headingNotes([...SHOWN.map, ...SHOWN.unmap], style),
     ...timeNotes(lines, versus),
     ...fastestNotes(lines, versus, ({ kernel }) => kernel),

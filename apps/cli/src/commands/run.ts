@@ -1,6 +1,7 @@
 /** `pinfold run`: a scenario on the model. */
 import { basename } from 'node:path';
 import { InputError } from '@pinfold/base';
+import { DEFAULT_IOMMU } from '@pinfold/bench';
 import { auditScenario } from '@pinfold/check';
 import {
   CallRecorder,
@@ -69,7 +70,7 @@ export function addRun(program: Command): void {
     .argument('<file>', 'the scenario, or - for standard input')
     .addOption(kernelOption())
     .addOption(seedOption())
-    .addOption(iommuOption())
+    .addOption(iommuOption("that of the scenario's machine line, or " + DEFAULT_IOMMU))
     .addOption(algorithmOption());
   for (const option of fileOptions()) command.addOption(option);
   command
@@ -98,11 +99,7 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
   if (written.perfetto !== undefined) {
     checkOutput('--perfetto', written.perfetto, [file, written.file]);
   }
-  const parsed = parseScenario(script, name);
-  const { iommu } = written;
-  // What the scenario itself says of its machine comes first.
-  const machine = { ...(iommu !== undefined && { iommu }), ...parsed.machine };
-  const scenario = { ...parsed, machine };
+  const scenario = withIommu(parseScenario(script, name), written.iommu);
   const flags = { ...written, kernel: kernelFor(scenario, command) };
   const algorithm = await chosenAlgorithm(flags, flags.kernel);
   const audited = auditOf(scenario, flags, algorithm);
@@ -132,6 +129,17 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
     writePerfetto(flags.perfetto, heading, done.steps, calls);
   }
   if (done.stopped) throw done.stopped;
+}
+
+/** The scenario on a machine with an IOMMU of the flag's kind; its own line cannot say another. */
+function withIommu(scenario: GuestScenario, iommu: string | undefined): GuestScenario {
+  if (iommu === undefined) return scenario;
+  const { file, machine } = scenario;
+  if (machine.iommu !== undefined && machine.iommu !== iommu) {
+    const expected = `${machine.iommu}, as the machine line of ${file} says`;
+    throw new InputError('--iommu', expected, `'${iommu}'`);
+  }
+  return { ...scenario, machine: { ...machine, iommu } };
 }
 
 /** Runs a scenario with an `audit` line beside its reference, on machines of their own. */
@@ -193,11 +201,12 @@ async function runTraced(
 
 function headingOf(
   { title }: GuestScenario,
-  { kernel }: RunFlags,
+  { kernel, iommu }: RunFlags,
   algorithm: PinAlgorithm | null,
 ): string {
   const name = algorithm ? ` with ${algorithm.name}` : '';
-  return `Linux ${kernel}${name}${title && `: ${title}`}`;
+  const unit = iommu === undefined ? '' : `, IOMMU ${iommu}`;
+  return `Linux ${kernel}${name}${unit}${title && `: ${title}`}`;
 }
 
 function text(heading: string, { steps, pinsLeft, stopped }: GuestRun, flags: RunFlags): string {
@@ -224,7 +233,7 @@ function jsonText(
   script: string,
   done: GuestRun | null,
   calls: readonly StepCalls[],
-  { kernel, seed }: RunFlags,
+  { kernel, seed, iommu }: RunFlags,
   algorithm: PinAlgorithm | null,
   audited: Audited | null,
 ): string {
@@ -234,6 +243,7 @@ function jsonText(
     title,
     kernel,
     ...(algorithm && { algorithm: algorithm.name }),
+    ...(iommu !== undefined && { iommu }),
     seed,
     script: script.replace(/\r?\n$/, '').split(/\r?\n/),
     // Without steps where the run did not come to its end.
