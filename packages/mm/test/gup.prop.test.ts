@@ -193,6 +193,10 @@ describe.each(GEOMETRIES)('pages of $pageSize bytes', (geometry) => {
               putAtomics: parts.reduce((sum, { atomics }) => sum + atomics, 0),
               dirtyTests: dirty ? heads.length : 0,
               dirtyLocks: dirty ? new Set(heads).size : 0,
+              dirtyLocksLarge: dirty
+                ? new Set(heads.filter((head) => memmap.order[head] > 0)).size
+                : 0,
+              putEntries: way === 'one array' ? pinned : 0,
             }),
           );
           for (const head of heads) expect((memmap.flags[head] & PG.dirty) !== 0).toBe(dirty);

@@ -230,7 +230,9 @@ class Builder {
     const { zone, pmd } = at;
     this.mm = mm;
     this.pages = new WorldPages(at.section);
-    this.vpn = Math.min(base, mm.pageTable.virtualPages - 2 ** 24);
+    // Below the end of user space: fast GUP refuses what lies above it.
+    const { taskPages } = mm.pageTable.geometry;
+    this.vpn = Math.min(base, taskPages - (taskPages % 2 ** 24) - 2 ** 24);
     this.#at = at;
     this.#small = zone + 100;
     this.#folio = 3 * zone + pmd;

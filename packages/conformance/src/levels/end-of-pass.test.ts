@@ -1,3 +1,4 @@
+import type { DmaUnmapNotification } from '@pinfold/scenario';
 import { describe, expect, it } from 'vitest';
 import { compareLastWords, comparePinsLeft, diedInBug } from './end-of-pass.ts';
 import type { RecordedPass, RecordedStep } from '../recording/recording.ts';
@@ -15,6 +16,11 @@ function pass(change: Partial<RecordedPass>): RecordedPass {
     ...change,
   };
 }
+
+/** A notification of a device. */
+const told = (dev: string): DmaUnmapNotification => ({
+  ...{ dev, iova: '0x0', size: '0x1000', held: 1, released: 1 },
+});
 
 const verdict = (recorded: Partial<RecordedPass>, model: number): string =>
   comparePinsLeft(pass(recorded), model).verdict;
@@ -46,9 +52,13 @@ describe('a kernel that died', () => {
   });
 
   it.each([
-    [{ held: { ext0: 2, ext1: 0 }, notify_total: 11, notified: 0 }, []],
-    [{ held: { ext0: 1, ext1: 1 }, notify_total: 4, notified: 7 }, []],
-    [{ held: { ext0: 2 }, notify_total: 10, notified: 0 }, ['notify_total']],
+    [{ held: { ext0: 2, ext1: 5 }, notify: [told('ext0')], notify_total: 11, notified: 0 }, []],
+    [{ held: { ext0: 5, ext1: 2 }, notify: [told('ext1')], notify_total: 4, notified: 7 }, []],
+    [
+      { held: { ext0: 2 }, notify: [told('ext0')], notify_total: 10, notified: 0 },
+      ['notify_total'],
+    ],
+    [{ held: { ext0: 1 }, notify: [told('ext0')], notify_total: 11, notified: 0 }, ['held']],
     [{ notify_total: 11, notified: 0 }, ['held']],
   ])('leaves %j', (model, paths) => {
     const { verdict: found, differences } = compareLastWords(pass({ klog }), model);

@@ -90,7 +90,7 @@ export class Runs<R extends Span> {
       first = before.at;
       all.push(part(before, first, from - first));
     }
-    all.push(...runs);
+    for (const run of runs) all.push(run);
     const last = this.#tree.before(to + 1);
     if (last && last.at + last.npage > to) {
       end = to + 1;
