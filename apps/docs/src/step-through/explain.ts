@@ -123,6 +123,8 @@ const CALLS: Sentences = {
   },
   is_invalid_reserved_pfn: ({ step }) =>
     `Frame ${hex(step.at(Col.a))} begins a chunk. Is it device memory, without a struct page of its own? ${step.at(Col.ret) === 0 ? 'No: its pages will be charged.' : 'Yes: nothing is charged.'}`,
+  'is_invalid_reserved_pfn (inlined)': ({ step }) =>
+    `put_pfn asks whether frame ${hex(step.at(Col.a))} is device memory, without a struct page of its own. ${step.at(Col.ret) === 0 ? 'No: it is unpinned.' : 'Yes: there is nothing to unpin.'}`,
   vfio_lock_acct: ({ step }) =>
     step.at(Col.a) >= 0
       ? `The chunk is complete. Its ${pagesAre(step.at(Col.a))} charged to the process.`
