@@ -1,6 +1,6 @@
 /**
  * Long scenarios: one map per page of 4 KiB, as of a guest behind a virtual IOMMU, run and explained.
- * Prints CPU seconds, and what of the heap is used after each; they ought to double with the steps.
+ * Prints CPU seconds and the used heap after each; both should double when the steps double.
  *
  *     node --conditions=@pinfold/source packages/guest/bench/many-maps.ts [steps...]
  */

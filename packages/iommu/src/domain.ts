@@ -72,7 +72,7 @@ export class IommuDomain {
    * @param unit the IOMMU
    * @param table an empty page table
    * @param counters counters to add to
-   * @param rules what of it the release decides; default: it calls both
+   * @param rules which calls the release's driver gets; default: both
    */
   constructor(
     unit: IommuUnit,

@@ -1,6 +1,6 @@
 /**
- * Linux's iommufd: I/O address spaces, pages that are pinned once however many use them, and what of
- * VFIO is served by it. A peer of the type1 driver.
+ * Linux's iommufd: I/O address spaces, and pages that are pinned once, however many domains and
+ * accesses use them. A peer of the type1 driver. Left out: the VFIO compatibility container.
  */
 export {
   Iommufd,

@@ -24,9 +24,9 @@ const PAGE_BYTES = BigInt(PAGE_SIZE);
 /** Tries to have accesses let go of a mapping. */
 const MAX_TRIES = 100;
 
-/** A reserved range, and whose it is. */
+/** A reserved range, and its owner. */
 export interface ReservedRange extends IovaRange {
-  /** Who has reserved it: a device, or a domain. */
+  /** Who reserved it: a device, or a domain. */
   readonly owner: object;
 }
 

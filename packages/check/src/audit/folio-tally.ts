@@ -140,7 +140,7 @@ export class FolioTally {
    * Says what is wrong.
    *
    * @param wrong the folio
-   * @param owner whose it is
+   * @param owner who holds the folio
    * @returns one line
    */
   describe({ pfn, order, pins, refs }: WrongFolio, owner: string): string {

@@ -7,9 +7,9 @@ import type { Violations } from './violations.ts';
 /**
  * Looks at every entry of a page table.
  *
- * @param mm whose it is
+ * @param mm the address space of the page table
  * @param counts how often pages are mapped
- * @param found told of what does not hold
+ * @param found called with each violation
  */
 export function checkEntries(mm: MmStruct, counts: FolioCounts, found: Violations): void {
   for (const vma of mm.vmas) {

@@ -80,5 +80,6 @@ export function tableIn<Rules extends { readonly source: string }>(
   const facts = entries.map(([rule, history]) => [rule, factIn(history, series)] as const);
   const source = [...new Set(facts.map(([, fact]) => fact.source))].join('; ');
   const table = Object.fromEntries(facts.map(([rule, { value }]) => [rule, value]));
+  // `Histories` has a history for every rule, which `Object.fromEntries` forgets.
   return { ...table, source } as unknown as Rules;
 }
