@@ -50,10 +50,12 @@ export async function runSequence(
   const model = makeMachine(machineNamed(machine), kernel, seed);
   const { memory } = model.inspect();
   if (!memory.frames) throw new Error('a machine without frames');
-  const watch = new DeviceWatch(memory.frames);
   const audit = new InvariantAudit(model);
   const scenario = parseScenario(lines, 'sequence.scn');
-  const finding = await runSteps(scenario, model, audit, watch, done);
+  const watch = new DeviceWatch(memory.frames);
+  const finding = await runSteps(scenario, model, audit, watch, done).finally(() => {
+    watch.stop();
+  });
   return {
     ...{ finding, done, pinned: memory.vmstat.nrFollPinAcquired },
     copied: memory.counters.snapshot().pagesCopied,

@@ -17,7 +17,7 @@ interface Run {
 /** The watch that sees the calls of all domains now; one machine runs at a time. */
 let current: DeviceWatch | null = null;
 
-/** What a device can reach on one machine. */
+/** What a device can reach on one machine, from its construction until `stop`. */
 export class DeviceWatch {
   /** What it saw that must not be. */
   readonly violations: string[] = [];
@@ -25,14 +25,16 @@ export class DeviceWatch {
   readonly #reach = new Map<number, Uint16Array>();
   readonly #mapped = new WeakMap<IommuDomain, Run[]>();
   readonly #unflushed = new WeakMap<IotlbGather, Run[]>();
+  readonly #unwatch: () => void;
 
   /**
-   * Begins to watch, instead of the watch before.
+   * Begins to watch.
    *
    * @param frames the machine's frames; told of what is handed out and freed
    */
   constructor(frames: FrameSource) {
-    watchDomains();
+    if (current) throw new Error('one machine is watched at a time');
+    this.#unwatch = watchDomains();
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- the patched calls find it there
     current = this;
     const framesFor = frames.framesFor.bind(frames);
@@ -45,6 +47,15 @@ export class DeviceWatch {
       this.#check(pfn, 2 ** order, 'freed');
       framesFreed?.(pfn, order, pageFlags);
     };
+  }
+
+  /**
+   * The calls of all domains are the model's own again. Test files share their modules: a watch left
+   * in place keeps a list of every page that any later test maps, and searches it at every unmap.
+   */
+  stop(): void {
+    this.#unwatch();
+    current = null;
   }
 
   /** A domain has mapped a run. */
@@ -106,12 +117,12 @@ export class DeviceWatch {
   }
 }
 
-let watching = false;
-
-/** Puts the watch in front of the calls of every domain, once. */
-function watchDomains(): void {
-  if (watching) return;
-  watching = true;
+/**
+ * Puts the watch in front of the calls of every domain.
+ *
+ * @returns takes it away again
+ */
+function watchDomains(): () => void {
   const domain = IommuDomain.prototype;
   // eslint-disable-next-line @typescript-eslint/unbound-method -- each is called on its own domain
   const { map, unmap, unmapFast, iotlbSync } = domain;
@@ -133,5 +144,8 @@ function watchDomains(): void {
   domain.iotlbSync = function (this: IommuDomain, gather): void {
     iotlbSync.call(this, gather);
     current?.flush(gather);
+  };
+  return () => {
+    Object.assign(domain, { map, unmap, unmapFast, iotlbSync });
   };
 }
