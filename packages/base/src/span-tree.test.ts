@@ -64,3 +64,13 @@ it('is no deeper than a logarithm for spans in order: a hundred thousand are add
   expect(tree.size).toBe(100_000);
   expect([...tree.overlapping(77_777, 77_779)].map(({ at }) => at)).toEqual([77_777, 77_778]);
 });
+
+it('takes as many spans that begin at one page as there are', () => {
+  const count = 60_000;
+  const spans = Array.from({ length: count }, (_, name): Named => ({ at: 7, npage: 1, name }));
+  let tree = SpanTree.empty<Named>();
+  for (const one of spans) tree = tree.with(one);
+  expect([...tree].map(({ name }) => name)).toEqual(spans.map(({ name }) => name));
+  for (const one of spans) tree = tree.without(one);
+  expect(tree.size).toBe(0);
+});

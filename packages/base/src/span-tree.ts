@@ -3,8 +3,9 @@
  * a change copies the path to what it changes and shares the rest, so that whoever holds an earlier
  * version can read it at any time, and the next version costs a logarithm.
  *
- * After Seidel and Aragon, "Randomized search trees" (treaps); the priorities are hashes of the first
- * pages, so that equal spans make equal trees.
+ * After Seidel and Aragon, "Randomized search trees" (treaps). A priority is a hash of the first page and
+ * of how many spans were added before: many spans may begin at one page, and the tree of equal priorities
+ * would be a list.
  */
 
 /** Pages that follow each other. */
@@ -18,9 +19,12 @@ export interface Span {
 /** An ordered set of spans, which may overlap; it never changes. */
 export class SpanTree<S extends Span> {
   readonly #root: Node<S> | null;
+  /** Spans that were ever added to this tree and to those that it was made from. */
+  readonly #added: number;
 
-  private constructor(root: Node<S> | null) {
+  private constructor(root: Node<S> | null, added: number) {
     this.#root = root;
+    this.#added = added;
   }
 
   /**
@@ -29,7 +33,7 @@ export class SpanTree<S extends Span> {
    * @returns the tree
    */
   static empty<S extends Span>(): SpanTree<S> {
-    return new SpanTree<S>(null);
+    return new SpanTree<S>(null, 0);
   }
 
   /** Number of spans. */
@@ -45,7 +49,8 @@ export class SpanTree<S extends Span> {
    */
   with(span: S): SpanTree<S> {
     const [before, after] = split(this.#root, span.at + 1);
-    return new SpanTree(merge(merge(before, leafOf(span)), after));
+    const leaf = leafOf(span, this.#added);
+    return new SpanTree(merge(merge(before, leaf), after), this.#added + 1);
   }
 
   /**
@@ -56,7 +61,7 @@ export class SpanTree<S extends Span> {
    */
   without(span: S): SpanTree<S> {
     const root = removed(this.#root, span);
-    return root === this.#root ? this : new SpanTree(root);
+    return root === this.#root ? this : new SpanTree(root, this.#added);
   }
 
   /**
@@ -71,8 +76,9 @@ export class SpanTree<S extends Span> {
     const [before, rest] = split(this.#root, from);
     const [, after] = split(rest, to);
     let root = before;
-    for (const span of spans) root = merge(root, leafOf(span));
-    return new SpanTree(merge(root, after));
+    let added = this.#added;
+    for (const span of spans) root = merge(root, leafOf(span, added++));
+    return new SpanTree(merge(root, after), added);
   }
 
   /**
@@ -182,13 +188,13 @@ class Node<S extends Span> {
   }
 }
 
-function leafOf<S extends Span>(span: S): Node<S> {
-  return new Node(span, rankOf(span.at), null, null);
+function leafOf<S extends Span>(span: S, added: number): Node<S> {
+  return new Node(span, rankOf(span.at, added), null, null);
 }
 
-/** A hash of a page number: the finalizer of MurmurHash3. */
-function rankOf(page: number): number {
-  let hash = (page | 0) ^ ((page / 2 ** 32) | 0);
+/** A hash of a page number and a count: the finalizer of MurmurHash3. */
+function rankOf(page: number, added: number): number {
+  let hash = (page | 0) ^ ((page / 2 ** 32) | 0) ^ Math.imul(added, 0x9e3779b1);
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return hash ^ (hash >>> 16);

@@ -501,7 +501,8 @@ export class IoPagetable {
   #recalculateAlignment(): void {
     const least = this.disableLargePages ? PAGE_SIZE : 1;
     const aligned = this.accesses.map(({ iovaAlignment }) => iovaAlignment);
-    this.iovaAlignment = Math.max(least, ...this.domains.map(smallestPage), ...aligned);
+    const all = this.domains.map(smallestPage).concat(aligned);
+    this.iovaAlignment = all.reduce((most, one) => Math.max(most, one), least);
   }
 
   /**

@@ -201,3 +201,11 @@ describe('merging', () => {
     ]);
   });
 });
+
+test('more VMAs than a call has arguments are changed at once', () => {
+  const count = 200_000;
+  const tree = new VmaTree();
+  for (let i = 0; i < count; i++) tree.insert(new Vma(4 * i, 4 * i + 3, VM.READ));
+  tree.replace(1, 4 * count, (part) => part.part(part.start, part.end, VM.READ | VM.WRITE));
+  expect([...tree].filter(({ flags }) => flags & VM.WRITE)).toHaveLength(count);
+});

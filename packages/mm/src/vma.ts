@@ -94,7 +94,7 @@ export class Vma {
 
 /** The VMAs of an address space, ordered and disjoint. */
 export class VmaTree {
-  readonly #vmas: Vma[] = [];
+  #vmas: Vma[] = [];
 
   /**
    * The VMA that contains a page (vma_lookup).
@@ -169,7 +169,9 @@ export class VmaTree {
         vma.end > end ? vma.part(end, vma.end) : null,
       ].filter((part) => part !== null);
     });
-    this.#vmas.splice(this.#firstEndingAfter(start), old.length, ...parts);
+    const first = this.#firstEndingAfter(start);
+    // Not by splice: the arguments of a call lie on the stack.
+    this.#vmas = this.#vmas.slice(0, first).concat(parts, this.#vmas.slice(first + old.length));
   }
 
   /**

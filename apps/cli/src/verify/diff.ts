@@ -35,7 +35,7 @@ export function diffText(
 }
 
 function differencesText(differences: readonly Difference[], width: number): string {
-  const field = Math.max('field'.length, ...differences.map(({ path }) => path.length));
+  const field = differences.reduce((most, { path }) => Math.max(most, path.length), 'field'.length);
   const room = Math.floor((width - INDENT - field - 2 * BETWEEN) / 2);
   const valueWidth = Math.max(VALUE_WIDTHS.least, Math.min(VALUE_WIDTHS.most, room));
   const side = (heading: 'recorded' | 'model'): Column<Difference> => ({
