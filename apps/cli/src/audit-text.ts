@@ -48,8 +48,8 @@ export function auditJson({ scenario, outcome: { found, at, known } }: Audited):
  * @param found the violation
  * @returns the invariant, and what is wrong
  */
-function violationText({ invariant, what }: CheckViolation): string {
-  return `${INVARIANTS[invariant]}\n  ${what}`;
+function violationText({ invariant, grade, what }: CheckViolation): string {
+  return `${INVARIANTS[invariant]} (${grade})\n  ${what}`;
 }
 
 function placeOf({ scenario, outcome }: Audited): string {

@@ -116,7 +116,7 @@ describe('what was found', () => {
     expect(JSON.parse(stdout)).toMatchObject({ interrupted: true, findings: [] });
   });
 
-  it.concurrent('before a mistake in the file is printed too', async () => {
+  it.concurrent('stands beside a mistake in the file', async () => {
     const text = ownAlgorithmTemplate('changed')
       .replace('(dma.prot & kernel.IOMMU_WRITE) !== 0', 'false')
       .replace(
@@ -127,9 +127,11 @@ describe('what was found', () => {
     writeFileSync(file, `let calls = 0;\n${text}`);
     const flags = ['--file', file, '--runs', '2500', '--workers', '1'];
     const { code, stdout, stderr } = await check('late', ...flags);
-    expect(code).toBe(2);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
     expect(stdout).toContain('\nviolated: dirty pages and dirty bitmaps are exact\n');
-    expect(stderr).toMatch(/late\.ts:\d+:\d+: unpinRegion throws Error: late\n$/);
+    expect(stdout.replace(/\s+/g, ' ')).toMatch(
+      /violated: a step returns what it has to \S+late\.ts:\d+:\d+: unpinRegion throws Error: late /,
+    );
   });
 
   const flags = ['--algorithm', 'hugetlb-v1-2025', '--runs', '510', '--json'];
@@ -160,7 +162,7 @@ describe('what was found', () => {
     ]);
     expect(own.code).toBe(1);
     expect(own.stdout).toContain(
-      `: a device reaches the pages of its mapping and no others\n  ${what}\n`,
+      `: a device reaches the pages of its mapping and no others (corruption)\n  ${what}\n`,
     );
     expect(reference).toMatchObject({ code: 0, stderr: '' });
     expect(reference.stdout).toContain('\naudit: every invariant holds\n');
@@ -193,19 +195,68 @@ describe('a file of one’s own that', () => {
     const replayed = await pinfold('run', '--file', own, found);
     expect(replayed.code).toBe(1);
     expect(replayed.stdout).toMatch(
-      /\nviolated after line \d+: dirty pages and dirty bitmaps are exact/,
+      /\nviolated after line \d+: dirty pages and dirty bitmaps are exact \(corruption\)\n/,
     );
   });
 
   it.concurrent.each([
-    ['throws', "throw new Error('oh no');", /:\d+:11: pinChunk throws Error: oh no\n$/],
-    [
-      'returns nonsense',
-      'return 1e6;',
-      /:\d+:3: pinChunk returned 1000000, expected 1 to \d+ pages .+\n$/,
-    ],
-    ['is too curious', 'batch.page(-1);', /:\d+:\d+: batch\.page: expected .+, got -1\n$/],
-    ['wants to end the process', 'process.exit(0);', /:\d+:13: pinChunk throws Error: .+\n$/],
+    ['throws', "throw new Error('oh no');", /:\d+:11: pinChunk throws Error: oh no$/],
+    ['returns too much', 'return 1e6;', /:\d+:3: pinChunk returned 1000000, expected 1 page or /],
+    ['returns nothing', 'return 0;', /:\d+:3: pinChunk returned 0, expected 1 page or /],
+    ['returns no number', 'return NaN;', /:\d+:3: pinChunk returned NaN, expected 1 page or /],
+    ['is too curious', 'batch.page(-1);', /:\d+:\d+: batch\.page: expected .+, got -1$/],
+    ['wants to end the process', 'process.exit(0);', /:\d+:13: pinChunk throws Error: /],
+  ])('%s is found, with the smallest sequence', async (name, mistake, message) => {
+    const file = `${name.replaceAll(' ', '-')}.ts`;
+    const { code, stdout, stderr } = await checkFile(file, WANT, mistake, '--json');
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
+    const { findings } = JSON.parse(stdout) as { findings: Record<string, unknown>[] };
+    expect(findings).toMatchObject([{ invariant: 'step', grade: 'corruption', known: null }]);
+    expect(findings[0].what).toMatch(message);
+    const script = findings[0].script as string[];
+    expect(script.filter((line) => line.startsWith('map '))).toEqual([
+      expect.stringMatching(/ size=1P$/),
+    ]);
+    const replay = ['--file', join(folder, file), String(findings[0].file)];
+    const replayed = await pinfold('run', ...replay);
+    expect(replayed.code).toBe(1);
+    expect(replayed.stdout).toContain(': a step returns what it has to (corruption)\n');
+  });
+
+  it.concurrent('only maps by smaller leaves passes if that is allowed', async () => {
+    const small = 'const want = 1;';
+    const [strict, allowed] = await Promise.all([
+      checkFile('leaves.ts', WANT, small, '--runs', '100', '--json'),
+      checkFile('allowed.ts', WANT, small, '--runs', '100', '--allow', 'leaves,errno'),
+    ]);
+    expect(strict.code).toBe(1);
+    expect(JSON.parse(strict.stdout)).toMatchObject({
+      findings: [{ invariant: 'equal', grade: 'leaves' }],
+      waived: [],
+    });
+    expect(allowed).toMatchObject({ code: 0, stderr: '' });
+    expect(allowed.stdout).toContain(
+      'nothing violated of the grades that count (--allow leaves,errno)\n',
+    );
+    expect(allowed.stdout).toContain('\nwaived (--allow leaves): results are those of');
+  });
+
+  it.concurrent('corrupts is found beside what is waived', async () => {
+    const text = ownAlgorithmTemplate('both')
+      .replace(WANT, 'const want = 1;')
+      .replace('(dma.prot & kernel.IOMMU_WRITE) !== 0', 'false');
+    const file = join(folder, 'both.ts');
+    writeFileSync(file, text);
+    const flags = ['--file', file, '--runs', '100', '--allow', 'leaves', '--json'];
+    const { code, stdout } = await check('both', ...flags);
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({
+      findings: [{ invariant: 'dirty', grade: 'corruption' }],
+      waived: [{ grade: 'leaves' }],
+    });
+  });
+
+  it.concurrent.each([
     ['fails later', `${WANT} void Promise.reject(new Error('no'));`, /: throws outside .+ no\n$/],
     ['loops for ever', 'for (;;);', /:\d+:\d+: pinChunk .+\n$/],
   ])('%s is told its place', async (name, mistake, message) => {

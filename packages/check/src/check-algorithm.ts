@@ -1,13 +1,20 @@
 /** The check of an algorithm: many sequences, and a minimal one for everything that is found. */
 import { kernelVersion, type KernelVersion } from '@pinfold/kernels';
-import { AlgorithmFault, pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { boundaryClasses } from './boundaries/index.ts';
+import { groundsText } from './grounds/grounds.ts';
 import { PairMemory, type CheckedAlgorithms } from './machines/checked-pair.ts';
 import { sequenceAt } from './sequence/generate.ts';
-import { runSequence, type SequenceOutcome } from './sequence/run-sequence.ts';
+import { runSequence } from './sequence/run-sequence.ts';
 import { sequenceText, type CheckSequence } from './sequence/sequence.ts';
 import { shrinkSequence } from './sequence/shrink.ts';
-import { INVARIANTS, type CheckViolation, type Invariant } from './audit/violation.ts';
+import {
+  GRADES,
+  INVARIANTS,
+  type CheckViolation,
+  type Grade,
+  type Invariant,
+} from './audit/violation.ts';
 
 /** What is checked. */
 export interface CheckOptions {
@@ -21,6 +28,8 @@ export interface CheckOptions {
   readonly runs?: number;
   /** Decides everything that is random; default 1. */
   readonly seed?: number;
+  /** Grades that do not count: what is found of them is a note in the report; default: none. */
+  readonly allow?: readonly Grade[];
 }
 
 /** What tells a check to end, such as an AbortSignal. */
@@ -50,6 +59,8 @@ export interface CheckFinding extends CheckViolation {
   readonly sequence: CheckSequence;
   /** That as a scenario file, which `pinfold run` replays. */
   readonly scenario: string;
+  /** What it rests on, and whether a real kernel was recorded doing that; one line. */
+  readonly restsOn: string;
 }
 
 /** What a check has found. */
@@ -72,6 +83,10 @@ export interface CheckReport {
   readonly findings: readonly CheckFinding[];
   /** What the recorded kernels do wrong too: one finding per rule. */
   readonly known: readonly CheckFinding[];
+  /** Grades that did not count. */
+  readonly allow: readonly Grade[];
+  /** What was found of them. */
+  readonly waived: readonly CheckFinding[];
 }
 
 /** A finding before it is made small. */
@@ -80,6 +95,10 @@ export interface RawFinding {
   readonly index: number;
   /** The invariant. */
   readonly invariant: Invariant;
+  /** How much it weighs. */
+  readonly grade: Grade;
+  /** Whether its grade does not count. */
+  readonly waived: boolean;
   /** What is wrong, in one line. */
   readonly what: string;
   /** Why recorded kernels do the same, or null. */
@@ -111,8 +130,9 @@ const PATIENCE = 2_500;
  * @param options what is checked
  * @returns kernel and algorithms
  */
-export function checkedOf({ algorithm, against, kernel }: CheckOptions): CheckedAlgorithms {
+export function checkedOf({ algorithm, against, kernel, allow }: CheckOptions): CheckedAlgorithms {
   return {
+    ...(allow && allow.length > 0 && { allow: new Set(allow) }),
     algorithm,
     against: against ?? pinAlgorithm('batched'),
     kernel: kernel ?? kernelVersion(DEFAULT_CHECK_KERNEL),
@@ -125,7 +145,6 @@ export function checkedOf({ algorithm, against, kernel }: CheckOptions): Checked
  * @param options what is checked
  * @param watcher who watches
  * @returns what was found
- * @throws {AlgorithmFault} for a mistake in an algorithm of one's own
  */
 export async function checkAlgorithm(
   options: CheckOptions,
@@ -160,16 +179,17 @@ export function runBatch(
   const found: RawFinding[] = [];
   const layouts: number[] = [];
   const memory = new PairMemory();
-  const add = (index: number, { invariant, what, known }: CheckViolation): void => {
-    const kind = kindOf({ invariant, known });
-    if (!found.some((other) => kindOf(other) === kind))
-      found.push({ index, invariant, what, known });
+  const add = (index: number, one: CheckViolation, waived = false): void => {
+    const { invariant, grade, what, known } = one;
+    if (!found.some((other) => kindOf(other) === kindOf(one)))
+      found.push({ index, invariant, grade, waived, what, known });
   };
   for (let index = from; index < from + count; index++) {
     const sequence = sequenceAt(checked.kernel, seed, index);
     layouts.push(layoutNumber(sequence));
     const outcome = runSequence(checked, sequence, memory);
     for (const known of outcome.known) add(index, known);
+    for (const waived of outcome.waived) add(index, waived, true);
     if (outcome.found) add(index, outcome.found);
   }
   return { from, found, layouts };
@@ -191,7 +211,7 @@ export class CheckTally {
 
   /** Whether more batches are to be run: not once something was found, but nothing new for long. */
   get goesOn(): boolean {
-    const failed = [...this.#found.values()].some(({ known }) => known === null);
+    const failed = [...this.#found.values()].some(counts);
     return this.done < (failed ? Math.min(this.#runs, this.#last + PATIENCE) : this.#runs);
   }
 
@@ -217,7 +237,7 @@ export class CheckTally {
       const kind = kindOf(raw);
       if (this.#found.has(kind)) continue;
       this.#found.set(kind, raw);
-      if (raw.known === null) this.#last = raw.index;
+      if (counts(raw)) this.#last = raw.index;
     }
   }
 }
@@ -244,14 +264,30 @@ export function reportOf(
     sequences: tally.done,
     layouts: tally.layouts,
     classes: Math.min(boundaryClasses.length, tally.done),
-    findings: findings.filter(({ known }) => known === null),
+    findings: findings
+      .filter((_, i) => counts(tally.found[i]))
+      .sort((one, other) => ORDER.indexOf(one.grade) - ORDER.indexOf(other.grade)),
     known: findings.filter(({ known }) => known !== null),
+    allow: options.allow ?? [],
+    waived: findings.filter((_, i) => tally.found[i].waived),
   };
 }
 
+/** The heaviest grade comes first. */
+const ORDER = Object.keys(GRADES);
+
+/** Whether a finding speaks against the algorithm. */
+function counts({ known, waived }: RawFinding): boolean {
+  return known === null && !waived;
+}
+
 /** Two findings of the same kind say the same about an algorithm. */
-function kindOf({ invariant, known }: Pick<RawFinding, 'invariant' | 'known'>): string {
-  return known ?? invariant;
+function kindOf({
+  invariant,
+  grade,
+  known,
+}: Pick<RawFinding, 'invariant' | 'grade' | 'known'>): string {
+  return known ?? `${invariant} ${grade}`;
 }
 
 /**
@@ -269,8 +305,8 @@ export function smallestFinding(
 ): CheckFinding {
   const memory = new PairMemory();
   const shown = (candidate: CheckSequence): CheckViolation | undefined => {
-    const outcome = outcomeOf(checked, candidate, memory);
-    const all = outcome ? [...outcome.known, ...(outcome.found ? [outcome.found] : [])] : [];
+    const { found, known, waived } = runSequence(checked, candidate, memory);
+    const all = [...known, ...waived, ...(found ? [found] : [])];
     return all.find((one) => kindOf(one) === kindOf(raw));
   };
   const { machine, operations } = shrinkSequence(
@@ -278,32 +314,22 @@ export function smallestFinding(
     (candidate) => shown(candidate) !== undefined,
   );
   const sequence = { machine, operations };
-  const found = shown(sequence) ?? raw;
-  return { ...found, index: raw.index, sequence, scenario: scenarioOf(checked, found, sequence) };
-}
-
-/** What a sequence shows; null where the file of an algorithm makes a mistake in it. */
-function outcomeOf(
-  checked: CheckedAlgorithms,
-  sequence: CheckSequence,
-  memory: PairMemory,
-): SequenceOutcome | null {
-  try {
-    return runSequence(checked, sequence, memory);
-  } catch (error) {
-    if (error instanceof AlgorithmFault) return null;
-    throw error;
-  }
+  const { invariant, grade, what, known } = shown(sequence) ?? raw;
+  const found = { invariant, grade, what, known };
+  const restsOn = groundsText(sequence, checked.kernel);
+  const scenario = scenarioOf(checked, found, sequence, restsOn);
+  return { ...found, index: raw.index, sequence, scenario, restsOn };
 }
 
 function scenarioOf(
   { algorithm, against, kernel }: CheckedAlgorithms,
-  { invariant, known, what }: CheckViolation,
+  { invariant, grade, known, what }: CheckViolation,
   sequence: CheckSequence,
+  restsOn: string,
 ): string {
   return sequenceText(sequence, {
     title: `${algorithm.name} on ${kernel.series}: ${known ?? INVARIANTS[invariant]}`,
-    comments: [`violated: ${INVARIANTS[invariant]}`, what],
+    comments: [`violated: ${INVARIANTS[invariant]}`, what, `grade: ${grade}`, restsOn],
     audit: { against: against.name, kernel: kernel.series },
   });
 }

@@ -1,6 +1,12 @@
 /** What a machine has to keep true, and the check of pin algorithms with counterexamples. */
 export { isRecorded, knownFrom } from './audit/known-quirks.ts';
-export { INVARIANTS, type CheckViolation, type Invariant } from './audit/violation.ts';
+export {
+  GRADES,
+  INVARIANTS,
+  type CheckViolation,
+  type Grade,
+  type Invariant,
+} from './audit/violation.ts';
 export {
   CHECK_BATCH,
   CheckTally,

@@ -1,6 +1,6 @@
 /** The report of `pinfold check`, as text and as JSON. */
 import { textStyle, type Style } from '@pinfold/bench';
-import { INVARIANTS, knownFrom, type CheckFinding, type CheckReport } from '@pinfold/check';
+import { GRADES, INVARIANTS, knownFrom, type CheckFinding, type CheckReport } from '@pinfold/check';
 import { formatCount } from '../table.ts';
 
 /** Format of the JSON. */
@@ -30,9 +30,23 @@ export function checkText(
     `${classes} boundary classes, seed ${seed}${interrupted ? '; interrupted' : ''}`;
   const head = [`${algorithm} on Linux ${kernel}, compared with ${against}`, tried];
   const all = [...report.findings, ...report.known];
-  const texts = all.map((finding, i) => findingText(finding, replay, files.at(i), style));
-  const none = report.findings.length === 0 ? '\nnothing violated\n' : '';
+  const texts = [
+    ...all.map((finding, i) => findingText(finding, replay, files.at(i), style)),
+    ...report.waived.map((finding) => waivedText(finding, style)),
+  ];
+  const none = report.findings.length === 0 ? `\n${nothing(report)}\n` : '';
   return `${head.map((line) => style.paragraph(line)).join('')}${none}${texts.join('')}`;
+}
+
+function nothing({ allow }: CheckReport): string {
+  return allow.length === 0
+    ? 'nothing violated'
+    : `nothing violated of the grades that count (--allow ${allow.join(',')})`;
+}
+
+function waivedText({ grade, invariant, what }: CheckFinding, style: Style): string {
+  const title = style.paragraph(`waived (--allow ${grade}): ${INVARIANTS[invariant]}`);
+  return `\n${title}${style.paragraph(what, '  ')}`;
 }
 
 function findingText(
@@ -41,10 +55,10 @@ function findingText(
   file: string | undefined,
   style: Style,
 ): string {
-  const { known, what, invariant } = finding;
+  const { known, what, invariant, grade, restsOn } = finding;
   const [title, ...lines] =
     known === null
-      ? [`violated: ${INVARIANTS[invariant]}`, what]
+      ? [`violated: ${INVARIANTS[invariant]}`, what, `${grade}: ${GRADES[grade]}`, restsOn]
       : [`known: ${knownFrom(known)}`, known, what];
   // A command stays on one line, so that it can be copied.
   const where = file === undefined ? '' : `  ${replay} ${quoted(file)}\n`;
@@ -65,21 +79,24 @@ export function checkJson(
   files: readonly string[],
   interrupted: boolean,
 ): string {
-  const { findings, known, ...rest } = report;
+  const { findings, known, allow, waived, ...rest } = report;
   const json = {
     format: FORMAT,
     ...rest,
+    ...(allow.length > 0 && { allow }),
     ...(interrupted && { interrupted }),
     findings: findings.map((finding, i) => findingJson(finding, files.at(i))),
     known: known.map((finding, i) => findingJson(finding, files.at(findings.length + i))),
+    waived: waived.map((finding) => findingJson(finding, undefined)),
   };
   return `${JSON.stringify(json, null, 2)}\n`;
 }
 
 function findingJson(finding: CheckFinding, file: string | undefined): object {
-  const { invariant, what, known, index, scenario } = finding;
+  const { invariant, grade, what, known, index, scenario, restsOn } = finding;
   return {
-    ...{ invariant, rule: INVARIANTS[invariant], what, known, sequence: index },
+    ...{ invariant, grade, rule: INVARIANTS[invariant], what, known, sequence: index },
+    rests_on: restsOn,
     ...(file === undefined ? {} : { file }),
     script: scenario.trimEnd().split('\n'),
   };

@@ -131,11 +131,11 @@ function startThread(
   options: Required<CheckOptions>,
   { file, patience }: CheckThreads,
 ): Thread<CheckTask, CheckAnswer> {
-  const { algorithm, against, kernel, seed } = options;
+  const { algorithm, against, kernel, seed, allow } = options;
   const beats = new Int32Array(new SharedArrayBuffer(8));
   const workerData: CheckWorkerOptions = {
     algorithm: file === undefined ? { name: algorithm.name } : { file },
-    ...{ against: against.name, kernel: kernel.series, seed, patience },
+    ...{ against: against.name, kernel: kernel.series, allow, seed, patience },
     heartbeat: beats,
   };
   return new Thread(new URL('./check-worker.ts', import.meta.url), workerData, { beats, patience });

@@ -2,11 +2,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import {
+  checkedOf,
   runBatch,
   smallestFinding,
   type BatchResult,
   type CheckedAlgorithms,
   type CheckFinding,
+  type Grade,
   type RawFinding,
 } from '@pinfold/check';
 import { kernelVersion } from '@pinfold/kernels';
@@ -22,6 +24,8 @@ export interface CheckWorkerOptions {
   readonly against: string;
   /** Release series. */
   readonly kernel: string;
+  /** Grades that do not count. */
+  readonly allow: readonly Grade[];
   /** Seed of the check. */
   readonly seed: number;
   /** Seconds that the import of a file may wait. */
@@ -57,17 +61,16 @@ async function answer(task: CheckTask): Promise<CheckAnswer> {
 }
 
 async function load(): Promise<CheckedAlgorithms> {
-  const { algorithm, against, kernel, patience, heartbeat } = options;
+  const { algorithm, against, kernel, allow, patience, heartbeat } = options;
   const version = kernelVersion(kernel);
   const base = version.type1.pinAlgorithm;
-  return {
-    kernel: version,
-    against: pinAlgorithm(against),
+  return checkedOf({
+    ...{ kernel: version, against: pinAlgorithm(against), allow },
     algorithm:
       'name' in algorithm
         ? pinAlgorithm(algorithm.name)
         : await importAlgorithm(algorithm.file, base, patience, heartbeat, failLate),
-  };
+  });
 }
 
 function faultOf(error: unknown): CheckAnswer {

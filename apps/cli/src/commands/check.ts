@@ -4,10 +4,11 @@ import { availableParallelism } from 'node:os';
 import { join, sep } from 'node:path';
 import { InputError } from '@pinfold/base';
 import {
-  checkedOf,
   DEFAULT_CHECK_KERNEL,
   DEFAULT_CHECK_RUNS,
+  GRADES,
   type CheckOptions,
+  type Grade,
 } from '@pinfold/check';
 import { kernelVersion } from '@pinfold/kernels';
 import { pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
@@ -21,7 +22,7 @@ import {
 import { EXIT_VIOLATION } from '../audit-text.ts';
 import { checkJson, checkText, fileNameOf, quoted } from '../check/check-text.ts';
 import { checkOnThreads } from '../check/check-threads.ts';
-import { count, flag, forFlag } from '../flags.ts';
+import { count, flag, forFlag, list, oneOf } from '../flags.ts';
 import { print, terminalColumns } from '../output.ts';
 import { reportError } from '../report-error.ts';
 import { StatusLine } from '../status-line.ts';
@@ -43,6 +44,7 @@ interface CheckFlags extends AlgorithmFlags {
   readonly against: PinAlgorithm;
   readonly runs: number;
   readonly seed: number;
+  readonly allow: readonly Grade[];
   readonly workers: number;
   readonly out: string;
   readonly strict?: boolean;
@@ -97,6 +99,13 @@ export function addCheck(program: Command): void {
       flag('--workers <n>', 'threads; they change nothing but the time', (text, place) =>
         count(text, place, MAX_WORKERS),
       ).default(Math.min(availableParallelism(), MAX_WORKERS), 'one per core'),
+    )
+    .addOption(
+      flag(
+        '--allow <grades>',
+        `grades that do not count, a comma list of ${Object.keys(GRADES).join(',')}`,
+        (text, place) => list(text, (item) => oneOf(item, place, Object.keys(GRADES) as Grade[])),
+      ).default([], 'none'),
     )
     .option('--out <dir>', 'where the scenario files go', '.')
     .option('--strict', 'exit with 1 for what the recorded kernels do wrong too')
@@ -159,15 +168,14 @@ function untilInterrupted(): { signal: AbortSignal; endedBy: () => Signal | null
 }
 
 async function optionsOf(flags: CheckFlags): Promise<Required<CheckOptions>> {
-  const { kernel: name, against, runs, seed } = flags;
+  const { kernel: name, against, runs, seed, allow } = flags;
   const own = await chosenAlgorithm(flags, name ?? DEFAULT_CHECK_KERNEL);
-  const kernel = name === undefined ? undefined : kernelVersion(name);
-  const algorithm = own ?? kernel?.type1.pinAlgorithm;
+  const kernel = kernelVersion(name ?? DEFAULT_CHECK_KERNEL);
+  const algorithm = own ?? (name === undefined ? null : kernel.type1.pinAlgorithm);
   if (!algorithm) {
     throw new InputError('check', '--algorithm, --file or --kernel', 'none of them');
   }
-  const checked = checkedOf({ algorithm, against, ...(kernel && { kernel }) });
-  return { ...checked, runs, seed };
+  return { algorithm, against, kernel, runs, seed, allow };
 }
 
 /** The flags with which `pinfold run` does the same. */

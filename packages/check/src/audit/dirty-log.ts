@@ -101,7 +101,7 @@ export class DirtyLog {
         const at = logged.find((one) => page >= one.iovaPn && page < one.iovaPn + one.npage);
         if (at && (at.all || at.pages.has(page))) continue;
         const what = `iova ${hexPages(page)} is reported dirty, which ${at ? 'no device has had' : 'is not mapped'}`;
-        return violation('dirty', what, this.#shifted ? STALE_BITS : null);
+        return violation('dirty', what, this.#shifted ? STALE_BITS : null, 'accounting');
       }
     }
     return null;

@@ -6,7 +6,7 @@ import { hexPages } from '@pinfold/scenario';
 import type { VfioDma } from '@pinfold/vfio-type1';
 import type { FolioTally } from './folio-tally.ts';
 import type { SeenDma } from './seen-dma.ts';
-import { violation, type CheckViolation } from './violation.ts';
+import { violation, type CheckViolation, type Grade } from './violation.ts';
 
 /**
  * Counts every folio's references and pins, and all pins.
@@ -34,12 +34,19 @@ export function firstWrongPins(
   const wrong = tally.firstWrong();
   if (wrong) {
     const owner = ownerOf(dmas, seen, wrong.pfn, wrong.order);
-    return violation(wrong.pins === 0 ? 'folio' : 'pins', tally.describe(wrong, owner));
+    const more = wrong.pins === 0 ? wrong.refs : wrong.pins;
+    const invariant = wrong.pins === 0 ? 'folio' : 'pins';
+    return violation(invariant, tally.describe(wrong, owner), null, gradeOf(more));
   }
   const left = memory.vmstat.pinsHeld - tally.pins;
   if (left === 0) return null;
   const what = left > 0 ? `${left} pins too many are held` : `${-left} pins too few are held`;
-  return violation('pins', `${what}: no mapping and no device has them`);
+  return violation('pins', `${what}: no mapping and no device has them`, null, gradeOf(left));
+}
+
+/** Too many are never given back; too few, and the page goes while a device reaches it. */
+function gradeOf(more: number): Grade {
+  return more > 0 ? 'leak' : 'corruption';
 }
 
 /**

@@ -18,9 +18,9 @@ import { FolioTally } from '../audit/folio-tally.ts';
 import { LazyFrames } from './lazy-frames.ts';
 import { AlgorithmAudit } from '../audit/audit.ts';
 import { DirtyLog } from '../audit/dirty-log.ts';
-import { firstDifference, limitBeforeFault } from '../audit/equivalence.ts';
+import { firstDifference, limitBeforeFault, type Difference } from '../audit/equivalence.ts';
 import { LIMIT_FIRST, NEVER_RETURNS } from '../audit/known-quirks.ts';
-import { violation, type CheckViolation } from '../audit/violation.ts';
+import { violation, type CheckViolation, type Grade } from '../audit/violation.ts';
 import { watched, type Watcher } from '../audit/watched-algorithm.ts';
 
 /** What is checked, and how. */
@@ -31,6 +31,8 @@ export interface CheckedAlgorithms {
   readonly algorithm: PinAlgorithm;
   /** What it has to be equivalent to. */
   readonly against: PinAlgorithm;
+  /** Grades that do not count; default: none. */
+  readonly allow?: ReadonlySet<Grade>;
 }
 
 /** Memory of a pair that the next one can use again, because nothing depends on what is in it. */
@@ -54,6 +56,8 @@ export class CheckedPair {
   #over = false;
   /** What was found that the recorded kernels do too. */
   readonly known: CheckViolation[] = [];
+  /** What was found of grades that do not count, the first of each. */
+  readonly waived: CheckViolation[] = [];
 
   /**
    * @param checked kernel and algorithms
@@ -89,7 +93,6 @@ export class CheckedPair {
    *
    * @param operation the operation
    * @returns what it did, null where the machine could not do it; and the violation that it led to
-   * @throws {AlgorithmFault} for a mistake in an algorithm of one's own
    */
   step(operation: Operation): { done: Done | null; found: CheckViolation | null } {
     const own = attempt(() => this.#own.apply(operation));
@@ -144,9 +147,17 @@ export class CheckedPair {
   #settle(seen: CheckViolation | null): CheckViolation | null {
     if (!seen) return null;
     const found = this.#audit.judged(seen);
-    if (found.known === null) return found;
-    this.#keepKnown(found);
+    if (found.known !== null) {
+      this.#keepKnown(found);
+      return null;
+    }
+    if (!this.#allows(found.grade)) return found;
+    if (!this.waived.some(({ grade }) => grade === found.grade)) this.waived.push(found);
     return null;
+  }
+
+  #allows(grade: Grade): boolean {
+    return this.#checked.allow?.has(grade) ?? false;
   }
 
   #keepKnown(found: CheckViolation): void {
@@ -161,21 +172,25 @@ export class CheckedPair {
     }
     const { memmap } = reference.inspect().memory;
     const { folios } = this.#audit;
+    const machines = [
+      { view: this.#own.inspect(), done },
+      { view: reference.inspect(), done: other.value },
+    ] as const;
+    const limitFirst = this.#limitComesFirst(done, other.value);
     // Only one of the two may have pinned, and made dirty, a page of a call that has failed.
     const dirtied = folios.dirtiedAlone(memmap);
-    const what =
-      firstDifference(
-        { view: this.#own.inspect(), done },
-        { view: reference.inspect(), done: other.value },
-        this.#limitComesFirst(done, other.value),
-      ) ??
-      folios.otherPins(memmap) ??
-      (done.code < 0 ? null : dirtied);
-    if (what !== null || dirtied !== null || !folios.sameMemory(memmap)) this.#reference = null;
+    const pins = folios.otherPins(memmap);
+    const difference = (anyRefusal: boolean, anyLeaves: boolean): Difference | null =>
+      firstDifference(...machines, anyRefusal, anyLeaves) ??
+      (pins === null ? null : { what: pins, grade: 'corruption' }) ??
+      (done.code < 0 || dirtied === null ? null : { what: dirtied, grade: 'accounting' });
+    const found = difference(limitFirst || this.#allows('errno'), this.#allows('leaves'));
+    if (found || dirtied !== null || !folios.sameMemory(memmap)) this.#reference = null;
     const faulted = this.#own.faultFired || reference.faultFired;
-    return what === null || faulted || this.#audit.chargesMayDiffer
-      ? null
-      : violation('equal', what);
+    if (faulted || this.#audit.chargesMayDiffer) return null;
+    // What is waived ends no comparison: what is wrong besides it is found all the same.
+    const told = found ?? (this.#checked.allow ? difference(limitFirst, false) : null);
+    return told && this.#settle(violation('equal', told.what, null, told.grade));
   }
 
   /** Whether errnos differ because one of the two is known to test the limit before it pins. */
@@ -198,7 +213,6 @@ function attempt<Value>(action: () => Value): Attempt<Value> {
   try {
     return { value: action() };
   } catch (error) {
-    if (error instanceof AlgorithmFault) throw error;
     return { error: error instanceof Error ? error : new Error(String(error)) };
   }
 }
@@ -208,6 +222,7 @@ function kindOf(error: Error): string {
 }
 
 function thrown(error: Error): CheckViolation {
+  if (error instanceof AlgorithmFault) return violation('step', error.message);
   const crash = error instanceof KernelBug;
   return violation(
     crash ? 'crash' : 'model',

@@ -13,6 +13,8 @@ export interface SequenceOutcome {
   readonly at: number;
   /** What the recorded kernels do wrong too. */
   readonly known: readonly CheckViolation[];
+  /** What does not count because its grade is waived. */
+  readonly waived: readonly CheckViolation[];
 }
 
 /**
@@ -22,7 +24,6 @@ export interface SequenceOutcome {
  * @param sequence the sequence
  * @param memory that of machines that are not used any more; default: new memory
  * @returns what was found
- * @throws {AlgorithmFault} for a mistake in an algorithm of one's own
  */
 export function runSequence(
   checked: CheckedAlgorithms,
@@ -32,9 +33,9 @@ export function runSequence(
   const pair = new CheckedPair(checked, machine, memory);
   for (const [at, operation] of operations.entries()) {
     const { found } = pair.step(operation);
-    if (found || pair.over) return { found, at, known: pair.known };
+    if (found || pair.over) return outcomeOf(pair, found, at);
   }
-  return { found: pair.end(), at: operations.length, known: pair.known };
+  return outcomeOf(pair, pair.end(), operations.length);
 }
 
 /**
@@ -44,7 +45,6 @@ export function runSequence(
  * @param scenario the scenario
  * @returns what was found; `at` counts its steps
  * @throws {InputError} when an argument cannot be evaluated
- * @throws {AlgorithmFault} for a mistake in an algorithm of one's own
  */
 export function auditScenario(
   checked: CheckedAlgorithms,
@@ -59,7 +59,15 @@ export function auditScenario(
     if (name !== undefined && done?.va !== undefined && done.size !== undefined) {
       regions.set(name, { va: BigInt(done.va), size: BigInt(done.size) });
     }
-    if (found || pair.over) return { found, at, known: pair.known };
+    if (found || pair.over) return outcomeOf(pair, found, at);
   }
-  return { found: pair.end(), at: steps.length, known: pair.known };
+  return outcomeOf(pair, pair.end(), steps.length);
+}
+
+function outcomeOf(
+  { known, waived }: CheckedPair,
+  found: CheckViolation | null,
+  at: number,
+): SequenceOutcome {
+  return { found, at, known, waived };
 }

@@ -145,7 +145,7 @@ class OwnSteps {
     const ret = this.#call(iommu, bound, 'pinChunk', npage, (kernel) =>
       this.#own.pinChunk?.(kernel, ...views),
     );
-    const done = this.#count('pinChunk', ret, 1, npage, 'pages');
+    const done = this.#count('pinChunk', ret, 1, npage);
     if (done > 0) this.#checkChunk(made, done);
     if (done > 0) this.#work.pages += done;
     chunk.pfnBase = made.pfnBase;
@@ -210,7 +210,7 @@ class OwnSteps {
     const ret = this.#call(iommu, bound, 'pinExternal', npage, (kernel) =>
       this.#own.pinExternal?.(kernel, view),
     );
-    const done = this.#count('pinExternal', ret, npage, npage, 'pages');
+    const done = this.#count('pinExternal', ret, npage, npage);
     for (let i = 0; i < npage; i++) {
       if (Number.isInteger(pages[i])) continue;
       if (done > 0)
@@ -276,11 +276,11 @@ class OwnSteps {
   }
 
   /** A number of pages, or a negative errno that a kernel has. */
-  #count(step: StepName, ret: unknown, min: number, max: number, unit: string): number {
+  #count(step: StepName, ret: unknown, min: number, max: number): number {
     if (isWhole(ret, min, max)) return ret;
     if (isWhole(ret, -4095, -1) && !errnoName(ret).startsWith('errno ')) return ret;
     const range = min === max ? String(max) : `${min} to ${max}`;
-    const expected = `${range} ${unit} or a negative errno`;
+    const expected = `${range} ${max === 1 ? 'page' : 'pages'} or a negative errno`;
     throw this.#fault(step, `returned ${shown(ret)}, expected ${expected}`);
   }
 
