@@ -15,6 +15,7 @@ export {
   guestGeometry,
   guestIommu,
   guestMemory,
+  unitsOf,
   type BarDescription,
   type DeviceDescription,
   type IommuDescription,

@@ -131,7 +131,8 @@ export class GuestDevices implements BarLookup {
   }
 
   /**
-   * Opens a group, whose file may be open once at a time, and puts it into a container.
+   * Opens a group, whose file may be open once at a time, and puts it into a container. A group that
+   * the container refuses is closed again.
    *
    * @param device the device
    * @param container finds the container; it may throw EBADF
@@ -140,13 +141,61 @@ export class GuestDevices implements BarLookup {
    *   VFIO_GROUP_SET_CONTAINER gives
    */
   join(device: GuestDevice, container: () => VfioContainer, current: Task): void {
+    this.openGroup(device);
+    try {
+      this.setContainer(device, container(), current);
+    } catch (error) {
+      this.closeGroup(device);
+      throw error;
+    }
+  }
+
+  /**
+   * Opens a group's file.
+   *
+   * @param device the device
+   * @throws {KernelError} EBUSY when the group is open, in a child or kept by its device too
+   * @source drivers/vfio/group.c vfio_group_fops_open, 6.16
+   */
+  openGroup(device: GuestDevice): void {
     if (device.groupOpen) throw new KernelError('open', Errno.EBUSY, 'vfio_group_fops_open', {});
-    const joined = container();
-    joined.addGroup(device.vfio.group, current);
-    device.container = joined;
     device.groupOpen = true;
     this.#files.groups.add(device);
     this.#alive.add(device);
+  }
+
+  /**
+   * VFIO_GROUP_SET_CONTAINER.
+   *
+   * @param device the device
+   * @param container the container
+   * @param current the process
+   * @throws {KernelError} EBADF when the process has not opened the group; EINVAL when it is in a
+   *   container; what attaching it to the container's domains gives
+   * @source drivers/vfio/group.c vfio_group_ioctl_set_container, 6.16
+   */
+  setContainer(device: GuestDevice, container: VfioContainer, current: Task): void {
+    this.#needGroup(device);
+    if (device.container) {
+      const [op, at] = ['VFIO_GROUP_SET_CONTAINER', 'vfio_group_ioctl_set_container'];
+      throw new KernelError(op, Errno.EINVAL, at, { joined: true });
+    }
+    container.addGroup(device.vfio.group, current);
+    device.container = container;
+  }
+
+  /**
+   * VFIO_GROUP_GET_STATUS.
+   *
+   * @param device the device
+   * @returns VFIO_GROUP_FLAGS_VIABLE, with VFIO_GROUP_FLAGS_CONTAINER_SET when it is in a container
+   * @throws {KernelError} EBADF when the process has not opened the group
+   * @source drivers/vfio/group.c vfio_group_ioctl_get_status, 6.16: a group that is in a container
+   *   owns its DMA, so that it is viable
+   */
+  groupStatus(device: GuestDevice): number {
+    this.#needGroup(device);
+    return VFIO_GROUP_FLAGS_VIABLE | (device.container ? VFIO_GROUP_FLAGS_CONTAINER_SET : 0);
   }
 
   /**
@@ -191,6 +240,18 @@ export class GuestDevices implements BarLookup {
   closeGroup(device: GuestDevice): void {
     this.#files.groups.delete(device);
     this.#release(device);
+  }
+
+  /**
+   * Closes a group's file on its own.
+   *
+   * @param device the device
+   * @returns 0; -EBADF when the process has not opened it
+   */
+  closeGroupFile(device: GuestDevice): number {
+    if (!this.#files.groups.has(device)) return -Errno.EBADF;
+    this.closeGroup(device);
+    return 0;
   }
 
   /** Closes everything that the process has open, in the order in which the groups joined. */
@@ -354,5 +415,8 @@ export class GuestDevices implements BarLookup {
     device.container = null;
   }
 }
+
+/** What VFIO_GROUP_GET_STATUS returns, @see include/uapi/linux/vfio.h. */
+const [VFIO_GROUP_FLAGS_VIABLE, VFIO_GROUP_FLAGS_CONTAINER_SET] = [1, 2];
 
 const NOT_OPEN = { group: 'not open' };

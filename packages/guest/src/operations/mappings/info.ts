@@ -1,9 +1,9 @@
 /**
- * `info`: VFIO_IOMMU_GET_INFO.
+ * `info [argsz=]`: VFIO_IOMMU_GET_INFO.
  *
  * @source recordings README, "Scenario language"
  */
-import { plain } from '@pinfold/scenario';
+import { number, op, optional } from '@pinfold/scenario';
 import type { GuestOp } from '../guest-op.ts';
 import { asInfo, INFO_ARGSZ, ioctlFailure } from '../../vfio/ioctl-fields.ts';
 
@@ -11,17 +11,19 @@ import { asInfo, INFO_ARGSZ, ioctlFailure } from '../../vfio/ioctl-fields.ts';
 export interface InfoOperation {
   /** Its op. */
   readonly op: 'info';
+  /** Bytes of the structure and the room after it; default: ample. Pinfold's own. */
+  readonly argsz?: number;
 }
 
 /** The op. */
 export const info: GuestOp<InfoOperation> = {
   op: 'info',
   summary: 'VFIO_IOMMU_GET_INFO, with its capabilities',
-  entry: plain('info'),
+  entry: op({ argsz: optional(number) }, (values) => ({ op: 'info', ...values })),
   layoutStays: true,
   runsNoAlgorithm: true,
-  perform(guest) {
-    const done = guest.needContainer().tryGetInfo(INFO_ARGSZ);
+  perform(guest, { argsz = INFO_ARGSZ }) {
+    const done = guest.needContainer().tryGetInfo(argsz);
     return { code: done.ret, ...ioctlFailure(done), ...asInfo(done) };
   },
 };
