@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { defineConfig, type Plugin } from 'vite';
 import manifest from './package.json' with { type: 'json' };
 
@@ -60,8 +60,29 @@ function libraryTexts(): Plugin {
   };
 }
 
+/** A file that is no code, as the sources name it: it is carried along. */
+const CARRIED_FILE = /new URL\(\s*'(\.[^']+\.c)',\s*import\.meta\.url,?\s*\)/g;
+
+/** Puts such a file beside the bundle, and names it there. */
+function carriedFiles(): Plugin {
+  return {
+    name: 'pinfold:carried-files',
+    enforce: 'pre',
+    transform(code, importer) {
+      let bundled = code;
+      for (const [written, specifier = ''] of code.matchAll(CARRIED_FILE)) {
+        const fileName = basename(specifier);
+        const file = new URL(specifier, pathToFileURL(importer));
+        this.emitFile({ type: 'asset', fileName, source: readFileSync(file) });
+        bundled = bundled.replace(written, `new URL('./${fileName}', import.meta.url)`);
+      }
+      return bundled === code ? null : bundled;
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [threads(), libraryTexts()],
+  plugins: [threads(), libraryTexts(), carriedFiles()],
   ssr: {
     noExternal: true,
     external: Object.keys(dependencies),

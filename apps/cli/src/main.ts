@@ -7,6 +7,7 @@ import { addCalibrate } from './commands/calibrate.ts';
 import { addCheck } from './commands/check.ts';
 import { addCompare } from './commands/compare.ts';
 import { addEstimate } from './commands/estimate.ts';
+import { addExec } from './commands/exec.ts';
 import { addExplain } from './commands/explain.ts';
 import { addHelp } from './commands/help.ts';
 import { addList } from './commands/list.ts';
@@ -43,6 +44,7 @@ function pinfold(): Command {
   addCompare(program);
   addEstimate(program);
   addCalibrate(program);
+  addExec(program);
   addList(program);
   addNewAlgorithm(program);
   addHelp(program);

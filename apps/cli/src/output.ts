@@ -57,6 +57,16 @@ export function print(text: string): void {
 }
 
 /**
+ * Writes to stderr what is said beside a program's own output, as {@link print} does to stdout.
+ *
+ * @param text lines, each ending in a line break
+ */
+export function printBeside(text: string): void {
+  const [on, off] = hasColours(process.stderr) ? RED : ['', ''];
+  process.stderr.write(printable(text).replaceAll(MARKED[0], on).replaceAll(MARKED[1], off));
+}
+
+/**
  * A text without characters that steer a terminal: line breaks and tabs are kept.
  *
  * @param text the text
@@ -81,7 +91,7 @@ function escaped(char: string): string {
 }
 
 /** https://no-color.org */
-function hasColours(): boolean {
+function hasColours({ isTTY }: Pick<NodeJS.WriteStream, 'isTTY'> = process.stdout): boolean {
   const { NO_COLOR, TERM } = process.env;
-  return process.stdout.isTTY && (NO_COLOR ?? '') === '' && TERM !== 'dumb';
+  return isTTY && (NO_COLOR ?? '') === '' && TERM !== 'dumb';
 }
