@@ -12,7 +12,7 @@ const FLAGS = ['-std=gnu11', '-O2', '-fPIC', '-shared', '-fvisibility=hidden'];
 
 /** Where libraries are kept: the user's cache. */
 export function cacheFolder(): string {
-  const base = process.env['XDG_CACHE_HOME'];
+  const base = process.env.XDG_CACHE_HOME;
   return join(base !== undefined && base !== '' ? base : join(homedir(), '.cache'), 'pinfold');
 }
 
@@ -25,7 +25,7 @@ export function cacheFolder(): string {
  * @throws {InputError} without a compiler, or when it refuses the source
  */
 export function preloadLibrary(
-  compiler: string = process.env['CC'] ?? 'cc',
+  compiler: string = process.env.CC ?? 'cc',
   cache: string = cacheFolder(),
 ): string {
   const key = createHash('sha256')

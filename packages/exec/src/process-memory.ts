@@ -87,7 +87,7 @@ function areaOf(head: RegExpExecArray, fields: Readonly<Record<string, string>>)
     ...{ start: BigInt(`0x${start}`), end: BigInt(`0x${end}`), prot: prot.replaceAll('-', '') },
     ...{ shared: kind === 's', offset: BigInt(`0x${offset}`), inode: BigInt(inode), path },
     ...{ pageBytes: bytes('KernelPageSize'), rss: bytes('Rss'), anonHuge: bytes('AnonHugePages') },
-    vmFlags: (fields['VmFlags'] ?? '').split(' ').filter(Boolean),
+    vmFlags: (fields.VmFlags ?? '').split(' ').filter(Boolean),
   };
 }
 

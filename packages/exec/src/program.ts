@@ -32,7 +32,7 @@ export function programFile(program: string): string {
 }
 
 function located(program: string): string {
-  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  const folders = (process.env.PATH ?? '').split(delimiter);
   const paths = program.includes('/') ? [program] : folders.map((folder) => join(folder, program));
   const found = paths.find((path) => {
     try {

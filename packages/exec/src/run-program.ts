@@ -40,7 +40,7 @@ export async function runProgram(
     const server = new ExecServer(session);
     const socket = join(root, '.socket');
     await server.listen(socket);
-    const before = process.env['LD_PRELOAD'];
+    const before = process.env.LD_PRELOAD;
     const env = {
       ...process.env,
       LD_PRELOAD: before === undefined || before === '' ? library : `${library}:${before}`,

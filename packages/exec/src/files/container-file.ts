@@ -99,16 +99,16 @@ type ShownCap = NonNullable<Done['info']>['caps'][number];
 /** A capability as its bytes are made from. */
 function capOf(cap: ShownCap): InfoCapability {
   if (cap.name === 'iova_ranges') {
-    const shown = cap['ranges'] as readonly (readonly [string, string])[];
+    const shown = cap.ranges as readonly (readonly [string, string])[];
     const ranges = shown.map(([start, end]) => ({ start: BigInt(start), end: BigInt(end) }));
     return { cap: 'iova_ranges', ranges };
   }
   if (cap.name === 'migration') {
-    const pgsizeBitmap = BigInt(cap['pgsize_bitmap'] as string);
-    const maxDirtyBitmapSize = BigInt(cap['max_dirty_bitmap_size'] as string);
-    return { cap: 'migration', flags: cap['flags'] as number, pgsizeBitmap, maxDirtyBitmapSize };
+    const pgsizeBitmap = BigInt(cap.pgsize_bitmap as string);
+    const maxDirtyBitmapSize = BigInt(cap.max_dirty_bitmap_size as string);
+    return { cap: 'migration', flags: cap.flags as number, pgsizeBitmap, maxDirtyBitmapSize };
   }
-  return { cap: 'dma_avail', avail: cap['avail'] as number };
+  return { cap: 'dma_avail', avail: cap.avail as number };
 }
 
 function mapDma(model: ExecModel, { bytes, memory }: IoctlCall): Reply {

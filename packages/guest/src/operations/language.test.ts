@@ -206,7 +206,7 @@ describe('what is wrong', () => {
     ['map iova=0 va=0 size=1 colour=red', '', `${MAP}, got 'colour=red'`],
     ['map iova=0 va=0 size=1 rw', '', `${MAP}, got 'rw'`],
     ['map iova=0 va=0 size=1 __proto__=1', '', `${MAP}, got '__proto__=1'`],
-    ['info now=1', '', "info, got 'now=1'"],
+    ['closecontainer now=1', '', "closecontainer, got 'now=1'"],
     ['map iova=0 iova=1 va=0 size=1', '', "iova= once, got a second 'iova=1'"],
     ['map iova=0 va=0 size=4X', ': size', `${TERM}, got '4X'`],
     ['map iova=0 va=0 size=', ': size', `${TERM}, got ''`],
