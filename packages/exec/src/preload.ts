@@ -10,7 +10,11 @@ import { InputError } from '@pinfold/base';
 const SOURCE = fileURLToPath(new URL('../preload/pinfold-preload.c', import.meta.url));
 const FLAGS = ['-std=gnu11', '-O2', '-fPIC', '-shared', '-fvisibility=hidden'];
 
-/** Where libraries are kept: the user's cache. */
+/**
+ * Where libraries are kept: the user's cache.
+ *
+ * @returns the folder, XDG_CACHE_HOME/pinfold or ~/.cache/pinfold
+ */
 export function cacheFolder(): string {
   const base = process.env.XDG_CACHE_HOME;
   return join(base !== undefined && base !== '' ? base : join(homedir(), '.cache'), 'pinfold');

@@ -53,7 +53,8 @@ export class ExecSession {
    * @param options kernel, machine and limits
    * @throws {InputError} for a kernel that is not modelled
    */
-  constructor({ kernel, machine, root, memlock }: SessionOptions) {
+  constructor(options: SessionOptions) {
+    const { kernel, machine, root, memlock } = options;
     this.model = new ExecModel(kernel, machine);
     this.#devices = makeDevices(this.model.description, root);
     this.#shared = openSync(join(root, '.shared'), 'w+');
