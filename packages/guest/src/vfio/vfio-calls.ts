@@ -9,7 +9,7 @@ import type { GuestDevices } from './guest-devices.ts';
 import type { GuestProcess } from '../process/guest-process.ts';
 
 /** Name of a container that nobody has named. */
-export const DEFAULT_CONTAINER = 'C';
+const DEFAULT_CONTAINER = 'C';
 
 /** Makes the calls of a machine's process that open and close. */
 export class VfioCalls {
