@@ -9,8 +9,10 @@ const SIZES = 'a size like 4096, 512K, 16M, 16G, 1T or 8P (4 KiB pages)';
 const BACKINGS = 'one of thp, 4k, hugetlb-2m, hugetlb-1g';
 const KERNELS = `${kernelVersions.map(({ series }) => series).join(', ')} or a point release of these`;
 const REPEATS = 'a whole number from 1 to 10000';
-const COMMANDS =
-  'run, explain, verify, bench, check, compare, estimate, calibrate, list, new-algorithm';
+/** As the list of commands has them. */
+const COMMANDS = [...(await pinfold('--help')).stdout.matchAll(/^ {2}([a-z-]+) \[options\]/gm)]
+  .map(([, name]) => name)
+  .join(', ');
 const FLAGS =
   '--size, --backing, --kernel, --layout, --iommu, --repeat, --profile, --format, --json, --help';
 const IOMMUS = `one of ${iommuKinds.map(({ name }) => name).join(', ')}`;
