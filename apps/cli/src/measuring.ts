@@ -7,8 +7,6 @@ import {
   iommuKind,
   iommuKinds,
   markdownStyle,
-  profile,
-  profileNames,
   reportJson,
   textStyle,
   type BenchHost,
@@ -79,16 +77,6 @@ export function repeatOption(repeat: number): Option {
   const description = `repetitions of map and unmap, 1 to ${MAX_REPEAT}; more than 1 after a warm-up`;
   const option = flag('--repeat <n>', description, (text, place) => count(text, place, MAX_REPEAT));
   return option.default(repeat);
-}
-
-/**
- * `--profile`: the costs with which kernel times are predicted.
- *
- * @returns the option; default: nothing is predicted
- */
-export function profileOption(): Option {
-  const description = `predict kernel times with the costs of ${profileNames.join(', ')}`;
-  return flag('--profile <name>', description, profile);
 }
 
 /**

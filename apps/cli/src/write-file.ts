@@ -9,6 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { InputError } from '@pinfold/base';
 
 /**
  * Writes a file beside its place first, so that one of its name is replaced only by a whole one.
@@ -31,6 +32,23 @@ export function replaceFile(file: string, text: string): void {
   } catch (error) {
     rmSync(made, { force: true });
     throw error;
+  }
+}
+
+/**
+ * Writes what a flag asks for, as {@link replaceFile}.
+ *
+ * @param flag the flag, for the message
+ * @param file the file
+ * @param text its text
+ * @throws {InputError} when it cannot be written; nothing has changed then
+ */
+export function writeForFlag(flag: string, file: string, text: string): void {
+  try {
+    replaceFile(file, text);
+  } catch (error) {
+    const got = error instanceof Error ? error.message : String(error);
+    throw new InputError(flag, 'a file that can be written', got);
   }
 }
 

@@ -65,6 +65,7 @@ export { markdownStyle, textStyle, type Note, type Style } from './style.ts';
 export { formatCount, tableText, tableWidth, type Column } from './table.ts';
 export {
   calibrate,
+  MICRO,
   OWN,
   profile,
   profileNames,
@@ -85,6 +86,7 @@ export {
 export { estimateText, type EstimateReport } from './cost/estimate-report.ts';
 export { parseHistogram } from './cost/histogram.ts';
 export { parseHostFile, type HostFile } from './cost/host-file.ts';
+export { parseProfile, profileJson } from './cost/profile-file.ts';
 export { parseMeasurements } from './published/own-rows.ts';
 export type { PublishedRecord } from './published/record.ts';
 export { unitTestText } from './unit-test-report.ts';

@@ -48,6 +48,7 @@ export { VfioPfn, VpfnTree } from './vpfn.ts';
 export { VfioBatch } from './batch.ts';
 export { PinnedChunk } from './pin-chunk.ts';
 export { PutCount } from './put-pfn.ts';
+export { TLB_SYNC_MAX } from './unmap-regions.ts';
 export { NO_PAGE, type ExternalPinRequest } from './pin-external.ts';
 export type { IovaRange } from './iova-list.ts';
 export type { PinAlgorithm } from './pin-algorithm.ts';

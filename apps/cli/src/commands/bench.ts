@@ -22,12 +22,12 @@ import {
   backingsOption,
   formatOptions,
   iommuOption,
-  profileOption,
   measureAndPrint,
   repeatOption,
   sizeOption,
   type FormatFlags,
 } from '../measuring.ts';
+import { checkProfileIommu, profileOption } from '../profile-flag.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
 /** The profile of the lines of the unit test, unless another is asked for. */
@@ -67,7 +67,7 @@ export function addBench(program: Command): void {
     .addOption(layout())
     .addOption(iommuOption())
     .addOption(repeatOption(PUBLISHED_REPEAT))
-    .addOption(profileOption());
+    .addOption(profileOption('nothing is predicted'));
   for (const option of formatOptions(['unit-test'])) command.addOption(option);
   command.action(bench);
   throwUsageErrors(command);
@@ -110,6 +110,7 @@ function bench(flags: BenchFlags): void {
     profile: costs,
     iommu,
   };
+  checkProfileIommu(costs, iommu);
   checkSize(spec, process.availableMemory(), '--size');
   const text = flags.format === 'unit-test' ? unitTestText : reportText;
   measureAndPrint(flags, (host) => benchMemDmaMap(spec, host), text);

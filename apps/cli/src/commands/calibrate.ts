@@ -8,9 +8,11 @@ import {
   instructionProfile,
   instructionText,
   markdownStyle,
+  MICRO,
   OWN,
   parseMeasurements,
   predictedRows,
+  profileJson,
   profileNames,
   textStyle,
   UNCALIBRATED,
@@ -22,9 +24,10 @@ import { Option, type Command } from 'commander';
 import { flag, list, oneOf } from '../flags.ts';
 import { measureMicro, type MicroResult } from '../micro.ts';
 import { outputWidth, print } from '../output.ts';
-import { readText } from '../read-file.ts';
+import { checkOutput, readText } from '../read-file.ts';
 import { plotLibraries } from '../plot-libraries.ts';
 import { throwUsageErrors } from '../usage-error.ts';
+import { writeForFlag } from '../write-file.ts';
 
 /** Bytes that a file of measurements may have. */
 const LIMIT = 16 * 2 ** 20;
@@ -37,6 +40,7 @@ interface CalibrateFlags {
   readonly predict?: string;
   readonly holdOut?: RegExp;
   readonly micro?: boolean;
+  readonly save?: string;
   readonly report: (typeof reports)[number];
   readonly json?: boolean;
 }
@@ -57,7 +61,7 @@ export function addCalibrate(program: Command): void {
     )
     .argument(
       '[files...]',
-      "measurements of one host's own, as JSON or CSV (op,size,backing,seconds)",
+      'measurements of one host of your own, as JSON or CSV (op,size,backing,seconds)',
     )
     .addOption(profiles())
     .addOption(
@@ -65,11 +69,26 @@ export function addCalibrate(program: Command): void {
     )
     .addOption(holdOut())
     .addOption(
-      new Option('--micro', "measure this machine first, in Node alone: the priors' rates"),
+      new Option(
+        '--micro',
+        "measure this machine first, in Node alone: the priors' rates; without files, a profile of " +
+          'these priors alone',
+      ),
+    )
+    .addOption(
+      flag('--save <file>', 'write the profile for --profile of other commands', (text) => text),
     )
     .addOption(report())
     .addOption(new Option('--json', 'as --report json'));
   command.action(runCalibrate);
+  command.addHelpText(
+    'after',
+    '\nExamples:\n' +
+      '  pinfold calibrate --profile li-zhe-2025\n' +
+      "  pinfold calibrate --hold-out 'unpin-v' --report markdown\n" +
+      '  pinfold calibrate --predict rows.json --json\n' +
+      '  pinfold calibrate own.csv --micro --save own.json',
+  );
   throwUsageErrors(command);
 }
 
@@ -109,15 +128,32 @@ async function runCalibrate(files: readonly string[], flags: CalibrateFlags): Pr
     print(instructions(counted, flags));
     return;
   }
+  checkSave(files, flags);
+  const own = files.flatMap(measurements);
   const micro = flags.micro ? await measureMicro() : null;
+  const alone = files.length === 0 && micro !== null && !flags.profile;
   const spec: CalibrationSpec = {
-    ...(files.length > 0 ? { fit: files.flatMap(measurements), own: true } : {}),
+    ...(files.length > 0 ? { fit: own, own: OWN } : {}),
+    ...(alone ? { fit: [], own: MICRO } : {}),
     ...(flags.predict === undefined ? {} : { predict: measurements(flags.predict) }),
     ...(flags.profile ? { profiles: flags.profile } : {}),
     ...(flags.holdOut ? { holdOut: heldOut(flags.holdOut) } : {}),
     ...(micro ? { rates: micro.rates } : {}),
   };
-  print(output(calibrate(spec), flags, micro));
+  const found = calibrate(spec);
+  if (flags.save !== undefined) writeForFlag('--save', flags.save, profileJson(found.profiles[0]));
+  print(output(found, flags, micro));
+}
+
+/** One profile is saved: of one's own measurements, of this machine, or the only one asked for. */
+function checkSave(files: readonly string[], { save, micro, profile }: CalibrateFlags): void {
+  if (save === undefined) return;
+  checkOutput('--save', save, files);
+  const named = profile?.filter((name) => name !== OWN) ?? [];
+  if (files.length > 0 && named.length === 0) return;
+  if (files.length === 0 && (named.length === 1 || (micro && named.length === 0))) return;
+  const expected = 'files of measurements, --micro, or one --profile beside it';
+  throw new InputError('--save', expected, `'${save}' without or with several`);
 }
 
 function instructions(names: readonly string[], flags: CalibrateFlags): string {

@@ -26,11 +26,11 @@ import {
   formatOptions,
   iommuOption,
   measureAndPrint,
-  profileOption,
   repeatOption,
   sizeOption,
   type FormatFlags,
 } from '../measuring.ts';
+import { checkProfileIommu, profileOption } from '../profile-flag.ts';
 import { AlgorithmFinding } from '../report-error.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
@@ -78,7 +78,7 @@ export function addCompare(program: Command): void {
     .addOption(kernelOption())
     .addOption(iommuOption())
     .addOption(repeatOption(DEFAULT_REPEAT))
-    .addOption(profileOption())
+    .addOption(profileOption('nothing is predicted'))
     .option('--no-time', 'leave out every time: what is left is the same on every machine');
   for (const option of [...fileOptions(), ...formatOptions()]) command.addOption(option);
   command.action(compare);
@@ -166,6 +166,7 @@ async function compare(flags: CompareFlags): Promise<void> {
   const spec: CompareSpec = {
     ...{ algorithms, base, memories, bytes, kernel, repeat, leftOut, profile, iommu },
   };
+  checkProfileIommu(profile, iommu);
   checkCompare(spec, process.availableMemory(), '--size');
   measureAndPrint(
     flags,

@@ -1,34 +1,37 @@
 /** `pinfold estimate`: how long mapping a guest's memory takes, why, and what would help. */
+import { dirname, join } from 'node:path';
 import { InputError, parseSize } from '@pinfold/base';
 import {
   adviceFor,
   backing,
   backings,
   contender,
+  DEFAULT_IOMMU,
   estimateHtml,
   estimateText,
   estimateVm,
+  iommuKind,
   markdownStyle,
   parseHistogram,
   parseHostFile,
-  profile,
-  profileNames,
   textStyle,
   UNCALIBRATED,
   type EstimatedHost,
   type EstimatedVm,
   type EstimateReport,
   type HostFile,
+  type Profile,
 } from '@pinfold/bench';
 import { kernelVersions } from '@pinfold/kernels';
 import { Option, type Command } from 'commander';
-import { count, flag, forFlag, list, oneOf } from '../flags.ts';
-import { formatOptions, type FormatFlags } from '../measuring.ts';
+import { count, flag, forFlag, list } from '../flags.ts';
+import { formatOptions, iommuOption, type FormatFlags } from '../measuring.ts';
 import { outputWidth, print } from '../output.ts';
 import { plotLibraries } from '../plot-libraries.ts';
-import { readText } from '../read-file.ts';
+import { checkProfileIommu, namedProfile, profileOption } from '../profile-flag.ts';
+import { checkOutput, readText } from '../read-file.ts';
 import { throwUsageErrors } from '../usage-error.ts';
-import { replaceFile } from '../write-file.ts';
+import { writeForFlag } from '../write-file.ts';
 
 const LIMIT = 2 ** 20;
 const MAX_THREADS = 4096;
@@ -47,7 +50,8 @@ interface EstimateFlags extends FormatFlags {
   readonly entryLimit: number;
   readonly hvo?: boolean;
   readonly layout?: string;
-  readonly profile?: string;
+  readonly profile?: Profile;
+  readonly iommu?: string;
   readonly html?: string;
 }
 
@@ -107,16 +111,21 @@ export function addEstimate(program: Command): void {
     )
     .addOption(new Option('--hvo', 'hugetlb pages share their struct pages (hugetlb_free_vmemmap)'))
     .addOption(
-      flag('--layout <file>', 'contiguous runs of 4 KiB pages: lengths and counts', (text) => text),
+      flag('--layout <file>', 'physically contiguous runs: lengths and counts', (text) => text),
     )
-    .addOption(
-      flag('--profile <name>', `the costs: ${profileNames.join(', ')}`, (text, place) =>
-        oneOf(text, place, profileNames),
-      ),
-    );
+    .addOption(iommuOption("the profile's, or intel-vtd"))
+    .addOption(profileOption(`${UNCALIBRATED}: priors alone`));
   command.addOption(flag('--html <file>', 'write a page with plots too', (text) => text));
   for (const option of formatOptions()) command.addOption(option);
   command.action(runEstimate);
+  command.addHelpText(
+    'after',
+    '\nExamples:\n' +
+      '  pinfold estimate --memory 360G --backing thp --profile jordan-2022-intel\n' +
+      '  pinfold estimate --memory 64G --backing hugetlb-1g --prealloc-threads 8\n' +
+      '  pinfold estimate --memory 64G --layout runs.txt --kernel 6.12,7.3\n' +
+      '  pinfold estimate --html host.html host.yaml',
+  );
   throwUsageErrors(command);
 }
 
@@ -124,24 +133,34 @@ function memlock(text: string, place: string): number {
   return text === 'unlimited' ? Infinity : parseSize(text, place);
 }
 
-function runEstimate(path: string | undefined, flags: EstimateFlags): void {
-  const stated = path === undefined ? fromFlags(flags) : fromFile(path, flags);
-  const costs = profile(flags.profile ?? stated.profile ?? UNCALIBRATED);
+function runEstimate(path: string | undefined, flags: EstimateFlags, command: Command): void {
+  const stated = path === undefined ? fromFlags(flags) : fromFile(path, command);
+  const costs = flags.profile ?? namedProfile(stated.profile ?? UNCALIBRATED, `${path}: profile`);
+  const iommu = flags.iommu ?? statedIommu(stated, path) ?? costs.iommu ?? DEFAULT_IOMMU;
+  checkProfileIommu(costs, iommu);
   const newest = kernelVersions.at(-1)?.series ?? '';
-  const kernels = flags.kernel ?? stated.kernels ?? [newest];
-  for (const kernel of kernels) forFlag('--kernel', kernel, contender);
-  const hosts = kernels.map((kernel): EstimatedHost => ({ ...stated.host, kernel }));
+  const kernels = flags.kernel ?? kernelsOf(stated, path) ?? [newest];
+  const hosts = kernels.map((kernel): EstimatedHost => ({ ...stated.host, kernel, iommu }));
   const guests = stated.vms.map((vm) => ({
     estimates: hosts.map((host) => estimateVm(vm, host, costs)),
     advice: adviceFor(vm, hosts[0], costs, newest),
   }));
   if (flags.html !== undefined) {
-    const page = { vm: stated.vms[0], hosts, profile: costs };
-    replaceFile(flags.html, estimateHtml(page, plotLibraries()));
+    checkOutput('--html', flags.html, [path, flags.layout]);
+    const page = { vms: stated.vms, hosts, profile: costs };
+    writeForFlag('--html', flags.html, estimateHtml(page, plotLibraries()));
   }
   const report: EstimateReport = { profile: costs, host: hosts[0], guests };
   const style = flags.format === 'markdown' ? markdownStyle : textStyle(outputWidth());
   print(flags.json ? json(report) : estimateText(report, style));
+}
+
+function kernelsOf({ kernels }: HostFile, path: string | undefined): readonly string[] | undefined {
+  return kernels?.map((kernel, i) => forFlag(`${path}: kernels.${i}`, kernel, contender).name);
+}
+
+function statedIommu({ iommu }: HostFile, path: string | undefined): string | undefined {
+  return iommu === undefined ? undefined : iommuKind(iommu, `${path}: iommu`).name;
 }
 
 /** A report for programs: the profile by name, its host and its rows. */
@@ -164,11 +183,34 @@ function json({
   return `${text}\n`;
 }
 
-function fromFile(path: string, flags: EstimateFlags): HostFile {
-  if (flags.memory !== undefined)
-    throw new InputError('--memory', 'no file of a host beside it', `'${path}'`);
-  return parseHostFile(readText(path, 'a host', LIMIT), path);
+/** Flags that a file states: beside it they would be lost. */
+const STATED = [
+  'memory',
+  'backing',
+  'populated',
+  'preallocThreads',
+  'containers',
+  'bar',
+  'memlock',
+  'capIpcLock',
+  'entryLimit',
+  'hvo',
+  'layout',
+];
+
+function fromFile(path: string, command: Command): HostFile {
+  const written = STATED.find((name) => command.getOptionValueSource(name) === 'cli');
+  if (written !== undefined) {
+    const option = command.options.find((one) => one.attributeName() === written);
+    throw new InputError(option?.long ?? written, 'no file of a host beside it', `'${path}'`);
+  }
+  const layoutOf = (file: string): string =>
+    readText(join(dirname(path), file), 'lengths and counts', LIMIT);
+  return parseHostFile(readText(path, 'a host', LIMIT), path, layoutOf);
 }
+
+/** What flags state in another way than a file. */
+const NOT_STATED = { kernels: undefined, profile: undefined, iommu: undefined };
 
 function fromFlags(flags: EstimateFlags): HostFile {
   if (flags.memory === undefined)
@@ -189,11 +231,12 @@ function fromFlags(flags: EstimateFlags): HostFile {
     capIpcLock: flags.capIpcLock ?? false,
     entryLimit: flags.entryLimit,
   };
-  return { kernels: undefined, profile: undefined, host, vms: [vm] };
+  return { ...NOT_STATED, host, vms: [vm] };
 }
 
 function runsOf({ layout, backing: name }: EstimateFlags): EstimatedVm['runs'] {
   if (layout === undefined) return null;
-  if (name !== '4k') throw new InputError('--layout', '--backing 4k beside it', `'${name}'`);
+  if (name.startsWith('hugetlb'))
+    throw new InputError('--layout', '--backing 4k or thp beside it', `'${name}'`);
   return parseHistogram(readText(layout, 'lengths and counts', LIMIT), layout);
 }

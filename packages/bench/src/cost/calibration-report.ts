@@ -1,5 +1,12 @@
 /** The report of a calibration: every measurement beside its prediction. */
-import type { CalibratedRow, Calibration, Profile, RowUse } from './calibration.ts';
+import {
+  UNCALIBRATED,
+  type CalibratedRow,
+  type Calibration,
+  type Profile,
+  type RowUse,
+} from './calibration.ts';
+import { counted } from './words.ts';
 import type { Style } from '../style.ts';
 import type { Column } from '../table.ts';
 
@@ -107,7 +114,8 @@ const CLASS_COLUMNS: readonly Column<Profile['classes'][number]>[] = [
 export function calibrationText({ profiles, rows }: Calibration, style: Style): string {
   const parts = profiles.flatMap((profile) => {
     const own = rows.filter((row) => row.profile === profile.name && row.use !== 'not expressed');
-    if (own.length === 0 && profile.rows.length === 0) return [];
+    const isAsked = profile.name !== UNCALIBRATED;
+    if (own.length === 0 && profile.rows.length === 0 && !isAsked) return [];
     return [profileText(profile, style), ...USES.flatMap((use) => usePart(own, use, style))];
   });
   const predicted = rows.filter((row) => !profiles.some(({ name }) => name === row.profile));
@@ -123,8 +131,10 @@ export function calibrationText({ profiles, rows }: Calibration, style: Style): 
 function profileText(profile: Profile, style: Style): string {
   const { name, host, rows, classes, remarks, posterior } = profile;
   const about =
-    `Host: ${host}. Fitted to ${rows.length} measurements; a drift of ` +
-    `${percentText(posterior.drift)} between runs is part of every interval.`;
+    rows.length === 0
+      ? `Host: ${host}. No measurement: intervals are a factor of 2.5 up and down.`
+      : `Host: ${host}. Fitted to ${counted(rows.length, 'measurement')}; a drift of ` +
+        `${percentText(posterior.drift)} between runs is part of every interval.`;
   return [
     style.heading(`Profile ${name}`),
     style.paragraph(about),

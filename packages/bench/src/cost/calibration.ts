@@ -7,7 +7,9 @@ import { Matrix, SingularValueDecomposition } from 'ml-matrix';
 import { publishedRecords } from '../published/records.ts';
 import { roundingOf, type PublishedRecord } from '../published/record.ts';
 import { COST_CLASSES, PRIOR_SHARE, type CostClass, type MachineRates } from './classes.ts';
+import { counted } from './words.ts';
 import { fit, predict, type Posterior, type PredictedSeconds } from './fit.ts';
+import { DEFAULT_IOMMU } from '../workloads/mem-dma-map.ts';
 import { linkRows, priorCosts, fittedRows, type LinkedRow } from './profiles.ts';
 
 /** Name of the profile that is no host's: priors alone. */
@@ -15,6 +17,9 @@ export const UNCALIBRATED = 'uncalibrated';
 
 /** Name of the profile of a user's own measurements. */
 export const OWN = 'own';
+
+/** Name of the profile whose priors follow this machine's rates, without any measurement. */
+export const MICRO = 'micro';
 
 /** Factor within which a prediction without a calibrated profile is right. */
 const UNCALIBRATED_FACTOR = 2.5;
@@ -39,6 +44,8 @@ export interface Profile {
   readonly name: string;
   /** What is known of its host. */
   readonly host: string;
+  /** Kind of the IOMMU that its measurements are of; null: of any, or not known. */
+  readonly iommu: string | null;
   /** Names of the measurements that it was fitted to. */
   readonly rows: readonly string[];
   /** Its costs and their covariance. */
@@ -109,6 +116,7 @@ function profileOfRows(name: string, rows: readonly LinkedRow[], rates?: Machine
   return {
     name,
     host: PROFILE_HOSTS[name] ?? used[0]?.record.hardware ?? 'no host in particular',
+    iommu: name in PROFILE_HOSTS ? (used[0]?.link.workload?.iommu ?? DEFAULT_IOMMU) : null,
     rows: used.map(({ record }) => record.id),
     posterior,
     classes,
@@ -145,8 +153,8 @@ function remarksOf(rows: readonly LinkedRow[], classes: readonly ProfileClass[])
   const notable = classes.filter((_, i) => weights.some((row) => row[i] > 0.02)).length;
   if (rank >= notable) return [];
   return [
-    `${rows.length} measurements of ${configurations.length} configurations have rank ${rank}: ` +
-      `they cannot separate the ${notable} classes that matter in them, so that sums are known and ` +
+    `${counted(rows.length, 'measurement')} of ${counted(configurations.length, 'configuration')} ` +
+      `have rank ${rank}: they cannot separate the ${notable} classes that matter in them, so that sums are known and ` +
       'parts follow the priors',
   ];
 }
@@ -201,8 +209,8 @@ export interface Calibration {
 export interface CalibrationSpec {
   /** Measurements to fit; default the published ones. */
   readonly fit?: readonly PublishedRecord[];
-  /** All of `fit` are of one host, whatever they say: a user's own. */
-  readonly own?: boolean;
+  /** Name of a profile of which all of `fit` are, whatever host they name: a user's own. */
+  readonly own?: string;
   /** Measurements to predict; default those that are fitted. */
   readonly predict?: readonly PublishedRecord[];
   /** Only these profiles. */
@@ -222,11 +230,12 @@ export interface CalibrationSpec {
 export function calibrate(spec: CalibrationSpec = {}): Calibration {
   const records = spec.fit ?? publishedRecords();
   const hostOf = (record: PublishedRecord): string =>
-    spec.own ? OWN : (linkRows([{ ...record, op: 'host' }])[0].link.profile ?? UNCALIBRATED);
+    spec.own ?? linkRows([{ ...record, op: 'host' }])[0].link.profile ?? UNCALIBRATED;
   const wanted = (name: string): boolean => spec.profiles?.includes(name) ?? true;
   const isHeldOut = spec.holdOut ?? (() => false);
   const linked = linkRows(records);
-  const names = [...new Set(records.map(hostOf))].filter(wanted);
+  const hosts = spec.own === undefined ? records.map(hostOf) : [spec.own];
+  const names = [...new Set(hosts)].filter(wanted);
   const profiles = names.map((name) => {
     const rows = linked.filter(({ record }) => hostOf(record) === name && !isHeldOut(record));
     return profileOfRows(name, name === UNCALIBRATED ? [] : rows, spec.rates);

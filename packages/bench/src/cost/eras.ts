@@ -25,13 +25,23 @@ export interface KernelEra {
  *   collect_longterm_unpinnable_folios
  */
 export function kernelEra(text: string): KernelEra {
-  const versions = [...text.matchAll(/(\d+)\.(\d+)/g)].map(([, a, b]) => +a * 1000 + +b);
-  const version = versions.at(-1) ?? 6016;
-  const kernel =
-    version < 6016 ? '6.12' : version < 6018 ? '6.16' : version < 7002 ? '6.18' : '7.2';
+  const version = versionIn(text) ?? 6016;
+  const after = version < 7002 ? '6.18' : version < 7003 ? '7.2' : '7.3';
+  const kernel = version < 6016 ? '6.12' : version < 6018 ? '6.16' : after;
   return {
     kernel: version >= 6013 && version < 6016 ? '6.16' : kernel,
     thpStepsByPage: version < 6006,
     longtermReadsPages: version < 6017,
   };
+}
+
+/**
+ * The version that a text names, the last of several.
+ *
+ * @param text such as `v6.16-rc4`
+ * @returns 1000 times the major number and the minor one, 6016; null when it names none
+ */
+export function versionIn(text: string): number | null {
+  const versions = [...text.matchAll(/(\d+)\.(\d+)/g)].map(([, a, b]) => +a * 1000 + +b);
+  return versions.at(-1) ?? null;
 }

@@ -5,6 +5,7 @@ import type { Column } from '../table.ts';
 import type { Advice, EstimatedHost, VmEstimate } from './estimate.ts';
 import { costParts } from './classes.ts';
 import type { Profile } from './calibration.ts';
+import { counted } from './words.ts';
 import type { PredictedSeconds } from './fit.ts';
 import { percentText, secondsText } from './calibration-report.ts';
 
@@ -88,10 +89,10 @@ function guestText(
   const { vm } = first;
   const how = vm.populated
     ? vm.preallocThreads > 0
-      ? `populated by ${plural(vm.preallocThreads, 'thread')}`
+      ? `populated by ${counted(vm.preallocThreads, 'thread')}`
       : 'populated already'
     : 'not populated';
-  const heading = `${vm.name}: ${formatSize(vm.bytes)} of ${vm.backing}, ${how}, ${plural(vm.containers, 'container')}`;
+  const heading = `${vm.name}: ${formatSize(vm.bytes)} of ${vm.backing}, ${how}, ${counted(vm.containers, 'container')}`;
   const lines = estimates.flatMap((one): PartsLine[] => [
     { name: `${one.kernel} map`, ...one.map },
     { name: `${one.kernel} unmap`, ...one.unmap },
@@ -111,10 +112,6 @@ function guestText(
   ].join('\n');
 }
 
-function plural(n: number, what: string): string {
-  return `${n} ${what}${n === 1 ? '' : 's'}`;
-}
-
 function adviceText({ change, saves, estimate }: Advice, now: VmEstimate): string {
   const amount = secondsText(Math.abs(saves));
   const share = percentText(Math.abs(saves) / now.start.seconds);
@@ -122,6 +119,9 @@ function adviceText({ change, saves, estimate }: Advice, now: VmEstimate): strin
   if (Math.abs(saves) < 0.01 * now.start.seconds) return `- ${change}: no difference, ${to}`;
   return `- ${change}: ${saves > 0 ? 'saves' : 'would cost'} ${amount}${saves > 0 ? '' : ' more'} (${share}), ${to}`;
 }
+
+const ONE_RUN =
+  'assumed to be one physically contiguous run; --layout says otherwise (docs/predicted-time.md)';
 
 function limitNotes(
   { entries, locked, tableBytes, vm }: VmEstimate,
@@ -140,6 +140,7 @@ function limitNotes(
     },
     { label: 'locked memory', text: `${process}; ${limitText(locked, host)}` },
     { label: 'IOMMU tables', text: sizeText(tableBytes) },
+    ...(vm.backing === '4k' && vm.runs === null ? [{ label: 'memory', text: ONE_RUN }] : []),
   ];
 }
 

@@ -17,6 +17,10 @@ const vm: EstimatedVm = {
 const host: EstimatedHost = {
   ...{ kernel: '6.16', hvo: false, memlock: 8 * GIB, capIpcLock: false, entryLimit: 65535 },
 };
+/** No guest of a file names a layout. */
+const noLayout = (path: string): string => {
+  throw new InputError(path, 'no layout', 'one');
+};
 const intel = profile('jordan-2022-intel');
 
 describe('an estimate', () => {
@@ -91,6 +95,34 @@ describe('a histogram of runs', () => {
     expect(() => parseHistogram('4K ten', 'f')).toThrow(/^f:1: expected a length and a count/);
   });
 
+  it('is read as faults of a recorder: the next one bounds a folio', () => {
+    const faults = [
+      'ts,utid,addr,error_code',
+      '1,7,0x200000,6',
+      '2,7,0x400000,6',
+      '3,7,0x600000,6',
+    ];
+    const more = ['4,7,0x601000,6', '5,7,0x602000,6'];
+    expect(parseHistogram([...faults, ...more].join('\n'), 'f')).toEqual([
+      { npage: 512, count: 2 },
+      { npage: 1, count: 3 },
+    ]);
+    expect(() => parseHistogram('addr\nx', 'f')).toThrow(/^f:2: expected an address/);
+  });
+
+  it('makes runs of 2 MiB of THP memory THPs, and the rest small pages', () => {
+    const runs = parseHistogram('2M 3\n4K 512\n', 'f');
+    const scattered = { backing: '4k', runs: parseHistogram('4K 1', 'f') };
+    const mixed = estimateVm({ ...vm, runs }, host, intel).map.seconds;
+    const all = estimateVm(vm, host, intel).map.seconds;
+    const none = estimateVm({ ...vm, ...scattered }, host, intel).map.seconds;
+    expect(Math.abs(mixed / (0.75 * all + 0.25 * none) - 1)).toBeLessThan(0.01);
+    const whole = parseHistogram('2M 3', 'f');
+    expect(estimateVm({ ...vm, runs: whole }, host, intel).map).toEqual(
+      estimateVm(vm, host, intel).map,
+    );
+  });
+
   it('lays out runs that do not meet, large ones congruent with their addresses', () => {
     const layout = histogramLayout(parseHistogram('4K 1024\n2M 2\n', 'f'));
     const { frames } = layout.place(0, 2 ** 18);
@@ -113,6 +145,7 @@ describe('a host file', () => {
     const file = parseHostFile(
       'vms:\n  - memory: 64G\n    prealloc-threads: 8\nmemlock: 8M\n',
       'h',
+      noLayout,
     );
     expect(file.host.memlock).toBe(8 * 2 ** 20);
     expect(file.vms).toEqual([
@@ -121,11 +154,28 @@ describe('a host file', () => {
         ...{ preallocThreads: 8, containers: 1, bars: [] },
       },
     ]);
-    expect(parseHostFile('{"vms":[{"memory":"1G","backing":"thp"}]}', 'h').vms[0].bytes).toBe(GIB);
+    expect(
+      parseHostFile('{"vms":[{"memory":"1G","backing":"thp"}]}', 'h', noLayout).vms[0].bytes,
+    ).toBe(GIB);
+  });
+
+  it('states runs in place, or names a file of them', () => {
+    const read = (path: string): string => `# ${path}\n4K 7`;
+    const text = 'vms:\n- { memory: 1G, layout: { 2M: 5 } }\n- { memory: 1G, layout: runs.txt }';
+    const { vms } = parseHostFile(text, 'h', read);
+    expect(vms.map(({ runs }) => runs)).toEqual([
+      [{ npage: 512, count: 5 }],
+      [{ npage: 1, count: 7 }],
+    ]);
   });
 
   it('names the place of a fault', () => {
-    expect(() => parseHostFile('vms:\n  - memory: 1G\n    backng: thp', 'h')).toThrow(/^h: vms\.0/);
-    expect(() => parseHostFile('vms:\n  - memory: lots', 'h')).toThrow(/^h: vms\.0\.memory/);
+    expect(() => parseHostFile('vms: [', 'h', noLayout)).toThrow(/^h:1:\d+: expected YAML or JSON/);
+    expect(() => parseHostFile('vms:\n  - memory: 1G\n    backng: thp', 'h', noLayout)).toThrow(
+      /^h: vms\.0/,
+    );
+    expect(() => parseHostFile('vms:\n  - memory: lots', 'h', noLayout)).toThrow(
+      /^h: vms\.0\.memory/,
+    );
   });
 });

@@ -5,7 +5,7 @@
  *
  * @source reference cost.md §6
  */
-import { InputError, PAGE_SIZE, type CounterValues } from '@pinfold/base';
+import { formatSize, InputError, PAGE_SIZE, PMD_ORDER, type CounterValues } from '@pinfold/base';
 import { backing as backingOf } from '../backings.ts';
 import { predictWith, type Profile } from './calibration.ts';
 import {
@@ -30,7 +30,7 @@ export interface EstimatedVm {
   readonly bytes: number;
   /** Name of the backing. */
   readonly backing: string;
-  /** Contiguous runs of 4 KiB pages; null: one run. */
+  /** Physically contiguous runs of its memory; null: one run. With THP, runs of 2 MiB are THPs. */
   readonly runs: RunHistogram | null;
   /** Whether the memory is populated before it is mapped. */
   readonly populated: boolean;
@@ -46,6 +46,8 @@ export interface EstimatedVm {
 export interface EstimatedHost {
   /** Kernel or pin algorithm. */
   readonly kernel: string;
+  /** Kind of the IOMMU; default VT-d. */
+  readonly iommu?: string | undefined;
   /** `struct page`s of hugetlb pages share lines (HVO). */
   readonly hvo: boolean;
   /** RLIMIT_MEMLOCK in bytes; Infinity: none. */
@@ -171,12 +173,17 @@ export function estimateVm(vm: EstimatedVm, host: EstimatedHost, profile: Profil
   };
 }
 
-function checkVm({ name, bytes, backing, containers }: EstimatedVm): void {
+function checkVm({ name, bytes, backing, containers, bars, runs }: EstimatedVm): void {
   const page = PAGE_SIZE * 2 ** backingOf(backing, name).order;
   if (bytes <= 0 || bytes % page !== 0) {
-    const expected = `a size that is a multiple of ${page / 1024}K, the page size of ${backing}`;
-    throw new InputError(`${name}: memory`, expected, `${bytes} bytes`);
+    const expected = `a multiple of ${formatSize(page)}, the page size of ${backing}`;
+    throw new InputError(`${name}: memory`, expected, formatSize(bytes));
   }
+  for (const bar of bars)
+    if (bar <= 0 || bar % PAGE_SIZE !== 0)
+      throw new InputError(`${name}: bars`, 'multiples of 4K', formatSize(bar));
+  if (runs !== null && backingOf(backing).kind === 'hugetlb')
+    throw new InputError(`${name}: layout`, 'memory of 4k or thp', backing);
   if (!Number.isInteger(containers) || containers < 1)
     throw new InputError(`${name}: containers`, 'a whole number from 1', String(containers));
 }
@@ -194,6 +201,39 @@ interface CountedSlot {
 
 /** The units of work of mapping and unmapping one slot in one container. */
 function countSlot(vm: EstimatedVm, host: EstimatedHost, bytes: number): CountedSlot {
+  const large = largeShare(vm);
+  if (large === null) return countUniform(vm, host, bytes);
+  // Where some runs are THPs and others are not, each kind is counted for itself.
+  const page = PAGE_SIZE * 2 ** PMD_ORDER;
+  const thpBytes = Math.round((bytes * large.share) / page) * page;
+  const parts = [
+    { vm: { ...vm, runs: null }, bytes: thpBytes },
+    { vm: { ...vm, backing: '4k', runs: large.others }, bytes: bytes - thpBytes },
+  ].filter((part) => part.bytes > 0);
+  const counts = parts.map((part) => countUniform(part.vm, host, part.bytes));
+  const oneIoctl = { ioctl: 1 - counts.length };
+  return {
+    map: sumUnits(1, [...counts.map(({ map }) => map), oneIoctl], {}),
+    unmap: sumUnits(1, [...counts.map(({ unmap }) => unmap), oneIoctl], {}),
+    tables: counts.reduce((sum, { tables }) => sum + tables, 0),
+  };
+}
+
+/** How much of THP memory is in runs of 2 MiB and more, and the shorter runs; null: nobody says. */
+function largeShare({ backing, runs }: EstimatedVm): LargeShare | null {
+  if (runs === null || backing !== 'thp') return null;
+  const pages = (of: RunHistogram): number =>
+    of.reduce((sum, run) => sum + run.npage * run.count, 0);
+  const others = runs.filter(({ npage }) => npage < 2 ** PMD_ORDER);
+  return { share: 1 - pages(others) / pages(runs), others };
+}
+
+interface LargeShare {
+  readonly share: number;
+  readonly others: RunHistogram;
+}
+
+function countUniform(vm: EstimatedVm, host: EstimatedHost, bytes: number): CountedSlot {
   const { kind, layout } = memoryOf(vm);
   const era = kernelEra(/^\d/.test(host.kernel) ? `v${host.kernel}` : 'v6.18');
   const facts: CostFacts = {
@@ -209,6 +249,7 @@ function countSlot(vm: EstimatedVm, host: EstimatedHost, bytes: number): Counted
     countersOf({
       ...{ call, bytes, kernel: host.kernel, backing: vm.backing, layout, warm: false, facts },
       runs: vm.runs,
+      ...(host.iommu === undefined ? {} : { iommu: host.iommu }),
     });
   const mapped = of('map');
   const unmapFacts = { ...facts, pagesCleared: 0 };

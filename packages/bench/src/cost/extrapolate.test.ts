@@ -31,6 +31,21 @@ describe('extrapolated counters', () => {
     }
   });
 
+  it.each([
+    ['thp', 'H2', 20 * 1024 + 346, 'intel-vtd'],
+    ['hugetlb-1g', 'H1', 510 * 1024, 'amd'],
+    ['hugetlb-1g', 'H1', 510 * 1024, 'smmuv3'],
+    ['hugetlb-1g', 'H1', 700 * 1024, 'intel-vtd'],
+  ] as const)('are exact at odd sizes too: %s in %s, %i MiB, %s', (backing, layout, mib, iommu) => {
+    for (const call of ['map', 'unmap'] as const) {
+      const workload: CostWorkload = {
+        ...{ call, kernel: '7.2', backing, layout, bytes: mib * 2 ** 20, warm: false, facts },
+        iommu,
+      };
+      expect(countersOf(workload), call).toEqual(countersOfFullRun(workload));
+    }
+  });
+
   it('split steps, puts and dirtying by the size of the folio', () => {
     const of = (backing: string, layout: string, call: CostCall): CounterValues =>
       countersOf({ call, kernel: '6.16', backing, layout, bytes: 2 ** 21, warm: false, facts });

@@ -54,6 +54,9 @@ const DRIFT = 0.05;
  */
 const HOST_SHARE = 0.7;
 
+/** Correlation of classes that are alike, by the factor by which each differs from its mean. */
+const ALIKE = 0.95;
+
 /** Weight of the belief in {@link DRIFT}, as if it came from so many rows. */
 const DRIFT_ROWS = 8;
 
@@ -63,14 +66,20 @@ const DRIFT_ROWS = 8;
  * @param rows the measurements
  * @param priors what is believed of every class that may occur
  * @param drift drift between runs, as a share
+ * @param alike classes that do the same for other memory, so that they are dear together; default none
  * @returns the posterior of all classes of `priors`
  */
-export function fit(rows: readonly FitRow[], priors: ClassCosts, drift: number = DRIFT): Posterior {
+export function fit(
+  rows: readonly FitRow[],
+  priors: ClassCosts,
+  drift: number = DRIFT,
+  alike: readonly CostClass[] = [],
+): Posterior {
   const classes = Object.keys(priors) as CostClass[];
   const beliefs = classes.map((name) => priors[name] as ClassCost);
   const free = classes.map(() => true);
   for (;;) {
-    const solved = solve(rows, classes, beliefs, free, drift);
+    const solved = solve(rows, { classes, beliefs, alike }, free, drift);
     let worst = -1;
     solved.mean.forEach((value, i) => {
       if (free[i] && value < 0 && (worst < 0 || value < solved.mean[worst])) worst = i;
@@ -80,11 +89,17 @@ export function fit(rows: readonly FitRow[], priors: ClassCosts, drift: number =
   }
 }
 
+/** What is believed of which classes. */
+interface Beliefs {
+  readonly classes: readonly CostClass[];
+  readonly beliefs: readonly ClassCost[];
+  readonly alike: readonly CostClass[];
+}
+
 /** The posterior when the classes that are not free cost nothing. */
 function solve(
   rows: readonly FitRow[],
-  classes: readonly CostClass[],
-  beliefs: readonly ClassCost[],
+  { classes, beliefs, alike }: Beliefs,
   free: readonly boolean[],
   drift: number,
 ): Posterior {
@@ -92,7 +107,8 @@ function solve(
   // In units of each prior's standard deviation the matrix is well conditioned.
   const scale = beliefs.map(({ sd }) => sd);
   const expected = Matrix.columnVector(beliefs.map(({ mean }, i) => mean / scale[i]));
-  const precision = priorPrecision(expected);
+  const isAlike = classes.map((name) => alike.includes(name));
+  const precision = priorPrecision(expected, isAlike);
   const moment = precision.mmul(expected);
   for (const { units, seconds, rounding } of rows) {
     const sigma = sigmaOf(seconds, rounding, drift) * 1e9;
@@ -117,14 +133,23 @@ function solve(
 
 /**
  * The precision of the priors, in units of their standard deviations: each class is uncertain for
- * itself, and all of them together by the speed of the host.
+ * itself, those that are alike nearly by the same factor, and all of them together by the speed of the
+ * host.
  */
-function priorPrecision(expected: Matrix): Matrix {
+function priorPrecision(expected: Matrix, isAlike: readonly boolean[]): Matrix {
   const n = expected.rows;
-  const outer = expected.mmul(expected.transpose());
+  const count = isAlike.filter(Boolean).length;
+  const own = 1 / (1 - ALIKE);
+  const both = -own * (ALIKE / (1 + (count - 1) * ALIKE));
+  const precision = Matrix.eye(n, n);
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j < n; j++)
+      if (isAlike[i] && isAlike[j]) precision.set(i, j, (i === j ? own : 0) + both);
+  // What all share is added to the covariance: the rule of Sherman and Morrison.
+  const carried = precision.mmul(expected);
   const share = HOST_SHARE ** 2;
-  // Sherman and Morrison: the inverse of I + share * outer.
-  return Matrix.eye(n, n).sub(outer.mul(share / (1 + share * expected.dot(expected))));
+  const weight = share / (1 + share * expected.dot(carried));
+  return precision.sub(carried.mmul(carried.transpose()).mul(weight));
 }
 
 /** Standard deviation of a measured time: drift, and a rounding anywhere within its unit. */

@@ -23,7 +23,8 @@ const LARGE = 512;
 /**
  * Reads a histogram: lines of a length and a count, as `4K 123`, or those of a bpftrace `hist()` or
  * `lhist()` of lengths in bytes, such as `[4K, 8K)  123 |@@@ |`. Other lines are ignored if they begin
- * with `#` or `@`.
+ * with `#` or `@`. Lines of faults under a heading with `addr`, as `systing-analyze query` prints the
+ * table `memory_fault` of the memory recorder of systing in CSV, are folios.
  *
  * @param text the file
  * @param place its name, for messages
@@ -31,9 +32,11 @@ const LARGE = 512;
  * @throws {InputError} that names the line
  */
 export function parseHistogram(text: string, place: string): RunHistogram {
+  const lines = text.split('\n').map((line) => line.trim());
+  const first = lines.find((line) => line !== '') ?? '';
+  if (FAULT_COLUMN.test(first)) return histogramOfFaults(lines, place);
   const counts = new Map<number, number>();
-  text.split('\n').forEach((line, i) => {
-    const trimmed = line.trim();
+  lines.forEach((trimmed, i) => {
     if (trimmed === '' || /^[#@]/.test(trimmed)) return;
     const found =
       /^\[(\w+)(?:, *\w+\))?\]?\s+(\d+)/.exec(trimmed) ?? /^(\w+)[\s,:]+(\d+)$/.exec(trimmed);
@@ -45,7 +48,43 @@ export function parseHistogram(text: string, place: string): RunHistogram {
     if (count > 0) counts.set(npage, (counts.get(npage) ?? 0) + count);
   });
   if (counts.size === 0) throw new InputError(place, 'a length and a count per line', 'none');
+  return sorted(counts);
+}
+
+function sorted(counts: ReadonlyMap<number, number>): RunHistogram {
   return [...counts].map(([npage, count]) => ({ npage, count })).sort((a, b) => b.npage - a.npage);
+}
+
+/** The heading of faults, as the table memory_fault of systing has it. */
+const FAULT_COLUMN = /^(?:\w+,)*addr(?:,\w+)*$/;
+
+/**
+ * The folios behind faults, one fault each, as the memory recorder of systing writes them: how far the next
+ * fault is away bounds the folio of a fault, which is aligned to its size and at most 2 MiB. That is
+ * no proof of contiguity beyond a folio, and none within where a neighbour was there before.
+ */
+function histogramOfFaults(lines: readonly string[], place: string): RunHistogram {
+  const start = lines.findIndex((line) => line !== '');
+  const column = lines[start].split(',').indexOf('addr');
+  const pages: number[] = [];
+  for (let i = start + 1; i < lines.length; i++) {
+    if (lines[i] === '') continue;
+    const cell = lines[i].split(',')[column] ?? '';
+    const address = /^(?:\d+|0x[\da-f]+)$/i.test(cell) ? Number(cell) : NaN;
+    if (!Number.isFinite(address))
+      throw new InputError(`${place}:${i + 1}`, 'an address in column addr', `'${cell}'`);
+    pages.push(Math.floor(address / PAGE_SIZE));
+  }
+  if (pages.length === 0) throw new InputError(place, 'a line per fault', 'none');
+  const faulted = [...new Set(pages)].sort((a, b) => a - b);
+  const counts = new Map<number, number>();
+  faulted.forEach((page, i) => {
+    let npage = 1;
+    const room = (faulted[i + 1] ?? page + 1) - page;
+    while (npage < LARGE && 2 * npage <= room && page % (2 * npage) === 0) npage *= 2;
+    counts.set(npage, (counts.get(npage) ?? 0) + 1);
+  });
+  return sorted(counts);
 }
 
 /** Lengths of the runs of one GiB: as in the histogram by the memory that they hold. */

@@ -1,10 +1,10 @@
 /** A host with several guests, as a YAML or JSON file states it. */
 import { InputError, parseSize } from '@pinfold/base';
-import { parse } from 'yaml';
+import { parse, YAMLParseError } from 'yaml';
 import * as z from 'zod';
 import { backing } from '../backings.ts';
 import type { EstimatedHost, EstimatedVm } from './estimate.ts';
-import { parseHistogram } from './histogram.ts';
+import { parseHistogram, type RunHistogram } from './histogram.ts';
 
 const size = z.union([z.string(), z.number().positive()]);
 
@@ -12,7 +12,7 @@ const vmSchema = z.strictObject({
   name: z.string().min(1).optional(),
   memory: size,
   backing: z.string().default('4k'),
-  layout: z.string().optional(),
+  layout: z.union([z.string().min(1), z.record(z.string(), z.number().int().min(0))]).optional(),
   populated: z.boolean().default(false),
   'prealloc-threads': z.number().int().min(0).max(4096).default(0),
   containers: z.number().int().min(1).max(4096).default(1),
@@ -20,6 +20,7 @@ const vmSchema = z.strictObject({
 });
 
 const hostSchema = z.strictObject({
+  iommu: z.string().optional(),
   kernels: z.array(z.string()).min(1).optional(),
   profile: z.string().optional(),
   hvo: z.boolean().default(false),
@@ -31,12 +32,14 @@ const hostSchema = z.strictObject({
 
 /** What a host file states. */
 export interface HostFile {
+  /** Kind of the IOMMU; undefined: not stated. */
+  readonly iommu: string | undefined;
   /** Kernels; undefined: not stated. */
   readonly kernels: readonly string[] | undefined;
   /** Profile; undefined: not stated. */
   readonly profile: string | undefined;
-  /** All but the kernel. */
-  readonly host: Omit<EstimatedHost, 'kernel'>;
+  /** All but kernel and IOMMU. */
+  readonly host: Omit<EstimatedHost, 'kernel' | 'iommu'>;
   /** The guests. */
   readonly vms: readonly EstimatedVm[];
 }
@@ -46,10 +49,15 @@ export interface HostFile {
  *
  * @param text YAML; JSON is YAML too
  * @param place its name, for messages
+ * @param readLayout gives the text of a file of run lengths, as a guest's `layout` names it
  * @returns what it states, defaults filled in
  * @throws {InputError} with the path of the first fault
  */
-export function parseHostFile(text: string, place: string): HostFile {
+export function parseHostFile(
+  text: string,
+  place: string,
+  readLayout: (path: string) => string,
+): HostFile {
   const result = hostSchema.safeParse(parsedYaml(text, place));
   if (!result.success) {
     const [issue] = result.error.issues;
@@ -61,13 +69,19 @@ export function parseHostFile(text: string, place: string): HostFile {
   const bytesOf = (value: string | number, at: string): number =>
     typeof value === 'number' ? value : parseSize(value, `${place}: ${at}`);
   const memlock = stated.memlock === 'unlimited' ? Infinity : bytesOf(stated.memlock, 'memlock');
+  const runsOf = (layout: z.infer<typeof vmSchema>['layout'], at: string): RunHistogram | null => {
+    if (layout === undefined) return null;
+    if (typeof layout === 'string') return parseHistogram(readLayout(layout), layout);
+    const lines = Object.entries(layout).map(([length, count]) => `${length} ${count}`);
+    return parseHistogram(lines.join('\n'), at);
+  };
   const vms = stated.vms.map((vm, i): EstimatedVm => {
     const at = `vms.${i}`;
     return {
       name: vm.name ?? `vm${i + 1}`,
       bytes: bytesOf(vm.memory, `${at}.memory`),
       backing: backing(vm.backing, `${place}: ${at}.backing`).name,
-      runs: vm.layout === undefined ? null : parseHistogram(vm.layout, `${place}: ${at}.layout`),
+      runs: runsOf(vm.layout, `${place}: ${at}.layout`),
       populated: vm.populated || vm['prealloc-threads'] > 0,
       preallocThreads: vm['prealloc-threads'],
       containers: vm.containers,
@@ -75,6 +89,7 @@ export function parseHostFile(text: string, place: string): HostFile {
     };
   });
   return {
+    iommu: stated.iommu,
     kernels: stated.kernels,
     profile: stated.profile,
     host: {
@@ -91,7 +106,10 @@ function parsedYaml(text: string, place: string): unknown {
   try {
     return parse(text);
   } catch (error) {
-    const got = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new InputError(place, 'YAML or JSON', got);
+    if (!(error instanceof YAMLParseError)) throw error;
+    const [start] = error.linePos ?? [];
+    const at = start ? `${place}:${start.line}:${start.col}` : place;
+    const got = error.message.split('\n')[0].replace(/ at line \d+, column \d+:$/, '');
+    throw new InputError(at, 'YAML or JSON', got);
   }
 }

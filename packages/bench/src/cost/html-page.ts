@@ -23,8 +23,8 @@ export interface PlotLibraries {
 
 /** What a page about an estimate shows. */
 export interface HtmlEstimate {
-  /** The guest. */
-  readonly vm: EstimatedVm;
+  /** The guests. */
+  readonly vms: readonly EstimatedVm[];
   /** One host per kernel. */
   readonly hosts: readonly EstimatedHost[];
   /** The costs. */
@@ -58,28 +58,29 @@ const GIB = 2 ** 30;
  * @returns HTML
  */
 export function estimateHtml(estimate: HtmlEstimate, libraries: PlotLibraries): string {
-  const { vm, hosts, profile } = estimate;
+  const { vms, profile } = estimate;
+  const guests = vms.map(guestText).join(', ');
   const sections: Section[] = [
     {
       id: 'parts',
       heading: 'What the time is made of',
-      text: `Predicted kernel time of ${vm.name}, ${vm.bytes / GIB} GiB of ${vm.backing}, in seconds; whiskers: 90 % interval of the sum.`,
+      text: `Predicted kernel time of ${guests}, in seconds; whiskers: 90 % interval of the sum.`,
     },
     {
       id: 'scaling',
       heading: 'From 1 GiB to 1 TiB',
-      text: 'Predicted kernel time of the same guest at other sizes; the bands are 90 % intervals. Both scales are logarithmic.',
+      text: 'Predicted kernel time of the same guests at other sizes; the bands are 90 % intervals. Both scales are logarithmic.',
     },
   ];
   const name = profile.name === UNCALIBRATED ? 'li-zhe-2025' : profile.name;
   const found = calibrate({ profiles: [name] });
   const data = {
     parts: partsData(estimate),
-    totals: hosts.flatMap((host) => {
-      const { map, unmap, kernel } = estimateVm(vm, host, profile);
+    totals: cases(estimate).flatMap(({ name, vm, host }) => {
+      const { map, unmap } = estimateVm(vm, host, profile);
       return [
-        { of: `${kernel} map`, ...only(map) },
-        { of: `${kernel} unmap`, ...only(unmap) },
+        { of: `${name} map`, ...only(map) },
+        { of: `${name} unmap`, ...only(unmap) },
       ];
     }),
     scaling: scalingData(estimate),
@@ -87,7 +88,7 @@ export function estimateHtml(estimate: HtmlEstimate, libraries: PlotLibraries): 
   };
   const compared = comparedSection(found, name);
   return page(
-    `Mapping ${vm.bytes / GIB} GiB of ${vm.backing}`,
+    `Mapping ${guests}`,
     `Every time on this page is predicted kernel time by the profile ${profile.name} (${profile.host}), unless it is called published.`,
     [...sections, ...compared],
     data,
@@ -119,23 +120,43 @@ function only({ seconds, low, high }: { seconds: number; low: number; high: numb
   return { seconds, low, high };
 }
 
-function partsData({ vm, hosts, profile }: HtmlEstimate): object[] {
-  return hosts.flatMap((host) => {
-    const estimate = estimateVm(vm, host, profile);
+function guestText({ name, bytes, backing }: EstimatedVm): string {
+  return `${name}: ${bytes / GIB} GiB of ${backing}`;
+}
+
+/** A guest on a kernel, and what plots call it. */
+interface Case {
+  readonly name: string;
+  readonly vm: EstimatedVm;
+  readonly host: EstimatedHost;
+}
+
+function cases({ vms, hosts }: HtmlEstimate): Case[] {
+  return vms.flatMap((vm) =>
+    hosts.map((host) => {
+      const name = vms.length === 1 ? host.kernel : `${vm.name} ${host.kernel}`;
+      return { name, vm, host };
+    }),
+  );
+}
+
+function partsData(estimate: HtmlEstimate): object[] {
+  return cases(estimate).flatMap(({ name, vm, host }) => {
+    const times = estimateVm(vm, host, estimate.profile);
     return (['map', 'unmap'] as const).flatMap((call) =>
       costParts.map((part) => ({
-        ...{ of: `${host.kernel} ${call}`, part, seconds: estimate[call].parts[part] },
+        ...{ of: `${name} ${call}`, part, seconds: times[call].parts[part] },
       })),
     );
   });
 }
 
-function scalingData({ vm, hosts, profile }: HtmlEstimate): object[] {
-  return hosts.flatMap((host) =>
+function scalingData(all: HtmlEstimate): object[] {
+  return cases(all).flatMap(({ name, vm, host }) =>
     Array.from({ length: 11 }, (_, power) => 2 ** power).flatMap((gib) => {
-      const estimate = estimateVm({ ...vm, bytes: gib * GIB }, host, profile);
+      const estimate = estimateVm({ ...vm, bytes: gib * GIB }, host, all.profile);
       return (['map', 'unmap'] as const).map((call) => {
-        return { call, kernel: host.kernel, gib, ...only(estimate[call]) };
+        return { call, kernel: name, gib, ...only(estimate[call]) };
       });
     }),
   );

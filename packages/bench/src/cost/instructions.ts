@@ -6,6 +6,7 @@
  * @source recordings `icount`; reference cost.md §5
  */
 import { PMD_ORDER, PUD_ORDER } from '@pinfold/base';
+import { kernelVersions } from '@pinfold/kernels';
 import { backing } from '../backings.ts';
 import { contender } from '../contender.ts';
 import { layouts, type Layout } from '../layouts.ts';
@@ -83,7 +84,7 @@ function mappedBy(scenario: string): Mapped | null {
   if (mthp) {
     const order = Math.log2(Number(mthp[1]) / 4);
     const apart = histogramLayout([{ npage: 2 ** order, count: 1 }], order);
-    return of('4k', order, histogramLayout([{ npage: 256, count: 1 }], order), apart);
+    return of('4k', order, histogramLayout([{ npage: 2 ** 18, count: 1 }], order), apart);
   }
   switch (name) {
     case 'n-1g':
@@ -180,10 +181,10 @@ export interface InstructionProfile {
   readonly rows: readonly PredictedInstructions[];
 }
 
-/** Kernels of which instructions were counted. */
+/** Kernels of which instructions were counted and that are modelled. */
 export const instructionKernels: readonly string[] = [
   ...new Set(countedInstructions.map(({ kernel }) => kernel)),
-];
+].filter((kernel) => kernelVersions.some(({ series }) => kernel.startsWith(`${series}.`)));
 
 /**
  * Fits the costs of a kernel in instructions, to the scenarios of {@link FITTED_SCENARIOS}.
@@ -201,18 +202,25 @@ export function instructionProfile(kernel: string): InstructionProfile {
       return [{ row, units: found }];
     });
   const shares = new Map<string, number>();
+  const unknown = calls.filter(({ units }) => units.apart !== null);
+  for (const { row } of unknown) shares.set(keyOf(row), FIRST_SHARE);
   let posterior = fitCalls(calls, shares);
   for (let round = 0; round < ROUNDS; round++) {
-    for (const call of calls)
-      if (call.row.op === 'map' && call.units.apart !== null)
-        shares.set(keyOf(call.row), shareOf(call, posterior));
+    for (const { row } of unknown) {
+      const key = keyOf(row);
+      // What is fitted may tell its layout by both calls; what is predicted, by its map alone.
+      const told = unknown.filter(
+        (call) => keyOf(call.row) === key && (call.row.op === 'map' || isFitted(call.row)),
+      );
+      shares.set(key, shareOf(told, posterior));
+    }
     posterior = fitCalls(calls, shares);
   }
   const rows = calls.map(({ row, units }) => {
     const share = shares.get(keyOf(row)) ?? 0;
     const { seconds, low, high } = predict(posterior, mixed(units, row.op, share));
     const predicted = { seconds: seconds * 1e9, low: low * 1e9, high: high * 1e9 };
-    const fitted = FITTED_SCENARIOS.includes(row.scenario);
+    const fitted = isFitted(row);
     return { row, fitted, unknownLayout: units.apart !== null, predicted };
   });
   return { name: `icount-${kernel}`, posterior, rows };
@@ -224,7 +232,14 @@ interface Call {
 }
 
 /** Rounds of fitting costs and shares in turn. */
-const ROUNDS = 12;
+const ROUNDS = 40;
+
+/** Share that fitting begins with. */
+const FIRST_SHARE = 0.5;
+
+function isFitted({ scenario }: CountedInstructions): boolean {
+  return FITTED_SCENARIOS.includes(scenario);
+}
 
 const known = new Map<string, ScenarioUnits>();
 
@@ -239,22 +254,32 @@ function keyOf({ kernel, scenario, bytes }: CountedInstructions): string {
 
 function fitCalls(calls: readonly Call[], shares: ReadonlyMap<string, number>): Posterior {
   const rows = calls
-    .filter(({ row }) => FITTED_SCENARIOS.includes(row.scenario))
+    .filter(({ row }) => isFitted(row))
     .map(({ row, units }) => ({
       units: mixed(units, row.op, shares.get(keyOf(row)) ?? 0),
       seconds: row.instructions / 1e9,
       rounding: 0,
     }));
-  return fit(rows, instructionPriors(), DRIFT);
+  return fit(rows, instructionPriors(), DRIFT, HUGE_STEPS);
 }
 
-/** The share of folios that begin a chunk, as the map's instructions say. */
-function shareOf({ row, units }: Call, posterior: Posterior): number {
-  const at = (share: number): number => predict(posterior, mixed(units, 'map', share)).seconds;
-  const [together, apart] = [at(0), at(1)];
-  const share = (row.instructions / 1e9 - together) / (apart - together);
-  return Math.min(1, Math.max(0, share));
+/** The share of folios that begin a chunk with which calls of one layout are predicted best. */
+function shareOf(calls: readonly Call[], posterior: Posterior): number {
+  let [above, below] = [0, 0];
+  for (const { row, units } of calls) {
+    const at = (share: number): number =>
+      (predict(posterior, mixed(units, row.op, share)).seconds * 1e9) / row.instructions;
+    const [together, apart] = [at(0), at(1)];
+    // Least squares of relative errors, which are linear in the share.
+    above += (1 - together) * (apart - together);
+    below += (apart - together) ** 2;
+  }
+  // Of a single page both layouts are one.
+  return below === 0 ? 0 : Math.min(1, Math.max(0, above / below));
 }
+
+/** A step at a huge leaf is the same code for both memories; how long it takes is not. */
+const HUGE_STEPS: readonly CostClass[] = ['stepThp', 'stepHugetlb'];
 
 /** Instructions by class; an atomic and a line are what they are besides: nothing. */
 function instructionPriors(): ClassCosts {

@@ -2,10 +2,15 @@
  * What a published measurement measured, as a workload; or why it cannot be one. The rules read
  * what a record states: call, kernel, variant, memory and host. None looks at its name or seconds.
  */
-import { GIB_BYTES, kernelEra } from './eras.ts';
+import { formatSize, PAGE_SIZE } from '@pinfold/base';
+import { kernelVersions } from '@pinfold/kernels';
+import { backing as backingOf } from '../backings.ts';
+import { GIB_BYTES, kernelEra, versionIn } from './eras.ts';
 import type { CostFacts } from './classes.ts';
+import { linkedAlgorithm } from './linked-algorithm.ts';
+import { linkedMemory, type LinkedMemory } from './linked-memory.ts';
 import type { CostWorkload } from './workload.ts';
-import type { PublishedRecord } from '../published/record.ts';
+import { secondsOf, type PublishedRecord } from '../published/record.ts';
 
 /** A measurement's workload, or why it has none or is not fitted. */
 export interface Link {
@@ -74,9 +79,9 @@ function whyNoWorkload(record: PublishedRecord): string | null {
     return 'pins of a mediated device on 4.19 or s390: kernels that are not modelled';
   if (op === 'gup-fast') return 'GUP-fast on a tree of 2021: not modelled';
   if (op === 'populate') return 'memory populated by threads, without VFIO';
-  if (!(op in CALLS)) return 'a whole start or test, of which mapping is an unknown part';
-  if (record.seconds === null && record.seconds_from_rate === undefined)
-    return 'a ratio or a bound, no time';
+  if (!(op in CALLS))
+    return `'${op}': none of ${Object.keys(CALLS).join(', ')}, which are modelled`;
+  if (isRatioOrBound(record)) return 'a ratio or a bound, no time';
   if (bytes === null || bytes === 0) return 'the size is not stated';
   if (/not VFIO|vendor kernel driver|CI runner/.test(`${variant} ${record.hardware}`))
     return 'another driver than VFIO';
@@ -90,8 +95,43 @@ function whyNoWorkload(record: PublishedRecord): string | null {
     return 'a version of hugetlb GUP of 2021 that is not modelled';
   if (/one lookup|looked up once per 4K/.test(variant) && !notes.includes('gup_test'))
     return 'a GUP patch that is not modelled';
-  return null;
+  return whyUnknown(record, bytes);
 }
+
+/** Whether an author gave something else than a time; a row without any figure can be predicted. */
+function isRatioOrBound(record: PublishedRecord): boolean {
+  if (secondsOf(record) !== null) return false;
+  const { ratio, range_seconds: range, share, speedup_printed: speedup } = record;
+  const { upper_bound_seconds: upper, lower_bound_seconds: lower } = record;
+  return [ratio, range, share, speedup, upper, lower].some((figure) => figure !== undefined);
+}
+
+/** Why kernel, change, memory or size are none that the model has, or null. */
+function whyUnknown(record: PublishedRecord, bytes: number): string | null {
+  const { op, variant, kernel_base: base } = record;
+  const version = versionIn(base);
+  if (version !== null && (version < OLDEST || version > newest()))
+    return `kernel '${base}': not modelled, nor near one that is`;
+  if ((record.threads ?? 1) > 1) return 'done by several threads at once';
+  const memory = linkedMemory(record);
+  if (typeof memory === 'string') return memory;
+  if (linkedAlgorithm(variant, CALLS[op], '') === null)
+    return `a change that is not modelled: '${variant}'`;
+  const page = PAGE_SIZE * 2 ** backingOf(memory.backing).order;
+  if (bytes % page !== 0) return `a size that is no multiple of ${formatSize(page)}`;
+  return bytes > LARGEST ? `more than ${formatSize(LARGEST)}` : null;
+}
+
+/** The oldest kernel whose map can be told from that of a modelled one, as {@link versionIn} says. */
+const OLDEST = 5010;
+
+/** The newest that is modelled. */
+function newest(): number {
+  return Math.max(...kernelVersions.map(({ series }) => versionIn(series) ?? 0));
+}
+
+/** Bytes that the tables of one domain are extrapolated to. */
+const LARGEST = 64 * 2 ** 40;
 
 /** Why a row that has a workload is neither fitted nor judged, or null. */
 function whyNotFitted(record: PublishedRecord): string | null {
@@ -120,7 +160,7 @@ const BELOW_4G = 2 * GIB_BYTES;
 function workloadOf(record: PublishedRecord): CostWorkload {
   const { op, variant, kernel_base: base, notes } = record;
   const call = CALLS[op];
-  const memory = memoryOf(record);
+  const memory = linkedMemory(record) as LinkedMemory;
   const era = kernelEra(`${base} ${/page per gup|batches of 512/.test(variant) ? 'v5.11' : ''}`);
   const largestPin = /largest VFIO page pin|Thread scaling/.test(notes);
   const bytes = (record.size_bytes ?? 0) - (largestPin ? BELOW_4G : 0);
@@ -134,53 +174,9 @@ function workloadOf(record: PublishedRecord): CostWorkload {
     pagesCleared: cleared ? bytes / 4096 : 0,
     starts: op === 'qemu-start' ? 1 : 0,
   };
-  const kernel = call === 'gup' || call === 'put' ? '6.16' : algorithmOf(variant, call, era.kernel);
+  const isGup = call === 'gup' || call === 'put';
+  const kernel = linkedAlgorithm(variant, call, isGup ? '6.16' : era.kernel) ?? era.kernel;
   const { backing, layout } = memory;
-  return { call, bytes, kernel, backing, layout, warm: false, facts };
-}
-
-interface LinkedMemory {
-  readonly kind: CostFacts['memory'];
-  readonly backing: string;
-  readonly layout: string;
-}
-
-/** The memory behind an author's words. What is not stated is 2 MiB for huge pages. */
-function memoryOf({ backing, page_size: page, op }: PublishedRecord): LinkedMemory {
-  if (backing.includes('MAP_SHARED')) return { kind: 'shmem', backing: '4k', layout: 'T4' };
-  if (/hugetlb|hugepages|1 ?G(?:iB)? (?:huge)?page/i.test(backing))
-    return page === 2 ** 30
-      ? { kind: 'hugetlb', backing: 'hugetlb-1g', layout: 'H1' }
-      : { kind: 'hugetlb', backing: 'hugetlb-2m', layout: 'H2' };
-  const small = page === 4096 || /small|4K|no THP/.test(backing) || op === 'qemu-start';
-  if (small) return { kind: 'anon', backing: '4k', layout: 'T4' };
-  return { kind: 'anon', backing: 'thp', layout: 'H2' };
-}
-
-/** Pin algorithms by what a variant says that it changes in a map, the first that fits. */
-const MAP_ALGORITHMS: readonly (readonly [RegExp, string])[] = [
-  [/one page per gup/, 'page-at-a-time'],
-  [/batches of 512/, 'batched-page-array'],
-  [/unpin (?:only|patch only|side only)|^unpin RFC/i, ''],
-  [/hugetlb batch step|hugetlb only/, 'hugetlb-v1-2025'],
-  [/page-compare|page compar|nth_page|num_pages_contiguous/, 'series-1-4'],
-  [/v[4-9] (?:series|patch)|v[23] series|merged|map side/, 'series-1-4'],
-  [/folio|pin patch|v1 series/, 'series-1-folio'],
-];
-
-/** The same for an unmap. */
-const UNMAP_ALGORITHMS: readonly (readonly [RegExp, string])[] = [
-  [/one page per gup/, 'page-at-a-time'],
-  [/map side|pin patch \([^)]*\)(?: only)?$|pin-only|pin patch only/, ''],
-  [/range unpin|page_range_dirty_lock|unpin_user_page_range|has_rsvd|series/, 'series-1-4'],
-  [/unpin_user_folio_dirty_locked|unpin v[45]/, 'unpin-folio-2025'],
-  [/unpin RFC|RFC v\d/i, 'unpin-rfc-2025'],
-];
-
-/** The algorithm of a variant in a call: its own, or the kernel's. */
-function algorithmOf(variant: string, call: 'map' | 'unmap', kernel: string): string {
-  if (/^base\b(?!: one page)/.test(variant)) return kernel;
-  const table = call === 'map' ? MAP_ALGORITHMS : UNMAP_ALGORITHMS;
-  const found = table.find(([says]) => says.test(variant));
-  return found !== undefined && found[1] !== '' ? found[1] : kernel;
+  const iommu = /AMD|EPYC/.test(record.hardware ?? '') ? { iommu: 'amd' } : {};
+  return { call, bytes, kernel, backing, layout, warm: false, facts, ...iommu };
 }

@@ -26,11 +26,15 @@ export function rowPredictions(
   profile: Profile,
 ): Readonly<Record<Op, RowPrediction>> {
   const runs = new Map<number, Record<Op, CounterValues>>();
+  const { bytes: size, iommu, backing } = options;
   const of = (op: Op): RowPrediction => {
-    const counters = extrapolatedCounters(options.bytes, options.backing.order, (bytes) => {
-      const run = runs.get(bytes) ?? freshPass({ ...options, bytes });
-      runs.set(bytes, run);
-      return run[op];
+    const counters = extrapolatedCounters({
+      ...{ bytes: size, order: backing.order, iommu },
+      run: (bytes, iovaOffset) => {
+        const run = runs.get(bytes) ?? freshPass({ ...options, bytes, iovaOffset });
+        runs.set(bytes, run);
+        return run[op];
+      },
     });
     const predicted = predictWith(profile, unitsOf(counters, factsOf(options)));
     return { ...predicted, profile: profile.name };

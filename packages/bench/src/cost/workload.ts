@@ -7,7 +7,7 @@ import { FOLL, pinUserPagesRemote, unpinUserPages } from '@pinfold/mm';
 import { backing as backingOf } from '../backings.ts';
 import { contender } from '../contender.ts';
 import { layout as layoutOf } from '../layouts.ts';
-import { MemDmaMap } from '../workloads/mem-dma-map.ts';
+import { DEFAULT_IOMMU, MemDmaMap } from '../workloads/mem-dma-map.ts';
 import { unitsOf, type CostFacts, type CostUnits } from './classes.ts';
 import { extrapolatedCounters } from './extrapolate.ts';
 import { histogramLayout, type RunHistogram } from './histogram.ts';
@@ -32,6 +32,8 @@ export interface CostWorkload {
   readonly warm: boolean;
   /** Contiguous runs of 4 KiB pages, in place of the layout; default none. */
   readonly runs?: RunHistogram | null;
+  /** Kind of the IOMMU; default VT-d. */
+  readonly iommu?: string;
   /** What is no counter. */
   readonly facts: CostFacts;
 }
@@ -60,8 +62,11 @@ export function countersOfFullRun(workload: CostWorkload): CounterValues {
  * @throws {InputError} when its kernel, backing or layout is not known
  */
 export function countersOf(workload: CostWorkload): CounterValues {
+  const { bytes, iommu } = workload;
   const { order } = backingOf(workload.backing);
-  return extrapolatedCounters(workload.bytes, order, (bytes) => runOnce({ ...workload, bytes }));
+  const run = (size: number, iovaOffset: number): CounterValues =>
+    runOnce({ ...workload, bytes: size }, iovaOffset);
+  return extrapolatedCounters({ bytes, order, iommu, run });
 }
 
 /**
@@ -98,16 +103,21 @@ export function keyOf(workload: CostWorkload): string {
   const { memory, writeNotify, thpStepsByPage, longtermReadsPages, hvo } = facts;
   const flags = [warm, writeNotify, thpStepsByPage, longtermReadsPages, hvo].map(Number).join('');
   const { pagesCleared, starts } = facts;
-  return [call, kernel, backing, layout, bytes, memory, flags, pagesCleared, starts].join(' ');
+  const key = [call, kernel, backing, layout, bytes, memory, flags, pagesCleared, starts];
+  return [...key, ...(isDefaultIommu(workload) ? [] : [workload.iommu])].join(' ');
+}
+
+function isDefaultIommu({ iommu = DEFAULT_IOMMU }: CostWorkload): boolean {
+  return iommu === DEFAULT_IOMMU;
 }
 
 const keptUnits: Readonly<Record<string, CostUnits>> = units;
 
 /** Runs a workload once; its other call is kept too. */
-function runOnce(workload: CostWorkload): CounterValues {
-  const { call, kernel, backing, layout, bytes, warm, runs = null } = workload;
+function runOnce(workload: CostWorkload, iovaOffset = 0): CounterValues {
+  const { call, kernel, backing, layout, bytes, warm, runs = null, iommu } = workload;
   const key = (of: CostCall): string =>
-    [of, kernel, backing, layout, bytes, warm, JSON.stringify(runs)].join(' ');
+    [of, kernel, backing, layout, bytes, warm, iommu, iovaOffset, JSON.stringify(runs)].join(' ');
   const found = cache.get(key(call));
   if (found) return found;
   const { kernel: release, pinAlgorithm } = contender(kernel);
@@ -116,7 +126,7 @@ function runOnce(workload: CostWorkload): CounterValues {
     pinAlgorithm,
     backing: backingOf(backing),
     layout: runs === null ? layoutOf(layout) : histogramLayout(runs),
-    bytes,
+    ...{ bytes, iommu, iovaOffset },
   });
   const calls = call === 'map' || call === 'unmap' ? vfioCalls(machine) : gupCalls(machine);
   if (warm) for (const [, run] of calls) run();

@@ -25,7 +25,11 @@ const COLUMNS: Readonly<Record<string, string>> = {
  * @throws {InputError} that names the place of the first fault
  */
 export function parseMeasurements(text: string, place: string): PublishedRecord[] {
-  if (!/^\s*[[{]/.test(text)) return parseRecords(rowsOfCsv(text, place), place);
+  if (!/^\s*[[{]/.test(text)) {
+    const rows = rowsOfCsv(text, place);
+    if (rows.length === 0) throw new InputError(place, 'a line per measurement', 'none');
+    return parseRecords(rows, place);
+  }
   try {
     return parseRecords(JSON.parse(text), place);
   } catch (error) {

@@ -84,6 +84,16 @@ export interface PublishedRecord {
   readonly threads?: number | undefined;
   /** New time divided by old time. */
   readonly ratio?: number | undefined;
+  /** Seconds between which it was, where no single figure is given. */
+  readonly range_seconds?: readonly [number, number] | undefined;
+  /** Seconds that it took at most. */
+  readonly upper_bound_seconds?: number | undefined;
+  /** Seconds that it took at least. */
+  readonly lower_bound_seconds?: number | undefined;
+  /** Share of another time. */
+  readonly share?: number | undefined;
+  /** Old time divided by new time, as printed. */
+  readonly speedup_printed?: number | undefined;
   /** Whether the author rounded it in prose. */
   readonly approximate: boolean;
   /** How it was measured. */
