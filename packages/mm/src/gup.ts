@@ -258,7 +258,8 @@ export function faultinPage(
   if (again > 3) throw new ModelBug(`virtual page ${vpn} (${vma.ops.name}) faults again and again`);
   const unshare = mm.pageTable.allows(vpn, false) ? FAULT_FLAG.UNSHARE : 0;
   const flags = gupFlags & FOLL.WRITE ? FAULT_FLAG.WRITE : unshare;
-  const code = handleMmFault(mm, vma, vpn, flags);
+  const fails = mm.memory.injected?.fault() ?? false;
+  const code = fails ? VM_FAULT.SIGBUS : handleMmFault(mm, vma, vpn, flags);
   if (code !== 0) mm.gupFailure = { vpn, why: `the fault ended with ${faultName(code)}` };
   return faultErrno(code);
 }

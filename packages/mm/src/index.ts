@@ -7,7 +7,7 @@ export { createTask, mmapAnonymous, type TaskOptions } from './create-task.ts';
 export { MemMap, type MemoryModel } from './memmap.ts';
 export { PageStateArrays, PG } from './page-state.ts';
 export type { MemoryRange, ZoneType } from './sections.ts';
-export { Memory, VmStat } from './memory.ts';
+export { Memory, type InjectedFailures, VmStat } from './memory.ts';
 export { KernelLog, type KernelMessage } from './kernel-log.ts';
 export { PageContents, readUser, writeUser } from './page-contents.ts';
 export {

@@ -28,6 +28,16 @@ export class VmStat {
   }
 }
 
+/** Calls that whoever runs the model lets fail. Each is asked once per call, and says whether it does. */
+export interface InjectedFailures {
+  /** A fatal signal interrupts the wait for the mmap lock in which pages are charged. */
+  readonly lock: () => boolean;
+  /** A small allocation of the kernel finds no memory. */
+  readonly alloc: () => boolean;
+  /** A page fault that GUP takes ends with VM_FAULT_SIGBUS. */
+  readonly fault: () => boolean;
+}
+
 /** Physical memory as the functions of this package see it. */
 export class Memory {
   /** Sections, `struct page` arithmetic and page state. */
@@ -54,6 +64,8 @@ export class Memory {
   readonly log: KernelLog = new KernelLog();
   /** The most page tables that an address space may have: a bound of whoever runs the model, not of a kernel. */
   maxPageTables: number = Number.POSITIVE_INFINITY;
+  /** Calls that are to fail; null, the default: none. */
+  injected: InjectedFailures | null = null;
   /** The bytes of pages; null while nobody writes or reads any: then all read as zeros. */
   contents: PageContents | null = null;
 

@@ -36,14 +36,16 @@ export class VfioBatch {
  * @param iommu the container's state
  * @param npage pages that are asked for at most at once; the kernel has a page of memory for it
  * @returns a batch of the release's capacity, or for as many pages as are asked for; of one page
- *   with disable_hugepages
+ *   with disable_hugepages, or without memory for more
  * @source drivers/vfio/vfio_iommu_type1.c vfio_batch_init, 6.16
  */
 export function makeBatch(iommu: VfioIommu, npage: number): VfioBatch {
   const { memory, rules, params, pageSize } = iommu;
   const { batchCapacity } = rules;
   const full = batchCapacity === 'page' ? pageSize / POINTER_SIZE : batchCapacity;
-  const capacity = params.disableHugepages ? 1 : full;
+  // Without memory for the array, the batch has the entry that is part of it.
+  const small = params.disableHugepages || (memory.injected?.alloc() ?? false);
+  const capacity = small ? 1 : full;
   return new VfioBatch(memory.memmap.pageArray(Math.min(capacity, npage)));
 }
 

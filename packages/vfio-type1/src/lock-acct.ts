@@ -7,6 +7,7 @@
 import { Errno } from '@pinfold/base';
 import { accountLockedVm, type MmStruct, type Task } from '@pinfold/mm';
 import type { VfioDma } from './dma.ts';
+import type { VfioIommu } from './vfio-iommu.ts';
 
 /**
  * Charges pages of a mapping, or takes a charge back.
@@ -14,7 +15,8 @@ import type { VfioDma } from './dma.ts';
  * @param dma the mapping
  * @param npage pages to charge; negative to take back; 0 does nothing and takes no lock
  * @param async whether the owner may have gone
- * @returns 0; -ENOMEM over RLIMIT_MEMLOCK; -ESRCH if the owner's memory has gone
+ * @returns 0; -ENOMEM over RLIMIT_MEMLOCK; -ESRCH if the owner's memory has gone; -EINTR if a fatal
+ *   signal interrupts the wait for its mmap lock
  * @source drivers/vfio/vfio_iommu_type1.c vfio_lock_acct, 6.16
  */
 export function vfioLockAcct(dma: VfioDma, npage: number, async: boolean): number {
@@ -30,13 +32,37 @@ export function vfioLockAcct(dma: VfioDma, npage: number, async: boolean): numbe
   return ret;
 }
 
-/** mm_lock_acct: under the mmap write lock. */
+/**
+ * mm_lock_acct: under the mmap write lock, whose wait a fatal signal ends. Nothing is injected where
+ * a charge is taken back: no caller looks at that.
+ */
 function mmLockAcct(mm: MmStruct, npage: number, task: Task, lockCap: boolean): number {
   const { tracer } = mm.memory.counters;
   if (tracer !== null) tracer.enter('mm_lock_acct', npage);
-  const ret = accountLockedVm(mm, Math.abs(npage), npage > 0, task, lockCap);
+  const killed = npage > 0 && (mm.memory.injected?.lock() ?? false);
+  const ret = killed
+    ? -Errno.EINTR
+    : accountLockedVm(mm, Math.abs(npage), npage > 0, task, lockCap);
   if (tracer !== null) tracer.exit('mm_lock_acct', ret);
   return ret;
+}
+
+/**
+ * Fails a step because its pages could not be charged.
+ *
+ * @param iommu the container's state
+ * @param dma the mapping
+ * @param npage pages that were to be charged
+ * @param ret what {@link vfioLockAcct} returned
+ * @returns `ret`
+ */
+export function refusedByAcct(iommu: VfioIommu, dma: VfioDma, npage: number, ret: number): number {
+  if (ret === -Errno.EINTR) return iommu.fail(-ret, 'vfio_lock_acct', { interrupted: true });
+  return iommu.fail(-ret, 'vfio_lock_acct', {
+    lockedVmPages: dma.mm.lockedVm,
+    chunkPages: npage,
+    limitPages: dma.task.memlockPages,
+  });
 }
 
 /**

@@ -7,7 +7,7 @@
 import { Errno, Slot, type IovaPn, type Pfn, type Vpn } from '@pinfold/base';
 import { nextPage, type VfioBatch } from './batch.ts';
 import type { VfioDma } from './dma.ts';
-import { vfioLockAcct } from './lock-acct.ts';
+import { refusedByAcct, vfioLockAcct } from './lock-acct.ts';
 import { countReservedTest, isInvalidReservedPfn, putPfns, putPfnsTraced } from './put-pfn.ts';
 import { vaddrGetPfns } from './vaddr-get-pfns.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
@@ -232,12 +232,7 @@ function joinsChunk(iommu: VfioIommu, chunk: PinnedChunk, pfn: Pfn): boolean {
  */
 export function chargeChunk(iommu: VfioIommu, dma: VfioDma, chunk: PinnedChunk): number {
   const ret = vfioLockAcct(dma, chunk.lockAcct, false);
-  if (ret === 0) return 0;
-  return iommu.fail(-ret, 'vfio_lock_acct', {
-    lockedVmPages: dma.mm.lockedVm,
-    chunkPages: chunk.lockAcct,
-    limitPages: dma.task.memlockPages,
-  });
+  return ret === 0 ? 0 : refusedByAcct(iommu, dma, chunk.lockAcct, ret);
 }
 
 /**

@@ -8,7 +8,7 @@ import { Errno, Slot, type IovaPn, type Page, type Pfn } from '@pinfold/base';
 import { VfioBatch } from './batch.ts';
 import { markDirty } from './dirty.ts';
 import type { VfioDma } from './dma.ts';
-import { vfioLockAcct } from './lock-acct.ts';
+import { refusedByAcct, vfioLockAcct } from './lock-acct.ts';
 import { refusedByGup, unwindPfns } from './pin-chunk.ts';
 import { countReservedTest, isInvalidReservedPfn } from './put-pfn.ts';
 import { externalIova, findDmaOfPage, findVpfn, unpinPageExternal } from './unpin-external.ts';
@@ -178,9 +178,13 @@ export function pinNewPage(
       valid: false,
     });
   }
-  addToPfnList(iommu, dma, iovaPn, offset, pfn);
-  request.pages[i] = memmap.pfnToPage(pfn);
-  return 0;
+  const ret = addToPfnList(iommu, dma, iovaPn, offset, pfn);
+  if (ret === 0) request.pages[i] = memmap.pfnToPage(pfn);
+  else {
+    unwindPfns(iommu, dma, pfn, 1);
+    if (doAccounting) vfioLockAcct(dma, -iommu.put.unlocked, true);
+  }
+  return ret;
 }
 
 /**
@@ -191,6 +195,7 @@ export function pinNewPage(
  * @param iovaPn page number of the I/O virtual address
  * @param offset its offset in the page, in bytes
  * @param pfn page frame
+ * @returns 0; -ENOMEM without memory for the node
  * @throws {KernelBug} when the page begins before the mapping and dirty pages are logged
  * @source drivers/vfio/vfio_iommu_type1.c vfio_add_to_pfn_list, vfio_iommu_type1_pin_pages, 6.16
  */
@@ -200,10 +205,16 @@ export function addToPfnList(
   iovaPn: IovaPn,
   offset: number,
   pfn: Pfn,
-): void {
+): number {
+  if (iommu.memory.injected?.alloc()) {
+    return iommu.fail(Errno.ENOMEM, 'vfio_add_to_pfn_list', {
+      iova: externalIova(iommu, iovaPn, offset),
+    });
+  }
   iommu.counters.add(Slot.vpfnAllocs, 1);
   dma.pfnList.insert(new VfioPfn(iovaPn, pfn, offset));
   markDirty(iommu, dma, iovaPn, 1);
+  return 0;
 }
 
 /** Pins and charges one page of a process; returns its frame or a negative errno. */
@@ -239,9 +250,5 @@ function chargePage(iommu: VfioIommu, dma: VfioDma, pfn: Pfn): number {
   const limitPages = dma.task.memlockPages;
   const exceeded = `RLIMIT_MEMLOCK (${limitPages * iommu.pageSize}) exceeded`;
   iommu.memory.log.add('print', `vfio_pin_page_external: ${exceeded}`);
-  return iommu.fail(-ret, 'vfio_lock_acct', {
-    lockedVmPages: dma.mm.lockedVm,
-    chunkPages: 1,
-    limitPages,
-  });
+  return refusedByAcct(iommu, dma, 1, ret);
 }

@@ -5,7 +5,8 @@ import { plainMemory } from './plain-memory.ts';
 /** The registry's entry. */
 export const failingAllocations: BoundaryClass = {
   name: 'failing allocations',
-  summary: 'the n-th frame, GUP or IOMMU map of a step fails, for every small n',
+  summary:
+    'the n-th GUP, IOMMU map, charge, allocation, page fault or frame of a step fails, for every small n',
   scene: (slot) => plainMemory(slot).map((scene) => ({ ...scene, devices: 'both' as const })),
   steps: { map: 3, unmap: 3, fail: 6, pin: 2, unpin: 1, domain: 1 },
 };

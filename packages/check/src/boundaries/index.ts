@@ -4,6 +4,7 @@ import type { BoundaryClass } from './boundary.ts';
 import { changingMemory } from './changing-memory.ts';
 import { cowFolio } from './cow-folio.ts';
 import { dirtyBitmaps } from './dirty-bitmaps.ts';
+import { entryLimit } from './entry-limit.ts';
 import { externalPins, pinsAcrossMappings, unalignedPins } from './external-pins.ts';
 import { failingAllocations } from './failing-allocations.ts';
 import { hugePageEnds } from './huge-page-ends.ts';
@@ -14,6 +15,7 @@ import { sectionBorders } from './section-borders.ts';
 import { severalDomains } from './several-domains.ts';
 import { topOfIova } from './top-of-iova.ts';
 import { twoVmas } from './two-vmas.ts';
+import { zeroPages } from './zero-pages.ts';
 
 /** All of them, in the order in which they are tried. */
 export const boundaryClasses: readonly BoundaryClass[] = [
@@ -33,4 +35,6 @@ export const boundaryClasses: readonly BoundaryClass[] = [
   changingMemory,
   pinsAcrossMappings,
   onePageChunks,
+  zeroPages,
+  entryLimit,
 ];

@@ -22,6 +22,8 @@ export interface Scene {
   readonly machine?: MachineLine;
   /** Which devices are open; default: one behind the IOMMU. */
   readonly devices?: FirstDevices;
+  /** What is done before the container is opened. */
+  readonly first?: readonly Operation[];
   /** What is done before memory is mapped into the process. */
   readonly before?: readonly Operation[];
   /** The mmaps, and what is done to the memory. */

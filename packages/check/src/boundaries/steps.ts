@@ -22,6 +22,7 @@ const STEP_KINDS = [
   'process',
   'mapNext',
   'onePage',
+  'mapRead',
 ] as const;
 
 /** A kind of step. */
@@ -155,6 +156,9 @@ class Planner {
         return this.#change(draw);
       case 'mapNext':
         return [this.#map(draw, 1)];
+      case 'mapRead':
+        // READ only, but for one in eight.
+        return [this.#map({ ...draw, more: draw.more % 8 === 0 ? 1 : 0 })];
       case 'onePage':
         this.#onePage = !this.#onePage;
         return [{ op: 'sysfs', path: DISABLE_HUGEPAGES, val: this.#onePage ? 'Y' : 'N' }];
@@ -304,7 +308,7 @@ class Planner {
       this.#in.add(dev);
       return [{ op: 'addgroup', dev }];
     }
-    const what = (['gup', 'map'] as const)[from % 2];
+    const what = (['gup', 'map', 'lock', 'alloc'] as const)[from % 4];
     return [
       { op: 'fail', what, n: 1 + (more % 4) },
       { op: 'addgroup', dev },
@@ -313,7 +317,7 @@ class Planner {
 
   /** What fails is a call of the step behind it. */
   #fail(draw: Draw): Operation[] {
-    const what = (['gup', 'map', 'frame'] as const)[draw.to % 3];
+    const what = (['gup', 'map', 'lock', 'alloc', 'fault', 'frame'] as const)[draw.to % 6];
     const n = 1 + (draw.more % 4);
     return [{ op: 'fail', what, n }, ...this.#failing(draw)];
   }

@@ -1,5 +1,6 @@
 /** Which sequence a number stands for: boundary classes in turn, then mixtures of them. */
-import type { Operation } from '@pinfold/guest';
+import { DEFAULT_MACHINE, GUEST_IOMMU, type Operation } from '@pinfold/guest';
+import { iommuKinds } from '@pinfold/iommu';
 import type { KernelVersion } from '@pinfold/kernels';
 import type { MachineLine } from '@pinfold/scenario';
 import * as fc from 'fast-check';
@@ -45,8 +46,20 @@ export function sequenceAt(kernel: KernelVersion, seed: number, index: number): 
     numRuns: 1,
     seed: (Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b)) | 0,
   });
-  return hasClassicSparsemem(kernel) ? sequence : { ...sequence, machine: vmemmapOnly(sequence) };
+  const machine = hasClassicSparsemem(kernel) ? sequence.machine : vmemmapOnly(sequence);
+  // Other kinds of IOMMUs have other leaves. Most sequences are for the one that is recorded most.
+  const kind =
+    index % EACH_OTHER_KIND === 0
+      ? otherKinds[(index / EACH_OTHER_KIND) % otherKinds.length]
+      : null;
+  return { ...sequence, machine: kind === null ? machine : { ...machine, iommu: kind } };
 }
+
+/** One sequence in so many is for another kind of IOMMU; prime, so that every class meets each. */
+const EACH_OTHER_KIND = 7;
+const otherKinds = iommuKinds
+  .map(({ name }) => name)
+  .filter((name) => name !== DEFAULT_MACHINE.iommus[GUEST_IOMMU].kind);
 
 /** Since 6.18 these kernels cannot be configured without a virtual memory map. */
 function hasClassicSparsemem({ mm }: KernelVersion): boolean {
@@ -67,9 +80,9 @@ function sequences(
   const begins = classes.flatMap((one) => one.begins ?? []);
   return fc.tuple(scenes, drawnSteps(sumOf(classes), maxLength, begins)).map(([parts, draws]) => {
     const scene = together(parts);
-    const { machine = {}, devices = 'pci', before = [], memory } = scene;
+    const { machine = {}, devices = 'pci', first = [], before = [], memory } = scene;
     const steps = operationsOf(scene, draws);
-    const operations = [...opening(devices), ...before, ...memory, ...steps];
+    const operations = [...first, ...opening(devices), ...before, ...memory, ...steps];
     return { classes: names, machine: { ...CHECK_MACHINE, ...machine }, operations };
   });
 }
@@ -88,6 +101,7 @@ function together(scenes: readonly Scene[]): Scene {
   return {
     machine: Object.assign({}, ...scenes.map(({ machine }) => machine)) as MachineLine,
     devices: devices.length === 1 ? devices[0] : 'both',
+    first: scenes.flatMap(({ first = [] }) => first),
     before: scenes.flatMap(({ before = [] }) => before),
     memory: scenes.flatMap(({ memory }) => memory),
     areas: scenes.flatMap(({ areas }) => areas),

@@ -75,6 +75,12 @@ export const memlockChecks: readonly CheckExplanation[] = [
   },
   { at: 'vfio_pin_pages_remote', sees: ['limitPages'], say: overLimit },
   { at: 'vfio_lock_acct', sees: ['limitPages'], say: overLimit },
+  {
+    at: 'vfio_lock_acct',
+    sees: ['interrupted'],
+    say: () =>
+      'A fatal signal ended the wait for the mmap lock under which pages are charged. Nothing is pinned or charged.',
+  },
   { at: 'do_mlock', sees: ['limitPages'], say: lockTooMuch },
   { at: 'mlock_future_ok', sees: ['limitPages'], say: lockTooMuch },
 ];

@@ -1,14 +1,17 @@
 /**
- * Faults on demand: of the next step, the n-th frame that is asked for, the n-th look-up of GUP or
- * the n-th call of the IOMMU driver fails.
+ * Faults on demand: of the next step, the n-th frame that is asked for, the n-th look-up of GUP, the
+ * n-th call of the IOMMU driver, charge, allocation or page fault fails.
  */
 import { Errno } from '@pinfold/base';
 import type { IommuUnit, IoPageTable } from '@pinfold/iommu';
-import { VM, type Memory, type MmStruct, type Vma } from '@pinfold/mm';
+import { VM, type InjectedFailures, type Memory, type MmStruct, type Vma } from '@pinfold/mm';
 import type { VfioContainer } from '@pinfold/vfio-type1';
 
-/** What can fail: a frame that is asked for, GUP of a page, the IOMMU driver's map of some pages. */
-export const FAULT_KINDS = ['frame', 'gup', 'map'] as const;
+/**
+ * What can fail: a frame that is asked for, GUP of a page, the IOMMU driver's map of some pages, the
+ * wait for the lock of a charge, an allocation of VFIO's own, a page fault that GUP takes.
+ */
+export const FAULT_KINDS = ['frame', 'gup', 'map', 'lock', 'alloc', 'fault'] as const;
 
 /** Kind of a fault. */
 export type FaultKind = (typeof FAULT_KINDS)[number];
@@ -72,7 +75,21 @@ function wrap(
       return together([...memory.addressSpaces].map((mm) => failGup(mm, fires)));
     case 'map':
       return failMaps(containers, units, fires);
+    case 'lock':
+    case 'alloc':
+    case 'fault':
+      return failInside(memory, what, fires);
   }
+}
+
+const never = (): boolean => false;
+
+/** Calls that ask themselves whether they are to fail. */
+function failInside(memory: Memory, what: keyof InjectedFailures, fires: () => boolean): Undo {
+  memory.injected = { lock: never, alloc: never, fault: never, [what]: fires };
+  return () => {
+    memory.injected = null;
+  };
 }
 
 /** Of the domains that are there, and of those that come. */

@@ -175,7 +175,8 @@ export interface AlgorithmKernel {
    * @param dma the mapping
    * @param npage pages; negative to take back; 0 does nothing
    * @param async whether the owner may have gone
-   * @returns 0, -ENOMEM over RLIMIT_MEMLOCK, -ESRCH if the owner's memory has gone
+   * @returns 0, -ENOMEM over RLIMIT_MEMLOCK, -ESRCH if the owner's memory has gone, -EINTR if a fatal
+   *   signal interrupts the wait for its lock
    */
   lockAcct(dma: OwnDma, npage: number, async: boolean): number;
 
@@ -264,8 +265,9 @@ export interface AlgorithmKernel {
    * @param request what the device asks for
    * @param i index of the page
    * @param page the page
+   * @returns 0; -ENOMEM if there is no memory for the node: the page is still pinned then
    */
-  addToPfnList(dma: OwnDma, request: OwnPinRequest, i: number, page: Page): void;
+  addToPfnList(dma: OwnDma, request: OwnPinRequest, i: number, page: Page): number;
   /**
    * Gives back the pages of a request from its first on.
    *

@@ -18,7 +18,7 @@ import {
 import { POINTER_SIZE, VfioBatch } from '../batch.ts';
 import type { VfioDma } from '../dma.ts';
 import { isAnyPinnedExternally, isPinnedExternally } from '../find-vpfn.ts';
-import { vfioLockAcct } from '../lock-acct.ts';
+import { refusedByAcct, vfioLockAcct } from '../lock-acct.ts';
 import { batchUnpin, overLimit, refusedByGup, unwindPfns } from '../pin-chunk.ts';
 import {
   addToPfnList,
@@ -208,12 +208,7 @@ export class KernelCalls implements AlgorithmKernel {
     const dma = this.#dma(view, 'lockAcct');
     this.#guard.whole(npage, 'lockAcct, npage', -MAX_PAGES);
     const ret = vfioLockAcct(dma, npage, async);
-    if (ret === 0) return 0;
-    return this.#iommu.fail(-ret, 'vfio_lock_acct', {
-      lockedVmPages: dma.mm.lockedVm,
-      chunkPages: npage,
-      limitPages: dma.task.memlockPages,
-    });
+    return ret === 0 ? 0 : refusedByAcct(this.#iommu, dma, npage, ret);
   }
 
   putPfns(view: OwnDma, pfn: Pfn, npage: number): number {
@@ -293,11 +288,13 @@ export class KernelCalls implements AlgorithmKernel {
     return pinNewPage(this.#iommu, dma, asked, i, request.doAccounting, batch);
   }
 
-  addToPfnList(view: OwnDma, requestView: OwnPinRequest, i: number, page: Page): void {
+  addToPfnList(view: OwnDma, requestView: OwnPinRequest, i: number, page: Page): number {
     const dma = this.#dma(view, 'addToPfnList');
     const request = this.#request(requestView, i, 'addToPfnList');
-    addToPfnList(this.#iommu, dma, request.iovaPn[i], request.offset[i], this.pageToPfn(page));
-    request.pages[i] = page;
+    const pfn = this.pageToPfn(page);
+    const ret = addToPfnList(this.#iommu, dma, request.iovaPn[i], request.offset[i], pfn);
+    if (ret === 0) request.pages[i] = page;
+    return ret;
   }
 
   unwindExternal(view: OwnPinRequest, done: number, ret: number): number {

@@ -22,7 +22,7 @@ export interface FailOperation {
 export const fail: GuestOp<FailOperation> = {
   op: 'fail',
   summary:
-    'in the next step, the n-th (default the first) frame that is asked for, GUP or IOMMU map fails: frame, gup or map',
+    'in the next step, the n-th (default the first) frame that is asked for, GUP, IOMMU map, charge (-EINTR), allocation or page fault fails: frame, gup, map, lock, alloc or fault',
   entry: op({ what: needed(word(...FAULT_KINDS)), n: optional(number) }, ({ n = 1, what }) => ({
     ...{ op: 'fail', what, n },
   })),
