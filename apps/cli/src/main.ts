@@ -12,6 +12,7 @@ import { addExplain } from './commands/explain.ts';
 import { addHelp } from './commands/help.ts';
 import { addList } from './commands/list.ts';
 import { addNewAlgorithm } from './commands/new-algorithm.ts';
+import { addReplay } from './commands/replay.ts';
 import { addRun } from './commands/run.ts';
 import { addVerify } from './commands/verify.ts';
 import { endWithOwnCode } from './own-code.ts';
@@ -38,6 +39,7 @@ function pinfold(): Command {
   throwUsageErrors(program);
   addRun(program);
   addExplain(program);
+  addReplay(program);
   addVerify(program);
   addBench(program);
   addCheck(program);
