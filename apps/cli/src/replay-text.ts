@@ -77,18 +77,14 @@ function findingsText({ findings, answers, calls }: Replay): string {
   }
   const kinds = new Map<string, ReplayFinding[]>();
   for (const one of all) {
-    const key = [one.errno, one.from, one.action.length, one.why.length].join();
-    kinds.set(key, [...(kinds.get(key) ?? []).slice(0, SHOWN_PER_KIND), one]);
+    const others = kinds.get(one.kind);
+    if (others) others.push(one);
+    else kinds.set(one.kind, [one]);
   }
-  const counts = new Map<string, number>();
-  for (const one of all) {
-    const key = [one.errno, one.from, one.action.length, one.why.length].join();
-    counts.set(key, (counts.get(key) ?? 0) + 1);
-  }
-  return [...kinds]
-    .map(([key, of]) => {
+  return [...kinds.values()]
+    .map((of) => {
       const shown = of.slice(0, SHOWN_PER_KIND).map(findingText).join('\n');
-      const more = (counts.get(key) ?? 0) - SHOWN_PER_KIND;
+      const more = of.length - SHOWN_PER_KIND;
       return more > 0 ? `${shown}    and ${formatCount(more)} more like these\n` : shown;
     })
     .join('\n');

@@ -41,6 +41,8 @@ export interface ReplayFinding {
   readonly errno: string | null;
   /** Kernel function whose check failed. */
   readonly from?: string;
+  /** What it has in common with others that say the same. */
+  readonly kind: string;
   /** Why, in sentences. */
   readonly why: readonly string[];
   /** What to do, in sentences. */
@@ -120,6 +122,8 @@ interface Attempt {
 
 /** Calls that the model may give another outcome before nobody looks for reasons any more. */
 const MAX_GUESSES = 4;
+/** Findings of one kind that get advice: the others say the same. */
+const ADVISED_PER_KIND = 20;
 /** More steps than this are not run on other releases too. */
 const COMPARED_STEPS = 2000;
 
@@ -287,16 +291,21 @@ function resultOf(
   mapped.v1 = built.lines.some((line) => line.startsWith('open type=v1'));
   const timeline: TimelinePoint[] = [];
   const findings: ReplayFinding[] = [];
+  const kinds = new Map<string, number>();
   for (const [i, { observation }] of run.steps.entries()) {
     const { call, at } = built.steps[i];
     const { errno, failure } = observation;
     const explanation = explained.get(i);
     if (call && (explanation || errno !== null)) {
+      const kind = `${errno ?? ''} ${failure?.at ?? explanation?.sentences[0]?.replace(/\d\w*/g, '') ?? ''}`;
+      const same = (kinds.get(kind) ?? 0) + 1;
+      kinds.set(kind, same);
       const context = { log, calls, call, mapped, run, index: i, observation, failure };
       findings.push({
         ...{ at, text: call.text, errno, why: explanation?.sentences ?? [] },
         ...(failure && { from: failure.at }),
-        ...{ action: adviceFor(context), releases: explanation?.releases ?? {} },
+        ...{ kind, action: same > ADVISED_PER_KIND ? [] : adviceFor(context) },
+        releases: explanation?.releases ?? {},
       });
     }
     if (!call) continue;

@@ -48,7 +48,7 @@ export function adviceOnMessages(log: Log, calls: readonly LoggedCall[]): Replay
     if (!entry) continue;
     add(`${entry.about} ${entry.errno ?? ''}`, {
       ...{ at: message.at, text: message.text, errno: message.errno ?? null, releases: {} },
-      ...{ why: entry.why, action: entry.action },
+      ...{ kind: entry.about, why: entry.why, action: entry.action },
     });
   }
   return [...answers.values()].slice(0, MAX_ANSWERS);
@@ -85,5 +85,6 @@ function faultAnswer(message: LoggedMessage, calls: readonly LoggedCall[]): Repl
       : [
           'Look for what gave the device this address: an address of the host in place of an iova, or memory that was not registered.',
         ];
-  return { at: message.at, text: message.text, errno: null, why, action, releases: {} };
+  const kind = message.about;
+  return { at: message.at, text: message.text, errno: null, kind, why, action, releases: {} };
 }

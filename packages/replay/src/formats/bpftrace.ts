@@ -9,7 +9,7 @@ import { readIoctl } from '../log/ioctl-calls.ts';
 import { errnoOf, u64 } from '../log/numbers.ts';
 
 const LINE = /^(\d+(?:\.\d+)?) (\d+) ((?:VFIO|IOMMU)_\w+) fd=(\d+)((?: \w+=\S+)*)$/;
-const US = 1e-6;
+const US = 1e6;
 
 /** The format. */
 export const bpftrace: LogFormat = {
@@ -32,7 +32,7 @@ export const bpftrace: LogFormat = {
       const facts = {
         ...{ process: Number(pid), container: `${pid}:${fd}` },
         errno: ret.startsWith('-') ? errnoOf(ret) : null,
-        ...(us !== undefined && { seconds: Number(us) * US }),
+        ...(us !== undefined && { seconds: Number(us) / US }),
       };
       words.delete('ret');
       words.delete('us');

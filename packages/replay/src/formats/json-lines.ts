@@ -8,7 +8,7 @@ import type { LogFormat } from '../log/entries.ts';
 import { MalformedLine } from '../log/entries.ts';
 import { u64 } from '../log/numbers.ts';
 
-const US = 1e-6;
+const US = 1e6;
 /** Access in letters, as in a scenario. */
 const FLAGS: Readonly<Record<string, number>> = { rw: 3, r: 1, w: 2, vaddr: 4 };
 
@@ -31,7 +31,7 @@ export const jsonLines: LogFormat = {
       const { op, errno, us, container } = values;
       const facts = {
         ...(typeof errno === 'string' || errno === null ? { errno } : {}),
-        ...(typeof us === 'number' && { seconds: us * US }),
+        ...(typeof us === 'number' && { seconds: us / US }),
         ...(typeof container === 'string' && { container }),
       };
       const backend = values.backend === 'iommufd' ? 'iommufd' : 'type1';

@@ -8,7 +8,7 @@ import type { LogFormat } from '../log/entries.ts';
 import { isMappingIoctl } from '../log/ioctl-calls.ts';
 
 const LINE =
-  /^\s*[\d.]+ \(\s*([\d.]+|\?) ms\): (?:\S.*?\/(\d+) )?(\w+)\((.*)\)\s*= ?(-?\d+|0x[0-9a-f]+)? ?(E[A-Z]+)?/;
+  /^\s*[\d.]+ \(\s*([\d.]+|\?) ms\): (?:\S.*?\/(\d+) )?(\w+)\((.*)\)\s*= ?(0x[0-9a-f]+|-?\d+)? ?(E[A-Z]+)?/;
 
 /** The format. */
 export const perfTrace: LogFormat = {

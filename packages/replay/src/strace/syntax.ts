@@ -40,11 +40,12 @@ export interface WrittenCall {
 
 const WHO = /^(?:\[pid\s+(\d+)\]\s*|(\d+)\s+)?/;
 const WHEN = /^(?:\d\d:\d\d:\d\d(?:\.\d+)?|\d{9,10}\.\d+|\d+\.\d{6}|\(\+\s*[\d.]+\))\s+/;
-const CALL = /^([a-z_][a-z0-9_]*)\(/;
+/** A system call; functions of QEMU are written alike. */
+const CALL = /^(?!vfio_|iommufd_)([a-z_][a-z0-9_]*)\(/;
 const RESUMED = /^<\.\.\. ([a-z_][a-z0-9_]*) resumed>\s*,?\s*/;
 const UNFINISHED = /\s*<unfinished \.\.\.>\s*$/;
 const RESULT =
-  /^\s*=\s*(-?\d+|0x[0-9a-f]+|\?)(<.*?>)?(?:\s+(E[A-Z0-9]+)\b)?.*?(?:<(\d+\.\d+)>)?\s*$/;
+  /^\s*=\s*(0x[0-9a-f]+|-?\d+|\?)(<.*?>)?(?:\s+(E[A-Z0-9]+)\b)?.*?(?:<(\d+\.\d+)>)?\s*$/;
 
 /**
  * Reads a line.
