@@ -1,6 +1,6 @@
 /**
  * Linux's iommufd: I/O address spaces, and pages that are pinned once, however many domains and
- * accesses use them. A peer of the type1 driver. Left out: the VFIO compatibility container.
+ * accesses use them. A peer of the type1 driver.
  */
 export {
   Iommufd,
@@ -9,6 +9,7 @@ export {
   type RangesResult,
   type UnmapResult,
 } from './iommufd.ts';
+export { VfioCompat, type CompatInfo, type CompatMap, type CompatUnmap } from './vfio-compat.ts';
 export { IommufdCalls } from './calls.ts';
 export { IommufdContext, type IommufdOptions } from './context.ts';
 export { IOMMUFD_RULES_7_2, type IommufdRules } from './rules.ts';

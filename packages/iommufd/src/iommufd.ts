@@ -101,7 +101,7 @@ export class Iommufd {
    * @returns the I/O address space
    */
   ioasAlloc(): IommufdIoas {
-    this.#begin();
+    this.begin();
     return this.objects.add((id) => new IommufdIoas(this.context, id));
   }
 
@@ -112,7 +112,7 @@ export class Iommufd {
    * @returns 0, -ENOENT or -EBUSY
    */
   destroy(id: number): number {
-    this.#begin();
+    this.begin();
     return this.objects.remove(id);
   }
 
@@ -126,7 +126,7 @@ export class Iommufd {
    */
   ioasMap(current: Task, cmd: IommuIoasMap): MapResult {
     const { calls } = this.context;
-    this.#begin();
+    this.begin();
     calls.enter('iommufd_ioas_map');
     const result = this.#mapped(cmd.iova, this.#ioasMap(current, cmd));
     calls.exit('iommufd_ioas_map', result.ret);
@@ -179,7 +179,7 @@ export class Iommufd {
    */
   ioasMapFile(current: Task, cmd: IommuIoasMapFile): MapResult {
     const { calls, rules } = this.context;
-    this.#begin();
+    this.begin();
     if (!rules.mapFile) return { ret: -Errno.ENOTTY, iova: cmd.iova };
     calls.enter('iommufd_ioas_map_file');
     const result = this.#mapped(cmd.iova, this.#ioasMapFile(current, cmd));
@@ -323,7 +323,7 @@ export class Iommufd {
    */
   ioasCopy(current: Task, cmd: IommuIoasCopy): MapResult {
     const { calls } = this.context;
-    this.#begin();
+    this.begin();
     calls.enter('iommufd_ioas_copy');
     const result = this.#mapped(cmd.dstIova, this.#ioasCopy(current, cmd));
     calls.exit('iommufd_ioas_copy', result.ret);
@@ -396,7 +396,7 @@ export class Iommufd {
    */
   ioasUnmap(ioasId: number, iova: bigint, length: bigint): UnmapResult {
     const { calls } = this.context;
-    this.#begin();
+    this.begin();
     calls.enter('iommufd_ioas_unmap');
     const result = this.#ioasUnmap(ioasId, iova, length);
     calls.exit('iommufd_ioas_unmap', result.ret);
@@ -443,7 +443,7 @@ export class Iommufd {
    */
   iovaRanges(ioasId: number, num: number, reserved = 0): RangesResult {
     const { refusals } = this.context;
-    this.#begin();
+    this.begin();
     const refused = { num, alignment: 0, ranges: [] };
     if (reserved !== 0) {
       const check = 'iommufd_ioas_map: known flags and zero reserved fields';
@@ -472,7 +472,7 @@ export class Iommufd {
    */
   allowIovas(ioasId: number, ranges: readonly IovaRange[]): number {
     const { refusals } = this.context;
-    this.#begin();
+    this.begin();
     const ioas = this.#ioas(ioasId);
     if (typeof ioas === 'number') return ioas;
     const { iopt } = ioas;
@@ -512,7 +512,7 @@ export class Iommufd {
    */
   option(current: Task, option: number, op: number, value: bigint, objectId: number): OptionResult {
     const { refusals } = this.context;
-    this.#begin();
+    this.begin();
     const unknown = (): OptionResult => {
       const check = 'iommufd_option: known option and operation';
       return { ret: refusals.refuse(check, Errno.EOPNOTSUPP, { option, op, objectId }), value };
@@ -565,7 +565,7 @@ export class Iommufd {
    * @source drivers/iommu/iommufd/ioas.c iommufd_ioas_change_process, 7.2
    */
   changeProcess(current: Task): number {
-    this.#begin();
+    this.begin();
     if (!this.context.rules.changeProcess) return -Errno.ENOTTY;
     return changeProcess(this.context, this.objects, current);
   }
@@ -577,7 +577,7 @@ export class Iommufd {
    * @returns the device
    */
   bind(unit: IommuUnit): IommufdDevice {
-    this.#begin();
+    this.begin();
     return this.objects.add((id) => new IommufdDevice(this.context, this.objects, id, unit));
   }
 
@@ -587,7 +587,7 @@ export class Iommufd {
    * @param device the device
    */
   unbind(device: IommufdDevice): void {
-    this.#begin();
+    this.begin();
     this.objects.drop(device);
   }
 
@@ -600,7 +600,7 @@ export class Iommufd {
    * @returns 0 or a negative errno
    */
   attach(current: Task, device: IommufdDevice, ptId: number): number {
-    this.#begin();
+    this.begin();
     return device.attach(ptId, current);
   }
 
@@ -610,7 +610,7 @@ export class Iommufd {
    * @param device the device
    */
   detach(device: IommufdDevice): void {
-    this.#begin();
+    this.begin();
     device.detach();
   }
 
@@ -624,7 +624,7 @@ export class Iommufd {
    * @source drivers/iommu/iommufd/hw_pagetable.c iommufd_hwpt_alloc, 7.2; recording c04
    */
   hwptAlloc(current: Task, device: IommufdDevice, ioasId: number): IommufdHwptPaging | number {
-    this.#begin();
+    this.begin();
     const ioas = this.#ioas(ioasId);
     if (typeof ioas === 'number') return ioas;
     const hwpt = this.objects.add(
@@ -644,7 +644,7 @@ export class Iommufd {
    * @returns the access, or a negative errno
    */
   accessCreate(ops: AccessOps, ioasId: number): IommufdAccess | number {
-    this.#begin();
+    this.begin();
     const ioas = this.#ioas(ioasId);
     if (typeof ioas === 'number') return ioas;
     const access = this.objects.add((id) => new IommufdAccess(this.context, id, ops));
@@ -665,11 +665,12 @@ export class Iommufd {
 
   /** The last file goes: so does everything. */
   close(): void {
-    this.#begin();
+    this.begin();
     this.objects.clear();
   }
 
-  #begin(): void {
+  /** A call begins: nothing has been refused. */
+  begin(): void {
     this.context.refusals.last = null;
   }
 }

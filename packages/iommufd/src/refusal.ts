@@ -62,7 +62,12 @@ export type IommufdCheck =
   | 'iommufd_access_pin_pages: the access is allowed'
   | 'iommufd_access_pin_pages: the range is mapped as a whole'
   | 'iopt_area_add_access: the pages may be written to'
+  | 'iopt_area_split: the cut is aligned'
+  | 'iopt_area_split: no access holds the mapping'
+  | 'iopt_area_split: no large pages'
   | 'vfio_compat: argsz, flags'
+  | 'vfio_compat: type1 or type1 v2'
+  | 'vfio_compat: all of it is named by no range'
   | 'vfio_compat: the command is known'
   | 'iommufd_get_object: a compatibility IOAS';
 

@@ -25,7 +25,7 @@ const compared = new WeakMap<Extents, { model: Extents; differences: Difference[
 /** The fields of a step that are compared as they are. */
 const FIELDS = [
   ...(['size_out', 'avail', 'memlock', 'ext', 'bitmap'] as const),
-  ...(['iova_out', 'ioas', 'val', 'num', 'align', 'ranges', 'child_mm'] as const),
+  ...(['device_opened', 'iova_out', 'ioas', 'val', 'num', 'align', 'ranges', 'child_mm'] as const),
   ...(['rets', 'data', 'held', 'notify', 'notify_total'] as const),
 ] as const;
 

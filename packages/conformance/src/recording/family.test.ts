@@ -13,6 +13,8 @@ it.each([
   ['t16g', 48, '6.18.15/timing-thp/t16g.json.gz', 'timing'],
   ['n-4k', 48, '6.18.15/icount/n-4k.json.gz', 'icount'],
   ['e03-bad-vaddr', 48, undefined, 'e'],
+  ['v02-v1-cut', 48, '7.2-iofd/compat-dev/v02-v1-cut.json.gz', 'compat-dev'],
+  ['v02-v1-cut', 48, '7.2-iofd/type1-72/v02-v1-cut.json.gz', 'type1-72'],
   ['r03-change-process', 48, '7.2-iofd/iofd/r03-change-process.json.gz', 'iofd'],
   ['42', 48, 'x/42.json', 'other'],
 ])('%s of %i bits in %j is %s', (scenario, aw_bits, file, family) => {

@@ -7,7 +7,7 @@ import type { Recording } from './recording.ts';
 
 /** Folders that are a family of their own. */
 const FOLDERS =
-  /^(access|aw39|defects|extpin|icount|iofd|late|more-hang|more|random2|random|timing)(?:-|$)/;
+  /^(access|aw39|compat-dev|compat-lazy|defects|extpin|icount|iofd|late|more-hang|more|random2|random|timing|type1-72)(?:-|$)/;
 
 /**
  * The family of a recording: its folder's where that says it, else the leading letters of the
@@ -30,6 +30,8 @@ export function familyOf(recording: Pick<Recording, 'scenario' | 'aw_bits'>, fil
 const SUMMARIES: Readonly<Record<string, string>> = {
   access: 'iommufd: in-kernel users that pin pages',
   aw39: 'an IOMMU of 39 bits',
+  'compat-dev': 'the VFIO container served by iommufd',
+  'compat-lazy': 'the same, with no device open: nothing is attached',
   b: 'kinds of memory: 4 KiB pages, THP, hugetlb, memfds, files',
   d: 'dirty logging',
   defects: 'charges of external pins where the kernel goes wrong',
@@ -47,6 +49,7 @@ const SUMMARIES: Readonly<Record<string, string>> = {
   random2: 'random sequences, with more kinds of steps',
   s: 'sizes and alignment',
   timing: 'times of maps and unmaps',
+  'type1-72': 'type1 of the kernel that was built with iommufd',
   u: 'unmaps',
   v: 'type1 v1',
 };

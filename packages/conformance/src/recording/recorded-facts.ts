@@ -52,6 +52,11 @@ export function factsOfRecording(recording: Recording, place: string): MachineDe
     devices: devicesOf(recording, memory, geometry),
     zeroPfn: zero.small ?? DEFAULT_MACHINE.zeroPfn,
     hugeZeroPfn: zero.huge ?? DEFAULT_MACHINE.hugeZeroPfn,
+    // Without the module's parameters there is no type1.
+    container: guest.dma_entry_limit === null ? 'iommufd' : 'type1',
+    opensDevices: recording.runs.some(({ steps }) =>
+      steps.some((step) => step.device_opened === true),
+    ),
     // The program of the recordings with other IOMMUs has one variable for its child.
     remembersOneChild: recording.iommu_device !== undefined,
     thp: {
@@ -61,7 +66,7 @@ export function factsOfRecording(recording: Recording, place: string): MachineDe
     },
     params: {
       disableHugepages: guest.disable_hugepages === 'Y',
-      dmaEntryLimit: Number(guest.dma_entry_limit),
+      dmaEntryLimit: Number(guest.dma_entry_limit ?? DEFAULT_MACHINE.params.dmaEntryLimit),
     },
     hugepages: {
       [geometry.pmdOrder]: Number(guest.hugepages_2m),

@@ -67,6 +67,7 @@ const external = {
 
 /** Fields of the steps of iommufd. */
 const iommufd = {
+  device_opened: z.boolean().exactOptional(),
   iova_out: hex.exactOptional(),
   ...{ ioas: count.exactOptional(), val: z.int().exactOptional(), num: count.exactOptional() },
   align: hex.exactOptional(),
@@ -110,7 +111,11 @@ const probe = z.looseObject({ symbol: z.string(), args: z.boolean() });
 const guest = z.looseObject({
   probes: z.record(z.string(), probe.nullable()),
   ...{ cmdline: z.string(), thp_enabled: z.string(), thp_defrag: z.string() },
-  ...{ shmem_thp: z.string(), dma_entry_limit: z.string(), disable_hugepages: z.string() },
+  ...{
+    shmem_thp: z.string(),
+    dma_entry_limit: z.string().nullable(),
+    disable_hugepages: z.string().nullable(),
+  },
   ...{ iommu_cap: z.string(), iommu_ecap: z.string() },
   ...{ hugepages_2m: z.string(), hugepages_1g: z.string(), mem_total_kb: count },
 });

@@ -23,9 +23,9 @@ export interface RecordedGuest {
   /** transparent_hugepage/shmem_enabled. */
   readonly shmem_thp: string;
   /** Module parameter of vfio_iommu_type1. */
-  readonly dma_entry_limit: string;
+  readonly dma_entry_limit: string | null;
   /** Module parameter of vfio_iommu_type1, `Y` or `N`. */
-  readonly disable_hugepages: string;
+  readonly disable_hugepages: string | null;
   /** Capability register of the VT-d unit, hexadecimal without `0x`. */
   readonly iommu_cap: string;
   /** Extended capability register of the VT-d unit. */

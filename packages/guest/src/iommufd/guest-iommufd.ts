@@ -7,6 +7,7 @@
 import { Errno, InputError, KernelError, Slot } from '@pinfold/base';
 import type { IommuRules } from '@pinfold/iommu';
 import {
+  ACCOUNT_MODE,
   Iommufd,
   IommufdCalls,
   IommufdIoas,
@@ -77,6 +78,19 @@ export class GuestIommufd {
     this.#closed = false;
     this.fd = new Iommufd({ memory: this.#memory, iommu: this.#rules, calls: this.calls });
     return this.fd;
+  }
+
+  /**
+   * Opens the node of the VFIO container where iommufd serves it: it charges as type1 does.
+   *
+   * @returns the iommufd
+   * @source drivers/iommu/iommufd/main.c iommufd_fops_open, 7.2
+   */
+  openContainer(): Iommufd {
+    this.used = true;
+    const fd = new Iommufd({ memory: this.#memory, iommu: this.#rules, calls: this.calls });
+    fd.accountMode = ACCOUNT_MODE.MM;
+    return fd;
   }
 
   /**

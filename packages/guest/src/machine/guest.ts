@@ -1,7 +1,7 @@
 /** What an operation of a scenario works on: the machine of the model, and its one process. */
 import type { FrameSource, Memory } from '@pinfold/mm';
 import type { Observation } from '@pinfold/scenario';
-import type { VfioContainer } from '@pinfold/vfio-type1';
+import type { GuestContainer } from '../vfio/compat-container.ts';
 import type { GuestIommufd } from '../iommufd/guest-iommufd.ts';
 import type { GuestDevices } from '../vfio/guest-devices.ts';
 import type { GuestProcess } from '../process/guest-process.ts';
@@ -22,6 +22,8 @@ export interface Guest {
   readonly iommufd: GuestIommufd;
   /** Module parameters. */
   readonly params: WritableParams;
+  /** Whether the kernel has type1; else iommufd answers for containers. */
+  readonly hasType1: boolean;
   /** Where the frames of forked children come from; null: as the parent's. */
   readonly childFrames: FrameSource | null;
   /** The container, and how groups join it. */
@@ -41,7 +43,7 @@ export interface Guest {
    *
    * @throws {KernelError} EBADF if none is
    */
-  needContainer(): VfioContainer;
+  needContainer(): GuestContainer;
 }
 
 /** What an operation returned, before the state after it is read. */

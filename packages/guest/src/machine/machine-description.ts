@@ -64,6 +64,10 @@ export interface MachineDescription {
   readonly hugepages: Readonly<Record<number, number>>;
   /** RLIMIT_MEMLOCK of the process in bytes; Infinity is unlimited. */
   readonly memlock: number;
+  /** Who answers for /dev/vfio/vfio; default: type1. */
+  readonly container?: 'type1' | 'iommufd';
+  /** Whether the program opens a device when its group has joined; default: no. */
+  readonly opensDevices?: boolean;
   /** Whether the process can reap but the child that it forked last; default: all. */
   readonly remembersOneChild?: boolean;
 }

@@ -23,7 +23,7 @@ import {
   type PageStateArrays,
 } from '@pinfold/mm';
 import { failureOf, type Machine, type Observation } from '@pinfold/scenario';
-import type { Type1Rules } from '@pinfold/vfio-type1';
+import { VfioContainer, type Type1Rules } from '@pinfold/vfio-type1';
 import { GuestIommufd } from '../iommufd/guest-iommufd.ts';
 import { ExternalCalls } from '../vfio/external-calls.ts';
 import { ExtpinDriver } from '../vfio/extpin-driver.ts';
@@ -112,15 +112,18 @@ export class ModelMachine implements Machine {
     this.#devices = devices;
     const { kernel, type1, childFrames = null } = options;
     const params = { ...facts.params };
+    const iommufd = new GuestIommufd(memory, kernel.iommu);
     const vfio = new VfioCalls(
       { kernel, memory, params, ...(type1 && { type1 }) },
       process,
       devices,
+      facts.container === 'iommufd' ? iommufd : null,
+      facts.opensDevices,
     );
     this.#vfio = vfio;
-    const iommufd = new GuestIommufd(memory, kernel.iommu);
     this.#guest = {
       ...{ memory, process, devices, iommufd, params, childFrames, vfio },
+      hasType1: facts.container !== 'iommufd',
       external: new ExternalCalls(memory, process, devices, childFrames),
       closeAll: () => this.#closeAll(),
       failNext: (fault) => {
@@ -168,7 +171,7 @@ export class ModelMachine implements Machine {
       this.#checkMemory(operation, attempted.code);
       const done = {
         ...this.#explained(operation, attempted),
-        ...opOf(operation).shown?.(this.#guest),
+        ...opOf(operation).shown?.(this.#guest, attempted.code),
       };
       if (this.#options.readsSmaps) walkSmaps(this.#process.task.mm);
       return Promise.resolve(show(done));
@@ -221,13 +224,17 @@ export class ModelMachine implements Machine {
   inspect(): MachineView {
     const joined = this.#devices.containers;
     const { container } = this.#vfio;
-    const idle = container && !joined.includes(container) ? container : null;
+    const idle =
+      container instanceof VfioContainer && !joined.includes(container) ? container : null;
     return {
       ranges: this.#facts.memory,
       fragmented: (this.#options.buddy?.fragmentation ?? 0) > 0,
       memory: this.#memory,
       files: this.#process.files,
-      containers: [...joined, ...(idle ? [idle] : [])],
+      containers: [
+        ...joined.filter((one) => one instanceof VfioContainer),
+        ...(idle ? [idle] : []),
+      ],
     };
   }
 

@@ -56,7 +56,8 @@ export interface GuestOp<O extends AnyOperation> {
    * What a step shows besides, whether the call has failed or not.
    *
    * @param guest the machine after it
+   * @param code what the call returned
    * @returns the fields
    */
-  shown?(guest: Guest): Partial<Observation>;
+  shown?(guest: Guest, code: number): Partial<Observation>;
 }

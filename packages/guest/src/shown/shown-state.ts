@@ -4,7 +4,8 @@
  * @source recordings README, "Recording format"; README-extpin, "Fields of a step"
  */
 import type { IommuTable, Observation } from '@pinfold/scenario';
-import type { VfioContainer } from '@pinfold/vfio-type1';
+import { VfioContainer } from '@pinfold/vfio-type1';
+import type { GuestContainer } from '../vfio/compat-container.ts';
 import type { ExtpinDriver } from '../vfio/extpin-driver.ts';
 import type { Guest } from '../machine/guest.ts';
 import { SeenTable } from './iommu-table.ts';
@@ -44,12 +45,12 @@ export class ShownState {
    */
   after(
     operation: Operation,
-    container: VfioContainer | null,
+    container: GuestContainer | null,
     counted: Float64Array,
   ): Omit<Observation, 'op' | 'ret' | 'errno' | 'pins'> {
     const { memory, process, iommufd } = this.#guest;
     const { task } = process;
-    const avail = container?.hasIommu ? container.iommu.dmaAvail : undefined;
+    const avail = container?.hasIommu ? availOf(container) : undefined;
     this.#noteRegion(operation);
     const layout = guestOps.get(operation.op)?.layoutStays ? undefined : this.#layouts.look();
     const iommu = this.#changedTable();
@@ -125,4 +126,11 @@ export class ShownState {
     const domain = container?.domainOf(iommuGroup) ?? null;
     return this.#table.look(domain, iommuGroup.unit.kind, blocked);
   }
+}
+
+/** Mappings that may still be made, as GET_INFO tells. */
+function availOf(container: GuestContainer): number | undefined {
+  if (container instanceof VfioContainer) return container.iommu.dmaAvail;
+  const caps = container.tryGetInfo().info?.caps ?? [];
+  return caps.find((cap) => cap.name === 'dma_avail')?.avail;
 }

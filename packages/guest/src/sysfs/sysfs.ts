@@ -42,6 +42,8 @@ export interface SysfsState {
   readonly memory: Memory;
   /** The module parameters. */
   readonly params: WritableParams;
+  /** Whether the kernel has type1, and with it its files; default: yes. */
+  readonly hasType1?: boolean;
 }
 
 /** What a write led to. */
@@ -128,7 +130,9 @@ const FILES: ReadonlyMap<string, SysfsFile> = new Map<string, SysfsFile>([
  * @throws {InputError} for a file that the model does not have
  */
 export function writeSysfs(path: string, text: string, state: SysfsState): SysfsWritten {
-  const absent = !state.memory.rules.thpSizes && path.startsWith(`${THP}hugepages-`);
+  const absent =
+    (!state.memory.rules.thpSizes && path.startsWith(`${THP}hugepages-`)) ||
+    (state.hasType1 === false && path.startsWith(TYPE1));
   const file = absent ? undefined : FILES.get(path);
   if (!file) {
     const missing = path.startsWith(THP) || path.startsWith(TYPE1);

@@ -6,7 +6,7 @@
 import { Errno, errnoName, InputError, KernelError, type Page } from '@pinfold/base';
 import { readUser, writeUser, type FrameSource, type Memory, type Task } from '@pinfold/mm';
 import { failureOf, type Failure, hex, type Observation, type PfnRun } from '@pinfold/scenario';
-import { NO_PAGE, type VfioContainer } from '@pinfold/vfio-type1';
+import { NO_PAGE, VfioContainer } from '@pinfold/vfio-type1';
 import type { Caller } from '../operations/external/arguments.ts';
 import type { DmarwOperation } from '../operations/external/dmarw.ts';
 import type { PinOperation } from '../operations/external/pin.ts';
@@ -182,7 +182,8 @@ export class ExternalCalls {
 
   /** Why a call of a device has failed: for a device that is not open, nothing else is looked at. */
   #failureOf(dev: string, at: string): { failure?: Failure } {
-    const { open, container } = this.#devices.get(dev);
+    const { open } = this.#devices.get(dev);
+    const container = this.#containerOf(dev);
     if (!open || !container) return { failure: failureOf(at, { openDevice: false }) };
     try {
       const { failure } = container.iommu;
@@ -195,7 +196,8 @@ export class ExternalCalls {
 
   /** The container of a device's group. */
   #containerOf(dev: string): VfioContainer | null {
-    return this.#devices.get(dev).container;
+    const { container } = this.#devices.get(dev);
+    return container instanceof VfioContainer ? container : null;
   }
 
   /** A call of a device that is not open, its group in no container (vfio_assert_device_open). */

@@ -7,7 +7,8 @@
 import { Errno, InputError, KernelError } from '@pinfold/base';
 import type { IommuUnit } from '@pinfold/iommu';
 import { PciBar, zapRange, type MmStruct, type Task } from '@pinfold/mm';
-import type { IommuGroup, VfioContainer, VfioDevice } from '@pinfold/vfio-type1';
+import { VfioContainer, type IommuGroup, type VfioDevice } from '@pinfold/vfio-type1';
+import type { GuestContainer } from './compat-container.ts';
 import type { ExtpinDevice, ExtpinDriver } from './extpin-driver.ts';
 import type { BarLookup } from '../process/guest-process.ts';
 import type { MachineDescription } from '../machine/machine-description.ts';
@@ -31,7 +32,7 @@ export interface GuestDevice {
   /** Its BARs by number. */
   readonly bars: ReadonlyMap<number, PciBar>;
   /** The container that its group has joined. */
-  container: VfioContainer | null;
+  container: GuestContainer | null;
   /** Whether it is open by its own device file, and bound to an iommufd. */
   bound: boolean;
   /** Whether anybody has its group's file open: no process can open it again (opened_file). */
@@ -89,8 +90,8 @@ export class GuestDevices implements BarLookup {
   }
 
   /** The containers that groups have joined. */
-  get containers(): readonly VfioContainer[] {
-    const found: VfioContainer[] = [];
+  get containers(): readonly GuestContainer[] {
+    const found: GuestContainer[] = [];
     for (const { container } of this.#alive) {
       if (container && !found.includes(container)) found.push(container);
     }
@@ -140,7 +141,7 @@ export class GuestDevices implements BarLookup {
    * @throws {KernelError} EBUSY when the group is open, in a child or kept by its device too; what
    *   VFIO_GROUP_SET_CONTAINER gives
    */
-  join(device: GuestDevice, container: () => VfioContainer, current: Task): void {
+  join(device: GuestDevice, container: () => GuestContainer, current: Task): void {
     this.openGroup(device);
     try {
       this.setContainer(device, container(), current);
@@ -174,7 +175,7 @@ export class GuestDevices implements BarLookup {
    *   container; what attaching it to the container's domains gives
    * @source drivers/vfio/group.c vfio_group_ioctl_set_container, 6.16
    */
-  setContainer(device: GuestDevice, container: VfioContainer, current: Task): void {
+  setContainer(device: GuestDevice, container: GuestContainer, current: Task): void {
     this.#needGroup(device);
     if (device.container) {
       const [op, at] = ['VFIO_GROUP_SET_CONTAINER', 'vfio_group_ioctl_set_container'];
@@ -301,7 +302,7 @@ export class GuestDevices implements BarLookup {
     }
     if (!device.open) {
       container.openDevice(device.vfio);
-      device.ext?.open(container);
+      if (container instanceof VfioContainer) device.ext?.open(container);
       device.open = true;
       for (const bar of device.bars.values()) bar.enabled = true;
     }

@@ -7,13 +7,13 @@ import {
   type IommuInfo,
   type Observation,
 } from '@pinfold/scenario';
+import type { GuestContainer } from './compat-container.ts';
 import {
   DIRTY_BITMAP_SIZE_MAX,
   DirtyBitmap,
   type DirtyResult,
   type InfoResult,
   type IoctlResult,
-  type VfioContainer,
   type VfioBitmap,
 } from '@pinfold/vfio-type1';
 
@@ -79,12 +79,13 @@ const LAST_EXTENSION = 11;
  * What the program asks right after it has opened a container.
  *
  * @param container the container
+ * @param opened whether it has got its IOMMU
  * @returns the extensions that it has; once it has its IOMMU, what GET_INFO tells too
  */
-export function shownAtOpen(container: VfioContainer): Partial<Observation> {
+export function shownAtOpen(container: GuestContainer, opened: boolean): Partial<Observation> {
   const numbers = Array.from({ length: LAST_EXTENSION }, (_, i) => i + 1);
   const ext = Object.fromEntries(numbers.map((n) => [n, container.checkExtension(n)]));
-  return { ext, ...(container.hasIommu ? asInfo(container.tryGetInfo(INFO_ARGSZ)) : {}) };
+  return { ext, ...(opened && container.hasIommu ? asInfo(container.tryGetInfo(INFO_ARGSZ)) : {}) };
 }
 
 /**

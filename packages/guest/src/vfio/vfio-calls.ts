@@ -5,6 +5,8 @@
  */
 import { Errno, InputError, KernelError } from '@pinfold/base';
 import { VfioContainer, type ContainerOptions } from '@pinfold/vfio-type1';
+import type { GuestIommufd } from '../iommufd/guest-iommufd.ts';
+import { CompatContainer, type GuestContainer } from './compat-container.ts';
 import type { GuestDevices } from './guest-devices.ts';
 import type { GuestProcess } from '../process/guest-process.ts';
 
@@ -16,22 +18,36 @@ export class VfioCalls {
   readonly #options: ContainerOptions;
   readonly #process: GuestProcess;
   readonly #devices: GuestDevices;
-  readonly #containers = new Map<string, VfioContainer>();
+  readonly #containers = new Map<string, GuestContainer>();
+  /** What answers for containers in place of type1; null: type1. */
+  readonly #iommufd: GuestIommufd | null;
+  /** Whether a device is opened with its group, as the recording program can. */
+  readonly #opensDevices: boolean;
   #current = DEFAULT_CONTAINER;
 
   /**
    * @param options what containers are opened with
    * @param process the process
    * @param devices the devices
+   * @param iommufd what answers for containers in place of type1; null: type1
+   * @param opensDevices whether a device is opened with its group
    */
-  constructor(options: ContainerOptions, process: GuestProcess, devices: GuestDevices) {
+  constructor(
+    options: ContainerOptions,
+    process: GuestProcess,
+    devices: GuestDevices,
+    iommufd: GuestIommufd | null = null,
+    opensDevices = false,
+  ) {
+    this.#iommufd = iommufd;
+    this.#opensDevices = opensDevices;
     this.#options = options;
     this.#process = process;
     this.#devices = devices;
   }
 
   /** The container that calls are made on: the last that was opened or chosen; null when it is closed. */
-  get container(): VfioContainer | null {
+  get container(): GuestContainer | null {
     return this.#containers.get(this.#current) ?? null;
   }
 
@@ -41,7 +57,7 @@ export class VfioCalls {
    * @returns the container
    * @throws {KernelError} EBADF if none is
    */
-  needContainer(): VfioContainer {
+  needContainer(): GuestContainer {
     if (this.container) return this.container;
     throw new KernelError('ioctl', Errno.EBADF, 'ioctl', { container: 'not open' });
   }
@@ -49,6 +65,7 @@ export class VfioCalls {
   /** Closes every device, group and container. */
   closeAll(): void {
     this.#devices.closeAll();
+    for (const container of this.#containers.values()) closeFile(container);
     this.#containers.clear();
     this.#current = DEFAULT_CONTAINER;
   }
@@ -59,7 +76,11 @@ export class VfioCalls {
    * @param name its name
    */
   openContainer(name: string = DEFAULT_CONTAINER): void {
-    this.#containers.set(name, new VfioContainer(this.#options));
+    const iommufd = this.#iommufd?.openContainer();
+    const container = iommufd
+      ? new CompatContainer(iommufd, () => this.#process.task)
+      : new VfioContainer(this.#options);
+    this.#containers.set(name, container);
     this.#current = name;
   }
 
@@ -84,7 +105,7 @@ export class VfioCalls {
    * @source drivers/vfio/container.c vfio_fops_release, vfio_group_detach_container, 6.16
    */
   closeContainer(): void {
-    this.needContainer();
+    closeFile(this.needContainer());
     this.#containers.delete(this.#current);
   }
 
@@ -99,4 +120,25 @@ export class VfioCalls {
     const { task } = this.#process;
     this.#devices.join(this.#devices.get(alias), () => this.needContainer(), task);
   }
+
+  /**
+   * A device is opened with its group, where the program does that.
+   *
+   * @param alias alias of the device
+   * @returns whether it is open then; nothing where the program does not try
+   */
+  openWithGroup(alias: string): { readonly device_opened?: boolean } {
+    if (!this.#opensDevices) return {};
+    try {
+      return { device_opened: this.#devices.openFile(this.#devices.get(alias)) === 0 };
+    } catch (error) {
+      if (error instanceof KernelError) return { device_opened: false };
+      throw error;
+    }
+  }
+}
+
+/** An iommufd has its own end; type1 ends with the last group. */
+function closeFile(container: GuestContainer): void {
+  if (container instanceof CompatContainer) container.closeFile();
 }

@@ -200,6 +200,8 @@ export interface Observation {
   readonly warnedOnce?: readonly string[];
   /** IOVA of the structure after an ioctl of iommufd: the one that was chosen. */
   readonly iova_out?: string;
+  /** Whether the device was opened with its group, by a program that does so. */
+  readonly device_opened?: boolean;
   /** Id of the IOAS that was made. */
   readonly ioas?: number;
   /** Value of an option. */

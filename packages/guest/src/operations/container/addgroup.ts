@@ -21,6 +21,6 @@ export const addgroup: GuestOp<AddgroupOperation> = {
   entry: op({ dev: needed(text) }, (values) => ({ op: 'addgroup', ...values })),
   perform({ vfio }, { dev }) {
     vfio.join(dev);
-    return { code: 0 };
+    return { code: 0, ...vfio.openWithGroup(dev) };
   },
 };

@@ -36,9 +36,9 @@ export const open: GuestOp<OpenOperation> = {
     vfio.openContainer();
     vfio.join(dev);
     vfio.needContainer().setIommu(IOMMU_TYPES[type]);
-    return { code: 0 };
+    return { code: 0, ...vfio.openWithGroup(dev) };
   },
-  shown({ vfio: { container } }) {
-    return container ? shownAtOpen(container) : {};
+  shown({ vfio: { container } }, code) {
+    return container ? shownAtOpen(container, code === 0) : {};
   },
 };
