@@ -41,11 +41,13 @@ export {
   type TracedCall,
 } from './trace/call-recorder.ts';
 export { ShownTable, type ChangedRuns } from './shown/iommu-table.ts';
+export { countedFunctions } from './shown/kernel-calls.ts';
 export { functionGraph } from './trace/function-graph.ts';
 export {
   ALL_PROBES,
   MORE_LINES,
   BUILDS,
+  type Build,
   ProbeLines,
   type Probe,
   type Probes,

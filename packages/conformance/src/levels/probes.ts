@@ -4,7 +4,8 @@
  *
  * @source recordings README, "What could not be observed"
  */
-import { MORE_LINES } from '@pinfold/guest';
+import { TRACED_FUNCTIONS } from '@pinfold/base';
+import { countedFunctions, MORE_LINES } from '@pinfold/guest';
 import type { Recording } from '../recording/recording.ts';
 import type { Exclusion } from './level.ts';
 
@@ -22,7 +23,9 @@ const NOT_COMPARED: Readonly<Record<string, string>> = {
  */
 export function reasonAgainst(name: string, { guest }: Recording): string | undefined {
   if (Object.hasOwn(NOT_COMPARED, name)) return NOT_COMPARED[name];
-  return guest.probes[name] ? undefined : 'no probe: not in this kernel, or inlined';
+  if (!guest.probes[name]) return 'no probe: not in this kernel, or inlined';
+  const traced = Object.hasOwn(TRACED_FUNCTIONS, name) || countedFunctions.has(name);
+  return traced ? undefined : 'the model does not trace it';
 }
 
 /** Where the kernel puts what a program has not placed itself, such as its vdso and vvar pages. */

@@ -25,6 +25,14 @@ const MAX_BUFFERED = 780_000;
 /** Whether pages are marked dirty, which older programs do not record, and descriptors. */
 const NOT_COMPARED = / (?:dirty|fd)=-?\d+/;
 
+/** Of a charge, whether it is another process's, which the program of 7.2-iofd does not record. */
+const ASYNC = / async=\d+/;
+const NEVER = /(?!)/;
+
+function recordsAsync({ release }: Recording): boolean {
+  return !release.endsWith('-iofd');
+}
+
 function compare({ recording, recorded, model }: ComparedStep): Difference[] {
   const { calls = {}, trace = [], trace_total = 0 } = recorded.shown;
   const excluded = Object.keys(calls).filter(
@@ -33,7 +41,9 @@ function compare({ recording, recorded, model }: ComparedStep): Difference[] {
   const events = excluded.reduce((sum, name) => sum + eventsOf(name, calls[name], recording), 0);
   const comparable = (lines: readonly string[]): string[] =>
     withoutTestFrames(lines, recording).map((line) =>
-      withoutLostReturn(withoutSemaphore(asSigned(line)), recording).replace(NOT_COMPARED, ''),
+      withoutLostReturn(withoutSemaphore(asSigned(line)), recording)
+        .replace(NOT_COMPARED, '')
+        .replace(recordsAsync(recording) ? NEVER : ASYNC, ''),
     );
   const { lines, follows } = withoutOwnMemory(trace);
   const kernel = comparable(lines.filter((line) => !excluded.includes(functionOf(line))));

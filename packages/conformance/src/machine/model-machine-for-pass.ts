@@ -3,6 +3,7 @@ import { pageNumber, pagesOf, X86_64, type Pfn, type Vpn } from '@pinfold/base';
 import {
   buddyAllocator,
   BUILDS,
+  type Build,
   ModelMachine,
   type ModelMachineOptions,
   ProbeLines,
@@ -97,8 +98,14 @@ function makeMachine(
   { release }: Recording,
 ): Machine {
   if (!probes) return new ModelMachine(options);
-  const tracer = new ProbeLines(probes, release.includes('arm64') ? BUILDS.arm64 : BUILDS.x86);
+  const tracer = new ProbeLines(probes, buildOf(release));
   return new ProbedMachine(new ModelMachine({ ...options, tracer }), tracer);
+}
+
+/** The build of the recorded kernel, which its release names. */
+function buildOf(release: string): Build {
+  if (release.includes('arm64')) return BUILDS.arm64;
+  return release.endsWith('-iofd') ? BUILDS.iofd : BUILDS.x86;
 }
 
 /** A region that maps a file. */

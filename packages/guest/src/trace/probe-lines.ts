@@ -51,10 +51,11 @@ export interface Build {
   readonly inlinesCharges: boolean;
 }
 
-/** The builds of recorded kernels: for x86, and for Arm. */
-export const BUILDS: Readonly<Record<'x86' | 'arm64', Build>> = {
+/** The builds of recorded kernels: Debian's for x86 and for Arm, and the one with iommufd. */
+export const BUILDS: Readonly<Record<'x86' | 'arm64' | 'iofd', Build>> = {
   x86: { callsTests: false, inlinesCharges: false },
   arm64: { callsTests: true, inlinesCharges: true },
+  iofd: { callsTests: true, inlinesCharges: false },
 };
 
 /** Argument `async` of vfio_lock_acct, and its value where pages are pinned. */
