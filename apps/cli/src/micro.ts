@@ -29,6 +29,8 @@ export interface MicroResult {
   readonly hypervisor: string | null;
   /** The processor. */
   readonly cpu: string;
+  /** What is known of the machine, in words. */
+  readonly host: string;
   /** What they say of the priors' rates. */
   readonly rates: MachineRates;
   /** All that as sentences. */
@@ -102,7 +104,8 @@ export function measureMicro(): Promise<MicroResult> {
   const measured = { atomicNs, atomicColdNs, lineNs, fillNs, walkNs, clearGiBs, firstTouchGiBs };
   if (Number.isNaN(kept)) throw new Error('reads of zeroed memory are not numbers');
   const lines = sentences({ ...measured, cpu, hypervisor });
-  return Promise.resolve({ ...measured, hypervisor, cpu, rates, lines });
+  const host = hypervisor === null ? cpu : `${cpu}, under ${hypervisor}`;
+  return Promise.resolve({ ...measured, hypervisor, cpu, host, rates, lines });
 }
 
 /** Nanoseconds per unit: the 10th percentile of many short windows, after a warm-up. */
@@ -158,7 +161,7 @@ function read(path: string): string {
   }
 }
 
-function sentences(m: Omit<MicroResult, 'rates' | 'lines'>): string[] {
+function sentences(m: Omit<MicroResult, 'rates' | 'lines' | 'host'>): string[] {
   const ns = (value: number): string => `${value.toPrecision(3)} ns`;
   const said = [
     `This machine: ${m.cpu}. Atomic ${ns(m.atomicNs)}, on a cold line ${ns(m.atomicColdNs)}; line ` +

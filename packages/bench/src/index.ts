@@ -74,8 +74,14 @@ export {
   type CalibrationSpec,
   type Profile,
 } from './cost/calibration.ts';
-export { calibrationText, predictedRows } from './cost/calibration-report.ts';
-export { type MachineRates } from './cost/classes.ts';
+export {
+  calibrationText,
+  percentText,
+  predictedRows,
+  secondsText,
+  type PredictedRow,
+} from './cost/calibration-report.ts';
+export { costParts, type MachineRates } from './cost/classes.ts';
 export {
   adviceFor,
   estimateVm,
@@ -83,7 +89,14 @@ export {
   type EstimatedVm,
   type VmEstimate,
 } from './cost/estimate.ts';
-export { estimateText, type EstimateReport } from './cost/estimate-report.ts';
+export {
+  adviceText,
+  costsText,
+  estimateText,
+  intervalText,
+  limitNotes,
+  type EstimateReport,
+} from './cost/estimate-report.ts';
 export { parseHistogram } from './cost/histogram.ts';
 export { parseHostFile, type HostFile } from './cost/host-file.ts';
 export { parseProfile, profileJson } from './cost/profile-file.ts';

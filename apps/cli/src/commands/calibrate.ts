@@ -134,7 +134,7 @@ async function runCalibrate(files: readonly string[], flags: CalibrateFlags): Pr
   const alone = files.length === 0 && micro !== null && !flags.profile;
   const spec: CalibrationSpec = {
     ...(files.length > 0 ? { fit: own, own: OWN } : {}),
-    ...(alone ? { fit: [], own: MICRO } : {}),
+    ...(alone ? { fit: [], own: MICRO, host: micro.host } : {}),
     ...(flags.predict === undefined ? {} : { predict: measurements(flags.predict) }),
     ...(flags.profile ? { profiles: flags.profile } : {}),
     ...(flags.holdOut ? { holdOut: heldOut(flags.holdOut) } : {}),

@@ -57,7 +57,7 @@ export function errorSummary(rows: readonly CalibratedRow[]): ErrorSummary | nul
  */
 export function secondsText(seconds: number): string {
   if (seconds === 0) return '0 s';
-  const [factor, unit] = seconds >= 0.01 ? [1, 's'] : seconds >= 1e-5 ? [1e3, 'ms'] : [1e6, 'us'];
+  const [factor, unit] = seconds >= 0.01 ? [1, 's'] : seconds >= 1e-3 ? [1e3, 'ms'] : [1e6, 'us'];
   const value = seconds * factor;
   return `${value.toPrecision(3).includes('e') ? Math.round(value) : Number(value.toPrecision(3))} ${unit}`;
 }

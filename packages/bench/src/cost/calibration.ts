@@ -219,6 +219,8 @@ export interface CalibrationSpec {
   readonly holdOut?: (record: PublishedRecord) => boolean;
   /** The machine's rates, for the priors. */
   readonly rates?: MachineRates;
+  /** What is known of the host of `own`. */
+  readonly host?: string;
 }
 
 /**
@@ -238,7 +240,8 @@ export function calibrate(spec: CalibrationSpec = {}): Calibration {
   const names = [...new Set(hosts)].filter(wanted);
   const profiles = names.map((name) => {
     const rows = linked.filter(({ record }) => hostOf(record) === name && !isHeldOut(record));
-    return profileOfRows(name, name === UNCALIBRATED ? [] : rows, spec.rates);
+    const made = profileOfRows(name, name === UNCALIBRATED ? [] : rows, spec.rates);
+    return name === spec.own && spec.host !== undefined ? { ...made, host: spec.host } : made;
   });
   const fallback = profileOfRows(UNCALIBRATED, [], spec.rates);
   const fittedIds = new Set(profiles.flatMap(({ rows }) => rows));

@@ -210,5 +210,7 @@ export function predict(posterior: Posterior, units: CostUnits, rounding = 0): P
   }
   const sd = Math.sqrt(variance / 1e18 + (drift * seconds) ** 2 + rounding ** 2 / 3);
   const half = tQuantile((1 + CONFIDENCE) / 2, degrees) * sd;
-  return { seconds, low: Math.max(0, seconds - half), high: seconds + half };
+  // A time is positive, whatever the normal distribution says of one that is hardly known.
+  const low = seconds > 0 ? seconds * Math.exp(-half / seconds) : 0;
+  return { seconds, low, high: seconds + half };
 }
