@@ -13,6 +13,7 @@ import { formatSize } from '@pinfold/base';
 import { explanationText } from './explanation-text.ts';
 import { foldExplanations } from './fold-repeats.ts';
 import { onOneLine } from './output.ts';
+import type { PredictedClock, PredictedTotal } from './predicted-clock.ts';
 import { formatCount, wrapped } from './table.ts';
 
 /** Operations that are calls of the program on VFIO; the others are its memory. */
@@ -37,6 +38,7 @@ interface Summary {
   readonly notModelled: Readonly<Record<string, number>>;
   readonly fatal: string | null;
   readonly faults: readonly string[];
+  readonly clock: 'real' | ({ readonly predictedBy: string } & PredictedClock['totals']);
 }
 
 /**
@@ -46,8 +48,12 @@ interface Summary {
  * @param kernel name of the release
  * @returns the text, for a terminal
  */
-export async function execReport(run: ProgramRun, kernel: string): Promise<string> {
-  const summary = await summaryOf(run, kernel);
+export async function execReport(
+  run: ProgramRun,
+  kernel: string,
+  clock: PredictedClock | null,
+): Promise<string> {
+  const summary = await summaryOf(run, kernel, clock);
   const { calls, explanations, exitCode } = summary;
   const made = Object.entries(calls).map(([op, { made: n, failed }]) => {
     return `${op} ${formatCount(n)}${failed > 0 ? ` (${formatCount(failed)} failed)` : ''}`;
@@ -58,6 +64,7 @@ export async function execReport(run: ProgramRun, kernel: string): Promise<strin
       '  ',
       `\npinfold exec: Linux ${kernel}, exit code ${exitCode}. `,
     ),
+    clockText(summary),
     ...(explanations.length > 0
       ? [
           `\n${foldExplanations(explanations)
@@ -77,11 +84,20 @@ export async function execReport(run: ProgramRun, kernel: string): Promise<strin
  * @param kernel name of the release
  * @returns the text
  */
-export async function execReportJson(run: ProgramRun, kernel: string): Promise<string> {
-  return `${JSON.stringify({ format: 'pinfold-exec/1', ...(await summaryOf(run, kernel)) }, null, 2)}\n`;
+export async function execReportJson(
+  run: ProgramRun,
+  kernel: string,
+  clock: PredictedClock | null,
+): Promise<string> {
+  const summary = await summaryOf(run, kernel, clock);
+  return `${JSON.stringify({ format: 'pinfold-exec/1', ...summary }, null, 2)}\n`;
 }
 
-async function summaryOf(run: ProgramRun, kernel: string): Promise<Summary> {
+async function summaryOf(
+  run: ProgramRun,
+  kernel: string,
+  clock: PredictedClock | null,
+): Promise<Summary> {
   const { session, exitCode, leftOpen } = run;
   const { model, notModelled, faults } = session;
   const calls: Record<string, { made: number; failed: number }> = {};
@@ -98,6 +114,7 @@ async function summaryOf(run: ProgramRun, kernel: string): Promise<Summary> {
       return { iova: `0x${iova.toString(16)}`, size: `0x${size.toString(16)}`, closedBy };
     }),
     notModelled: Object.fromEntries(notModelled),
+    clock: clock ? { predictedBy: clock.profile.name, ...clock.totals } : 'real',
   };
 }
 
@@ -109,6 +126,19 @@ async function explanationsOf({ session }: ProgramRun, kernel: string): Promise<
     new ModelMachine({ kernel: release, facts });
   const { explanations } = await explainWhilePossible(scenario, kernelVersion(kernel), machineOf);
   return explanations;
+}
+
+/** Which clock the program saw, and what it said of the calls. */
+function clockText({ clock }: Summary): string {
+  if (clock === 'real') return 'Its clock was the real one: it saw the time of the model.\n';
+  const { predictedBy, map, unmap } = clock;
+  const part = (name: string, { calls, seconds, low, high }: PredictedTotal): string =>
+    `${formatCount(calls)} ${name} ${seconds.toFixed(3)} s (${low.toFixed(3)} to ${high.toFixed(3)})`;
+  return wrapped(
+    `${part('maps', map)}, ${part('unmaps', unmap)}, with their 90 % intervals.`,
+    '  ',
+    `Its clock showed predicted time, by the profile ${predictedBy}: `,
+  );
 }
 
 function leftovers({ leftMapped, leftOpen, notModelled, fatal, faults }: Summary): string[] {

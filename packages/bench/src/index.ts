@@ -82,6 +82,7 @@ export {
   type PredictedRow,
 } from './cost/calibration-report.ts';
 export { costParts, type MachineRates } from './cost/classes.ts';
+export { predictCall, type CountedCall } from './cost/predict-call.ts';
 export {
   adviceFor,
   estimateVm,

@@ -30,6 +30,8 @@
 #include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
+#include <linux/magic.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,7 +48,8 @@
 enum { REQ_OPEN = 1, REQ_ADOPT, REQ_IOCTL, REQ_MEMORY, REQ_MMAP_DEVICE, REQ_DEVICE_MAPPED, REQ_DEVICE_READ,
        REQ_DEVICE_WRITE, REQ_CLOSED, REQ_RLIMIT };
 /* What happened to memory, in the first argument of REQ_MEMORY. */
-enum { MEM_MMAP = 1, MEM_MUNMAP, MEM_MREMAP, MEM_MADVISE, MEM_MPROTECT, MEM_MLOCK, MEM_MUNLOCK };
+enum { MEM_MMAP = 1, MEM_MUNMAP, MEM_MREMAP, MEM_MADVISE, MEM_MPROTECT, MEM_MLOCK, MEM_MUNLOCK,
+       MEM_POPULATED };
 /* What a reply wants done, besides its writes. */
 enum { REPLY_PLAIN = 0, REPLY_DESCRIPTOR = 1, REPLY_FOREIGN = 2 };
 
@@ -73,6 +76,8 @@ struct shared {
 	volatile int32_t has_device;
 	/* Whether clock_offset moves. */
 	volatile int32_t predicted_clock;
+	/* Whether the program's own memory may stay empty: the model fills its own. */
+	volatile int32_t lazy;
 };
 
 static const char *root, *socket_path;
@@ -113,6 +118,8 @@ REAL(int, stat, const char *, struct stat *)
 REAL(int, lstat, const char *, struct stat *)
 REAL(int, fstatat, int, const char *, struct stat *, int)
 REAL(int, statx, int, const char *, int, unsigned int, struct statx *)
+REAL(int, statfs, const char *, struct statfs *)
+REAL(int, fstatfs, int, struct statfs *)
 REAL(int, clock_gettime, clockid_t, struct timespec *)
 REAL(int, gettimeofday, struct timeval *, void *)
 REAL(int, setrlimit, __rlimit_resource_t, const struct rlimit *)
@@ -616,7 +623,7 @@ static void memory_changed(int what, const void *at, size_t n, int64_t third, in
 	struct reply reply;
 	int saved = errno;
 
-	if (root && shared->watches_memory) call(&request, NULL, 0, &reply, NULL);
+	if (root && (shared->watches_memory || what == MEM_POPULATED)) call(&request, NULL, 0, &reply, NULL);
 	errno = saved;
 }
 
@@ -646,11 +653,22 @@ PUBLIC void *mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset)
 {
 	ino_t ino;
 	void *mapped;
+	int asked = flags, known = root && shared->has_device;
 
-	if (root && fd >= 0 && !(flags & MAP_ANONYMOUS) && shared->has_device && (ino = socket_ino(fd)))
+	if (known && fd >= 0 && !(flags & MAP_ANONYMOUS) && (ino = socket_ino(fd)))
 		return map_device(at, n, prot, flags, fd, offset, ino);
+	if (known && shared->lazy) {
+		/* Private memory that nobody writes is one page of zeros, however often it is read. */
+		flags &= ~MAP_POPULATE;
+		flags |= MAP_NORESERVE;
+		if (flags & MAP_ANONYMOUS && flags & MAP_SHARED) flags = (flags & ~MAP_SHARED) | MAP_PRIVATE;
+	}
 	mapped = get_mmap()(at, n, prot, flags, fd, offset);
-	if (mapped != MAP_FAILED && flags & MAP_FIXED) memory_changed(MEM_MMAP, mapped, n, prot, flags, 0);
+	if (mapped == MAP_FAILED) return mapped;
+	if (flags & MAP_FIXED) memory_changed(MEM_MMAP, mapped, n, prot, flags, 0);
+	/* What /proc does not tell: shared memory that was populated was read, not written. */
+	if (known && asked & MAP_SHARED && (asked & MAP_POPULATE || shared->lazy))
+		memory_changed(MEM_POPULATED, mapped, n, prot, asked, 0);
 	return mapped;
 }
 PUBLIC void *mmap64(void *at, size_t n, int prot, int flags, int fd, off64_t offset)
@@ -712,6 +730,48 @@ PUBLIC int munlock(const void *at, size_t n)
 	if (ret == 0) memory_changed(MEM_MUNLOCK, at, n, 0, 0, 0);
 	return ret;
 }
+
+/* A folder that is to look like a hugetlbfs: PINFOLD_EXEC_HUGETLBFS is its path, a colon and a page size. */
+static long hugetlbfs_page(const char *path)
+{
+	const char *setting = root ? getenv("PINFOLD_EXEC_HUGETLBFS") : NULL, *colon;
+
+	if (!setting || !path || !(colon = strrchr(setting, ':'))) return 0;
+	if (strncmp(path, setting, colon - setting) != 0) return 0;
+	return path[colon - setting] == 0 || path[colon - setting] == '/' ? atol(colon + 1) : 0;
+}
+
+PUBLIC int statfs(const char *path, struct statfs *fs)
+{
+	int ret = get_statfs()(path, fs);
+	long page = hugetlbfs_page(path);
+
+	if (ret != 0 || page == 0) return ret;
+	fs->f_type = HUGETLBFS_MAGIC;
+	fs->f_bsize = page;
+	return ret;
+}
+PUBLIC int statfs64(const char *path, struct statfs64 *fs) { return statfs(path, (struct statfs *)fs); }
+
+PUBLIC int fstatfs(int fd, struct statfs *fs)
+{
+	char link[64], path[PATH_MAX];
+	int ret = get_fstatfs()(fd, fs);
+	ssize_t n;
+	long page;
+
+	if (ret != 0 || !root) return ret;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = get_readlink()(link, path, sizeof(path) - 1);
+	if (n < 0) return ret;
+	path[n] = 0;
+	page = hugetlbfs_page(path);
+	if (page == 0) return ret;
+	fs->f_type = HUGETLBFS_MAGIC;
+	fs->f_bsize = page;
+	return ret;
+}
+PUBLIC int fstatfs64(int fd, struct statfs64 *fs) { return fstatfs(fd, (struct statfs *)fs); }
 
 /* ---- limits and clocks ---- */
 

@@ -2,4 +2,5 @@
 export { ExecModel, machineOfWords, type DoneOperation, type LeftMapping } from './model.ts';
 export { cacheFolder, preloadLibrary } from './preload.ts';
 export { runProgram, type ProgramRun } from './run-program.ts';
-export type { ExecSession, SessionOptions } from './session.ts';
+export type { MemoryKind, MemoryView } from './mirrored-memory.ts';
+export type { ExecSession, SessionOptions, TimedCall } from './session.ts';

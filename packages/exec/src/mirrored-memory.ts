@@ -40,6 +40,17 @@ const ADVICE: ReadonlyMap<number, string> = new Map([
 /** Advice after which pages are gone, so that /proc has to be asked again. */
 const DROPS = new Set(['dontneed', 'free', 'remove']);
 
+/** What memory is: private and anonymous, hugetlb, or shared and of files. */
+export type MemoryKind = 'anon' | 'hugetlb' | 'shmem';
+
+/** How a program's memory is looked at. */
+export interface MemoryView {
+  /** All of what is mapped for DMA counts as populated, whether or not it is there. */
+  readonly lazy: boolean;
+  /** A folder whose files count as hugetlb pages; null: none. */
+  readonly hugetlbfs: { readonly folder: string; readonly pageBytes: number } | null;
+}
+
 /** The memory of one process, as far as the model knows it. */
 export class MirroredMemory {
   readonly #model: ExecModel;
@@ -50,14 +61,21 @@ export class MirroredMemory {
   #populated: Mirrored[] = [];
   /** Regions of memfds by inode, which later mappings of the same file name. */
   readonly #files = new Map<bigint, string>();
+  /** Shared memory that was populated by reading it. */
+  #read: Mirrored[] = [];
+  /** Memory that is mapped for the first time, by what it is. */
+  #kinds: (Mirrored & { readonly kind: MemoryKind })[] = [];
+  readonly #view: MemoryView;
   #count = 0;
 
   /**
    * @param model the model
    * @param pid the process
    * @param prefix what the names of its regions begin with
+   * @param view how its memory is looked at
    */
-  constructor(model: ExecModel, pid: number, prefix: string) {
+  constructor(model: ExecModel, pid: number, prefix: string, view: MemoryView) {
+    this.#view = view;
     this.#model = model;
     this.#pid = pid;
     this.#prefix = prefix;
@@ -79,6 +97,26 @@ export class MirroredMemory {
     const end = ((va + size + PAGE - 1n) / PAGE) * PAGE;
     if (end <= start || end > 1n << 47n || covers(this.#populated, start, end)) return;
     for (const area of areasIn(this.#pid, start, end)) this.#needArea(area, start, end);
+  }
+
+  /**
+   * What memory is at an address.
+   *
+   * @param va the address
+   * @returns what it is; anonymous where nothing is known
+   */
+  kindAt(va: bigint): MemoryKind {
+    return this.#kinds.findLast(({ start, end }) => start <= va && va < end)?.kind ?? 'anon';
+  }
+
+  /**
+   * Shared memory was populated when it was mapped: its pages were read.
+   *
+   * @param va first address
+   * @param size length in bytes
+   */
+  populated(va: bigint, size: bigint): void {
+    this.#read = withRange(this.#read, va, roundedUp(va + size));
   }
 
   /**
@@ -119,6 +157,8 @@ export class MirroredMemory {
     }
     this.#areas = withoutRange(this.#areas, start, end);
     this.#populated = withoutRange(this.#populated, start, end);
+    this.#read = withoutRange(this.#read, start, end);
+    this.#kinds = this.#kinds.filter((area) => area.end <= start || end <= area.start);
   }
 
   /**
@@ -202,9 +242,13 @@ export class MirroredMemory {
     for (const hole of holes(this.#areas, start, end)) this.#mapHole(area, hole);
     // Its pages that are there already; the others are the pin's to fault.
     for (const hole of holes(this.#populated, start, end)) {
-      for (const run of presentRuns(this.#pid, hole.start, hole.end)) {
-        const mode = area.prot.includes('w') ? 'w' : 'r';
-        const stride = BigInt(area.pageBytes);
+      const there = this.#view.lazy
+        ? [{ start: hole.start, size: hole.end - hole.start }]
+        : presentRuns(this.#pid, hole.start, hole.end);
+      for (const run of there) {
+        const wasRead = common(this.#read, run.start, run.start + run.size).length > 0;
+        const mode = area.prot.includes('w') && !wasRead ? 'w' : 'r';
+        const stride = BigInt(this.#pageBytes(area));
         this.#model.perform({ op: 'touch', va: run.start, size: run.size, mode, stride });
       }
     }
@@ -218,10 +262,12 @@ export class MirroredMemory {
       const { start } = part;
       const size = part.end - start;
       const file = this.#fileOf(area, start, name);
+      const isShared = area.shared || common(this.#read, start, part.end).length > 0;
+      this.#kinds.push({ start, end: part.end, kind: kindOf(file.kind, isShared) });
       const advise = adviceOf(area);
       const done = this.#model.perform({
         ...{ op: 'mmap', name, addr: start, size, prot: area.prot },
-        ...{ ...file, flags: area.shared ? ['shared', ...FIXED] : FIXED },
+        ...{ ...file, flags: isShared ? ['shared', ...FIXED] : FIXED },
         ...(advise && { advise }),
       });
       if (done.code < 0) continue;
@@ -229,13 +275,20 @@ export class MirroredMemory {
     }
   }
 
+  /** Bytes of a page of an area: in a folder that is to look like a hugetlbfs, of that. */
+  #pageBytes({ path, pageBytes }: Area): number {
+    const { hugetlbfs } = this.#view;
+    return hugetlbfs && path.startsWith(`${hugetlbfs.folder}/`) ? hugetlbfs.pageBytes : pageBytes;
+  }
+
   /** What the mapping of an area is backed by. */
   #fileOf(
-    { inode, path, pageBytes, offset, start, shared }: Area,
+    area: Area,
     from: bigint,
     name: string,
   ): Pick<MmapOperation, 'kind' | 'of' | 'off' | 'path' | 'fsize'> {
-    const huge = HUGETLB[pageBytes];
+    const { inode, path, offset, start, shared } = area;
+    const huge = HUGETLB[this.#pageBytes(area)];
     const anonymous = inode === 0n || path.startsWith('/dev/zero') || path.startsWith('/SYSV');
     if (anonymous || path.startsWith('/anon_hugepage')) return { kind: huge?.anon ?? 'anon' };
     const off = offset + (from - start);
@@ -252,6 +305,11 @@ export class MirroredMemory {
     this.#count += 1;
     return `${this.#prefix}${this.#count}`;
   }
+}
+
+function kindOf(kind: MmapOperation['kind'], isShared: boolean): MemoryKind {
+  if (kind.startsWith('huge') || /^memfd\d/u.test(kind)) return 'hugetlb';
+  return kind === 'anon' && !isShared ? 'anon' : 'shmem';
 }
 
 const FIXED: MmapOperation['flags'] = ['fixed', 'noreserve'];

@@ -2,7 +2,7 @@
  * The model that a program runs on: every call becomes an operation of the scenario language, is done,
  * and is kept, so that the whole run can be written as a scenario and explained as one.
  */
-import { byteAddress, InputError, KernelBug } from '@pinfold/base';
+import { byteAddress, InputError, KernelBug, type CounterValues } from '@pinfold/base';
 import {
   DEFAULT_MACHINE,
   factsOfLine,
@@ -55,6 +55,10 @@ export class ExecModel {
   readonly #line: MachineLine;
   readonly #kernel: string;
   #container = '';
+  /** Whether the counters of each call are wanted. */
+  counts = false;
+  /** What the last operation counted; null unless {@link counts}. */
+  counted: CounterValues | null = null;
 
   /**
    * @param kernel name of the release
@@ -77,6 +81,8 @@ export class ExecModel {
    */
   perform(operation: Operation): Done {
     if (this.fatal !== null) return { code: -EIO };
+    const { counters } = this.#machine.inspect().memory;
+    const before = this.counts ? counters.snapshot() : null;
     try {
       const done = CLOSES.has(operation.op)
         ? this.#closing(operation)
@@ -88,6 +94,8 @@ export class ExecModel {
       this.fatal = error.message;
       this.done.push({ operation, code: -EIO });
       return { code: -EIO };
+    } finally {
+      this.counted = before && counters.since(before);
     }
   }
 

@@ -27,6 +27,7 @@ export const MEMORY = {
   mprotect: 5,
   mlock: 6,
   munlock: 7,
+  populated: 8,
 } as const;
 
 /** Bytes of a request's head: length, kind, pid, tid, six arguments. */

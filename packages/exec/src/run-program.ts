@@ -40,12 +40,14 @@ export async function runProgram(
     const server = new ExecServer(session);
     const socket = join(root, '.socket');
     await server.listen(socket);
+    const hugetlbfs = options.view?.hugetlbfs;
     const before = process.env.LD_PRELOAD;
     const env = {
       ...process.env,
       LD_PRELOAD: before === undefined || before === '' ? library : `${library}:${before}`,
       PINFOLD_EXEC_ROOT: root,
       PINFOLD_EXEC_SOCKET: socket,
+      ...(hugetlbfs && { PINFOLD_EXEC_HUGETLBFS: `${hugetlbfs.folder}:${hugetlbfs.pageBytes}` }),
     };
     const exitCode = await ended(spawn(file, args, { stdio: 'inherit', env }));
     await server.close();

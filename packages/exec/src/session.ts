@@ -1,14 +1,15 @@
 /** A program's run: its files, the memory of its processes, and the model that they work on. */
 import { ftruncateSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { InputError, type CounterValues } from '@pinfold/base';
 import type { MachineLine } from '@pinfold/scenario';
-import { ioctlsOf } from '@pinfold/uapi';
+import { ioctlNamed, ioctlsOf } from '@pinfold/uapi';
 import { closeDevices, makeDevices, type ExecDevice } from './devices.ts';
 import { ContainerFile } from './files/container-file.ts';
 import { DeviceFile } from './files/device-file.ts';
 import { GroupFile } from './files/group-file.ts';
 import { ERRNO, returned, type VfioFile } from './files/vfio-file.ts';
-import { MirroredMemory } from './mirrored-memory.ts';
+import { MirroredMemory, type MemoryKind, type MemoryView } from './mirrored-memory.ts';
 import { ExecModel } from './model.ts';
 import { MEMORY, REQUEST, type Reply, type Request } from './protocol.ts';
 
@@ -22,11 +23,31 @@ export interface SessionOptions {
   readonly root: string;
   /** RLIMIT_MEMLOCK in bytes, Infinity for none; null: the process is privileged. */
   readonly memlock: number | null;
+  /** Files of sysfs that are written before the program begins; default none. */
+  readonly sysfs?: readonly (readonly [path: string, value: string])[];
+  /** Calls that fail: which map of the program, from 1, and what fails in it; default none. */
+  readonly failures?: readonly { readonly what: 'frame' | 'gup' | 'map'; readonly map: number }[];
+  /** How the program's memory is looked at; default as it is. */
+  readonly view?: MemoryView;
+  /** Predicted nanoseconds of a call, which the program's clock shows; default: its clock is real. */
+  readonly clock?: (call: TimedCall) => number;
+}
+
+/** A call whose time is predicted. */
+export interface TimedCall {
+  /** The call. */
+  readonly op: 'map' | 'unmap';
+  /** What the model counted. */
+  readonly counters: CounterValues;
+  /** What the memory is. */
+  readonly memory: MemoryKind;
 }
 
 /** Offsets in the page that the model shares with every process. */
-const SHARED = { watchesMemory: 8, hasDevice: 12, size: 4096 };
+const SHARED = { watchesMemory: 8, hasDevice: 12, predictedClock: 16, lazy: 20, size: 4096 };
+const AS_IT_IS: MemoryView = { lazy: false, hugetlbfs: null };
 const UNLIMITED = 2n ** 63n;
+const MAP_DMA = ioctlNamed('VFIO_IOMMU_MAP_DMA')?.command;
 const PATH_OF_GROUP = /^\/dev\/vfio\/(\d+)$/u;
 
 /** A limit of the model, told as one. */
@@ -46,6 +67,10 @@ export class ExecSession {
   /** Devices whose descriptor is yet to be fetched, by the number that stands for it. */
   readonly #promised = new Map<number, ExecDevice>();
   readonly #shared: number;
+  readonly #options: SessionOptions;
+  /** What the memory of each mapping is, by its first iova. */
+  readonly #mappedKinds = new Map<bigint, MemoryKind>();
+  #maps = 0;
   #containers = 0;
   #promises = 0;
 
@@ -59,6 +84,11 @@ export class ExecSession {
     this.#devices = makeDevices(this.model.description, root);
     this.#shared = openSync(join(root, '.shared'), 'w+');
     ftruncateSync(this.#shared, SHARED.size);
+    this.#options = options;
+    this.model.counts = options.clock !== undefined;
+    if (options.clock) this.#share(SHARED.predictedClock);
+    if (options.view?.lazy) this.#share(SHARED.lazy);
+    for (const [path, val] of options.sysfs ?? []) this.#writeSysfs(path, val);
     if (memlock !== null) {
       this.model.perform({ op: 'dropcap' });
       this.#limit(memlock === Infinity ? UNLIMITED : BigInt(memlock));
@@ -176,14 +206,49 @@ export class ExecSession {
     const command = Number(number);
     const call = { command, argument, bytes, other: this.#files.get(other) };
     const memory = this.#memoryOf(pid);
+    this.#failIfAsked(command, file);
+    const at = this.model.done.length;
     const reply = file.ioctl({ ...call, memory });
     if (memory.any) this.#share(SHARED.watchesMemory);
-    if (reply) return reply;
+    if (reply) return this.#timed(reply, at, memory);
     const known = ioctlsOf(command);
     const [own] = known.filter(({ file: kind }) => file.kinds.includes(kind));
     const name = own?.name ?? `ioctl 0x${command.toString(16)}`;
     if (own || known.length === 0) this.#unknown(`${name} of ${file.name}`);
     return returned(-ERRNO.ENOTTY);
+  }
+
+  /** Lets something fail in the map that is coming, if that was asked for. */
+  #failIfAsked(command: number, file: VfioFile): void {
+    if (!(file instanceof ContainerFile) || command !== MAP_DMA) return;
+    this.#maps += 1;
+    const failure = this.#options.failures?.find(({ map }) => map === this.#maps);
+    if (failure) this.model.perform({ op: 'fail', what: failure.what, n: 1 });
+  }
+
+  /** The reply with the predicted time of the call that it answers. */
+  #timed(reply: Reply, at: number, memory: MirroredMemory): Reply {
+    const { clock } = this.#options;
+    const { done, counted } = this.model;
+    const operation = done
+      .slice(at)
+      .findLast(({ operation: { op } }) => op === 'map' || op === 'unmap');
+    if (!clock || !counted || !operation) return reply;
+    const { operation: call } = operation;
+    if (call.op === 'map') {
+      const kind = memory.kindAt(call.va);
+      this.#mappedKinds.set(call.iova, kind);
+      return { ...reply, modelNs: clock({ op: 'map', counters: counted, memory: kind }) };
+    }
+    if (call.op !== 'unmap') return reply;
+    const kind = this.#mappedKinds.get(call.iova) ?? 'anon';
+    return { ...reply, modelNs: clock({ op: 'unmap', counters: counted, memory: kind }) };
+  }
+
+  #writeSysfs(path: string, val: string): void {
+    const { code } = this.model.perform({ op: 'sysfs', path, val });
+    if (code < 0)
+      throw new InputError(`--sysfs ${path}`, 'a value that the file takes', `'${val}'`);
   }
 
   #memoryChanged({ pid, args }: Request): Reply {
@@ -205,6 +270,9 @@ export class ExecSession {
         break;
       case MEMORY.mlock:
         memory.lock('mlock', va, size);
+        break;
+      case MEMORY.populated:
+        memory.populated(va, size);
         break;
       case MEMORY.munlock:
         memory.lock('munlock', va, size);
@@ -241,7 +309,12 @@ export class ExecSession {
     if (!memory) {
       const n = this.#memories.size;
       if (n > 0) this.#unknown(SECOND_PROCESS);
-      memory = new MirroredMemory(this.model, pid, n === 0 ? 'm' : `p${n}m`);
+      memory = new MirroredMemory(
+        this.model,
+        pid,
+        n === 0 ? 'm' : `p${n}m`,
+        this.#options.view ?? AS_IT_IS,
+      );
       this.#memories.set(pid, memory);
     }
     return memory;

@@ -1,10 +1,12 @@
 /** `pinfold exec`: a program runs on the model. */
 import { writeFileSync } from 'node:fs';
 import { InputError, parseSize } from '@pinfold/base';
+import { profile } from '@pinfold/bench';
 import { machineOfWords, runProgram, type ProgramRun } from '@pinfold/exec';
 import type { Command } from 'commander';
 import { execReport, execReportJson } from '../exec-report.ts';
-import { forFlag } from '../flags.ts';
+import { PredictedClock } from '../predicted-clock.ts';
+import { count, forFlag } from '../flags.ts';
 import { printBeside } from '../output.ts';
 import { checkOutput } from '../read-file.ts';
 import { kernelOption } from '../scenario-input.ts';
@@ -19,7 +21,23 @@ interface ExecFlags {
   readonly scenario?: string;
   readonly report: 'text' | 'json' | 'none';
   readonly strict?: boolean;
+  readonly clock?: string;
+  readonly lazy?: boolean;
+  readonly hugetlbfs?: { readonly folder: string; readonly pageBytes: number };
+  readonly sysfs: readonly (readonly [path: string, value: string])[];
+  readonly entryLimit?: number;
+  readonly fail: readonly Failure[];
 }
+
+/** A call that shall fail. */
+interface Failure {
+  readonly what: 'frame' | 'gup' | 'map';
+  readonly map: number;
+}
+
+const ENTRY_LIMIT = '/sys/module/vfio_iommu_type1/parameters/dma_entry_limit';
+/** What can fail in a map, as the flag calls it. */
+const FAILURES = { memory: 'frame', pin: 'gup', iommu: 'map' } as const;
 
 const REPORTS = ['text', 'json', 'none'];
 
@@ -65,6 +83,31 @@ export function addExec(program: Command): void {
       'text',
     )
     .option(
+      '--clock <clock>',
+      'real, or predicted:PROFILE: the program sees the predicted time of each map and unmap, and ' +
+        "nothing of the model's work",
+      clockOf,
+    )
+    .option(
+      '--lazy',
+      "the program's own memory stays empty, and the model takes all of it for populated: for more " +
+        'memory than this machine has',
+    )
+    .option(
+      '--hugetlbfs <folder:size>',
+      'a folder that looks like a hugetlbfs to the program, such as /tmp/huge:2M',
+      hugetlbfsOf,
+    )
+    .option('--sysfs <path=value>', 'write a file of sysfs first (repeatable)', sysfsOf, [])
+    .option('--entry-limit <n>', 'dma_entry_limit', (text) => count(text, '--entry-limit', 2 ** 31))
+    .option(
+      '--fail <what:n>',
+      'the n-th VFIO_IOMMU_MAP_DMA fails: memory (a page cannot be allocated), pin or iommu ' +
+        '(repeatable)',
+      failureOf,
+      [],
+    )
+    .option(
       '--strict',
       'exit code 1 if anything is left mapped or open, or a call is not modelled, although the ' +
         'program ends with 0',
@@ -83,12 +126,20 @@ export function addExec(program: Command): void {
 async function exec(words: readonly string[], flags: ExecFlags): Promise<void> {
   const [file = '', ...args] = words;
   if (flags.scenario !== undefined) checkOutput('--scenario', flags.scenario, []);
+  const clock = flags.clock === undefined ? null : new PredictedClock(flags.clock, flags.kernel);
   const run = await runProgram(file, args, {
     kernel: flags.kernel,
     machine: machineOfWords(flags.machine),
     memlock: flags.memlock ?? null,
+    sysfs: [
+      ...flags.sysfs,
+      ...(flags.entryLimit === undefined ? [] : [[ENTRY_LIMIT, String(flags.entryLimit)] as const]),
+    ],
+    failures: flags.fail,
+    view: { lazy: flags.lazy ?? false, hugetlbfs: flags.hugetlbfs ?? null },
+    ...(clock && { clock: (call) => clock.ns(call) }),
   });
-  await report(run, flags);
+  await report(run, flags, clock);
   if (flags.scenario !== undefined) writeFileSync(flags.scenario, run.session.model.scenario());
   process.exitCode = run.exitCode;
   if (flags.strict && run.exitCode === 0 && isUnclean(run)) process.exitCode = EXIT_FAILURE;
@@ -101,8 +152,51 @@ function isUnclean({ session, leftOpen }: ProgramRun): boolean {
   return unknown || leftOpen.length > 0 || model.leftMapped.length > 0;
 }
 
-async function report(run: ProgramRun, { report: form, kernel }: ExecFlags): Promise<void> {
+async function report(
+  run: ProgramRun,
+  { report: form, kernel }: ExecFlags,
+  clock: PredictedClock | null,
+): Promise<void> {
   if (form === 'none') return;
-  const text = form === 'json' ? await execReportJson(run, kernel) : await execReport(run, kernel);
+  const text =
+    form === 'json'
+      ? await execReportJson(run, kernel, clock)
+      : await execReport(run, kernel, clock);
   printBeside(text);
+}
+
+/** Name of the profile of a predicted clock; undefined for the real one. */
+function clockOf(text: string): string | undefined {
+  if (text === 'real') return undefined;
+  const [, name] = /^predicted:(.+)$/u.exec(text) ?? [];
+  if (name === undefined) throw new InputError('--clock', 'real or predicted:PROFILE', `'${text}'`);
+  profile(name, '--clock predicted:');
+  return name;
+}
+
+function hugetlbfsOf(text: string): { folder: string; pageBytes: number } {
+  const [, folder = '', size = ''] = /^(\/.*[^/]):([^:]+)$/u.exec(text) ?? [];
+  const pageBytes = size === '2M' ? 2 ** 21 : size === '1G' ? 2 ** 30 : 0;
+  if (pageBytes > 0) return { folder, pageBytes };
+  throw new InputError('--hugetlbfs', 'a folder and 2M or 1G, such as /tmp/huge:2M', `'${text}'`);
+}
+
+function sysfsOf(
+  text: string,
+  before: readonly (readonly [string, string])[],
+): (readonly [string, string])[] {
+  const [, path, value] = /^(\/[^=]+)=(.+)$/u.exec(text) ?? [];
+  if (path !== undefined && value !== undefined) return [...before, [path, value]];
+  const expected =
+    'a file and what is written, such as /sys/kernel/mm/transparent_hugepage/enabled=always';
+  throw new InputError('--sysfs', expected, `'${text}'`);
+}
+
+function failureOf(text: string, before: readonly Failure[]): Failure[] {
+  const [, name = '', n = ''] = /^([a-z]+):([1-9]\d{0,8})$/u.exec(text) ?? [];
+  if (Object.hasOwn(FAILURES, name)) {
+    return [...before, { what: FAILURES[name as keyof typeof FAILURES], map: Number(n) }];
+  }
+  const known = Object.keys(FAILURES).join(', ');
+  throw new InputError('--fail', `one of ${known} and which map, such as pin:3`, `'${text}'`);
 }
