@@ -1,5 +1,11 @@
 /** Runs an unmodified program on the model: its calls of VFIO are answered as a kernel would. */
-export { ExecModel, machineOfWords, type DoneOperation, type LeftMapping } from './model.ts';
+export {
+  ExecModel,
+  machineOfWords,
+  type DoneOperation,
+  type LeftMapping,
+  type MapFailure,
+} from './model.ts';
 export { cacheFolder, preloadLibrary } from './preload.ts';
 export { runProgram, type ProgramRun } from './run-program.ts';
 export type { MemoryKind, MemoryView } from './mirrored-memory.ts';

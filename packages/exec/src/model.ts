@@ -36,6 +36,14 @@ export interface LeftMapping {
   readonly closedBy: string;
 }
 
+/** A map that shall fail. */
+export interface MapFailure {
+  /** What fails in it: a frame that is asked for, GUP, or the IOMMU driver. */
+  readonly what: 'frame' | 'gup' | 'map';
+  /** Which VFIO_IOMMU_MAP_DMA of the program, from 1. */
+  readonly map: number;
+}
+
 /** Operations with which mappings can go. */
 const CLOSES: ReadonlySet<string> = new Set(['closecontainer', 'closegroup', 'closedev', 'unset']);
 const NO_REGIONS: Parameters<typeof operationText>[1] = new Map();
@@ -55,6 +63,9 @@ export class ExecModel {
   readonly #line: MachineLine;
   readonly #kernel: string;
   #container = '';
+  #maps = 0;
+  /** Maps that shall fail. */
+  failures: readonly MapFailure[] = [];
   /** Whether the counters of each call are wanted. */
   counts = false;
   /** What the last operation counted; null unless {@link counts}. */
@@ -81,6 +92,7 @@ export class ExecModel {
    */
   perform(operation: Operation): Done {
     if (this.fatal !== null) return { code: -EIO };
+    if (operation.op === 'map') this.#armFailure();
     const { counters } = this.#machine.inspect().memory;
     const before = this.counts ? counters.snapshot() : null;
     try {
@@ -97,6 +109,13 @@ export class ExecModel {
     } finally {
       this.counted = before && counters.since(before);
     }
+  }
+
+  /** Lets something fail in the map that comes next, if that was asked for. */
+  #armFailure(): void {
+    this.#maps += 1;
+    const failure = this.failures.find(({ map }) => map === this.#maps);
+    if (failure) this.perform({ op: 'fail', what: failure.what, n: 1 });
   }
 
   /**

@@ -3,14 +3,14 @@ import { ftruncateSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError, type CounterValues } from '@pinfold/base';
 import type { MachineLine } from '@pinfold/scenario';
-import { ioctlNamed, ioctlsOf } from '@pinfold/uapi';
+import { ioctlsOf } from '@pinfold/uapi';
 import { closeDevices, makeDevices, type ExecDevice } from './devices.ts';
 import { ContainerFile } from './files/container-file.ts';
 import { DeviceFile } from './files/device-file.ts';
 import { GroupFile } from './files/group-file.ts';
 import { ERRNO, returned, type VfioFile } from './files/vfio-file.ts';
 import { MirroredMemory, type MemoryKind, type MemoryView } from './mirrored-memory.ts';
-import { ExecModel } from './model.ts';
+import { ExecModel, type MapFailure } from './model.ts';
 import { MEMORY, REQUEST, type Reply, type Request } from './protocol.ts';
 
 /** What a session is made with. */
@@ -26,7 +26,7 @@ export interface SessionOptions {
   /** Files of sysfs that are written before the program begins; default none. */
   readonly sysfs?: readonly (readonly [path: string, value: string])[];
   /** Calls that fail: which map of the program, from 1, and what fails in it; default none. */
-  readonly failures?: readonly { readonly what: 'frame' | 'gup' | 'map'; readonly map: number }[];
+  readonly failures?: readonly MapFailure[];
   /** How the program's memory is looked at; default as it is. */
   readonly view?: MemoryView;
   /** Predicted nanoseconds of a call, which the program's clock shows; default: its clock is real. */
@@ -47,7 +47,6 @@ export interface TimedCall {
 const SHARED = { watchesMemory: 8, hasDevice: 12, predictedClock: 16, lazy: 20, size: 4096 };
 const AS_IT_IS: MemoryView = { lazy: false, hugetlbfs: null };
 const UNLIMITED = 2n ** 63n;
-const MAP_DMA = ioctlNamed('VFIO_IOMMU_MAP_DMA')?.command;
 const PATH_OF_GROUP = /^\/dev\/vfio\/(\d+)$/u;
 
 /** A limit of the model, told as one. */
@@ -70,7 +69,6 @@ export class ExecSession {
   readonly #options: SessionOptions;
   /** What the memory of each mapping is, by its first iova. */
   readonly #mappedKinds = new Map<bigint, MemoryKind>();
-  #maps = 0;
   #containers = 0;
   #promises = 0;
 
@@ -85,6 +83,7 @@ export class ExecSession {
     this.#shared = openSync(join(root, '.shared'), 'w+');
     ftruncateSync(this.#shared, SHARED.size);
     this.#options = options;
+    this.model.failures = options.failures ?? [];
     this.model.counts = options.clock !== undefined;
     if (options.clock) this.#share(SHARED.predictedClock);
     if (options.view?.lazy) this.#share(SHARED.lazy);
@@ -206,7 +205,6 @@ export class ExecSession {
     const command = Number(number);
     const call = { command, argument, bytes, other: this.#files.get(other) };
     const memory = this.#memoryOf(pid);
-    this.#failIfAsked(command, file);
     const at = this.model.done.length;
     const reply = file.ioctl({ ...call, memory });
     if (memory.any) this.#share(SHARED.watchesMemory);
@@ -216,14 +214,6 @@ export class ExecSession {
     const name = own?.name ?? `ioctl 0x${command.toString(16)}`;
     if (own || known.length === 0) this.#unknown(`${name} of ${file.name}`);
     return returned(-ERRNO.ENOTTY);
-  }
-
-  /** Lets something fail in the map that is coming, if that was asked for. */
-  #failIfAsked(command: number, file: VfioFile): void {
-    if (!(file instanceof ContainerFile) || command !== MAP_DMA) return;
-    this.#maps += 1;
-    const failure = this.#options.failures?.find(({ map }) => map === this.#maps);
-    if (failure) this.model.perform({ op: 'fail', what: failure.what, n: 1 });
   }
 
   /** The reply with the predicted time of the call that it answers. */

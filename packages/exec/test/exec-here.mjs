@@ -3,11 +3,13 @@ import { writeFileSync } from 'node:fs';
 import { machineOfWords, runProgram } from '@pinfold/exec';
 
 const [result = '', options = '{}', program = '', ...args] = process.argv.slice(2);
-const { kernel = '6.18', machine = '', memlock = null } = JSON.parse(options);
+const { kernel = '6.18', machine = '', memlock = null, clockNs, ...more } = JSON.parse(options);
 const run = await runProgram(program, args, {
   kernel,
   machine: machineOfWords(machine),
   memlock,
+  ...more,
+  ...(clockNs !== undefined && { clock: () => clockNs }),
 });
 const { session, exitCode, leftOpen } = run;
 const { model, notModelled, faults } = session;

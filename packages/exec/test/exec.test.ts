@@ -13,7 +13,7 @@ import { compiled, hasCompiler } from './compiled.ts';
 
 const HERE = fileURLToPath(new URL('exec-here.mjs', import.meta.url));
 let folder: string;
-const programs = { 'map-unmap': '', many: '', memory: '' };
+const programs = { 'map-unmap': '', many: '', memory: '', timed: '' };
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'pinfold-exec-test-'));
@@ -42,6 +42,11 @@ interface Options {
   readonly kernel?: string;
   readonly machine?: string;
   readonly memlock?: number;
+  readonly sysfs?: readonly (readonly [string, string])[];
+  readonly failures?: readonly { what: 'frame' | 'gup' | 'map'; map: number }[];
+  readonly view?: { lazy: boolean; hugetlbfs: { folder: string; pageBytes: number } | null };
+  /** Nanoseconds of each map and unmap. */
+  readonly clockNs?: number;
 }
 
 /** Runs a program, with `options` for the model. */
@@ -124,6 +129,31 @@ describe.skipIf(!hasCompiler)('a program on the model', () => {
     expect(seen.stdout).toBe('done, some succeeded\n');
     expect(seen.fatal).toBeNull();
     expect(await outcomes(seen.scenario)).toEqual(outcomesOf(seen));
+  });
+
+  it('meets the failure that was asked for, and no other', () => {
+    const seen = run('map-unmap', [], { failures: [{ what: 'map', map: 1 }] });
+    expect(seen.stdout).toContain('map ENOMEM\nmap again ok\n');
+  });
+
+  it('meets the limit of mappings that was written to sysfs', () => {
+    const limit = '/sys/module/vfio_iommu_type1/parameters/dma_entry_limit';
+    const seen = run('many', ['kill'], { sysfs: [[limit, '0']] });
+    expect(seen).toMatchObject({ exitCode: 1, leftMapped: [] });
+    expect(outcomesOf(seen)).toContain('map ENOSPC');
+  });
+
+  it('sees the predicted time of its calls, and nothing of the model', () => {
+    const seen = run('timed', ['0x10000000'], { clockNs: 250_000_000 });
+    expect(seen.stdout).toBe('map 0.25 s\nunmap 0.25 s\n');
+  });
+
+  it('may have more memory than it fills', () => {
+    const view = { lazy: true, hugetlbfs: { folder, pageBytes: 2 ** 21 } };
+    const seen = run('timed', ['0x400000', folder], { view, clockNs: 0 });
+    expect(seen.stdout).toBe('page 2097152\nmap 0.00 s\nunmap 0.00 s\n');
+    const mapped = seen.scenario.split('\n').filter((line) => line.startsWith('mmap'));
+    expect(mapped).toEqual([expect.stringMatching(/kind=memfd2m/u)]);
   });
 
   it('has its memory looked at as it is', () => {
