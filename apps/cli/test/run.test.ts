@@ -40,6 +40,46 @@ function row(stdout: string, line: number): string[] {
   return found?.trim().split(/ {2,}/) ?? [];
 }
 
+describe('a scenario on several targets', () => {
+  it.concurrent('says what differs', async () => {
+    const { code, stdout } = await pinfold('run', '--json', '--on', 'type1,compat,iommufd', file);
+    expect(code).toBe(0);
+    const { steps } = JSON.parse(stdout) as {
+      steps: { line: number; differs: string[]; on: Record<string, { errno: string | null }> }[];
+    };
+    const map = steps.find(({ line }) => line === 6);
+    expect(map?.differs).toEqual(['VmLck']);
+    expect(map?.on).toMatchObject({
+      type1: { locked: { VmLck: 2048 }, entries: 1, pins: { acquired: 512 } },
+      compat: { locked: { VmLck: 0, VmPin: 2048 }, entries: 1, pins: { acquired: 512 } },
+      iommufd: { locked: { VmLck: 0, VmPin: 2048 }, entries: 1, pins: { acquired: 512 } },
+    });
+    const over = steps.find(({ line }) => line === 10);
+    expect(Object.values(over?.on ?? {}).map(({ errno }) => errno)).toEqual(
+      Array.from({ length: 3 }, () => 'ENOMEM'),
+    );
+    // type1 looks at the limit before it maps; iommufd has mapped, and has to flush.
+    expect(over?.differs).toEqual(['flushes']);
+  });
+
+  it.concurrent('is a table', async () => {
+    const { code, stdout, stderr } = await pinfold('run', '--on', 'type1,iommufd', file);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^ +6 {2}type1 +0 +2,048 +- +- +1 +0 {2}VmLck$/m);
+    expect(stdout).toMatch(/^ +iommufd {2}0 +0 +2,048 +0 +1 +0$/m);
+  });
+
+  it.concurrent('is refused for what iommufd has no call for', async () => {
+    const scenario = 'opencontainer\n';
+    const { code, stderr } = await pinfoldReading(scenario, 'run', '--on', 'iommufd', '-');
+    expect(code).toBe(2);
+    expect(stderr).toContain('stdin:1');
+    const traced = await pinfold('run', '--on', 'type1', '--trace', file);
+    expect(traced.code).toBe(2);
+    expect(traced.stderr).toContain('--trace');
+  });
+});
+
 describe('a scenario', () => {
   it.concurrent('is run step by step', async () => {
     const { code, stdout, stderr } = await pinfold('run', '--kernel', '6.18', file);

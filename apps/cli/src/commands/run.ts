@@ -17,7 +17,7 @@ import {
 import { kernelVersion } from '@pinfold/kernels';
 import { runWhilePossible, StateTracker } from '@pinfold/scenario';
 import { pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import {
   algorithmOption,
   chosenAlgorithm,
@@ -30,7 +30,8 @@ import { callsText, writePerfetto } from '../run-calls.ts';
 import { stepJson } from '../run-json.ts';
 import { foldExplanations, foldRows } from '../fold-repeats.ts';
 import { runTable } from '../run-table.ts';
-import { forFlag } from '../flags.ts';
+import { forFlag, list, oneOf } from '../flags.ts';
+import { runOn, TARGETS, type Target } from '../run-on.ts';
 import { checkOutput } from '../read-file.ts';
 import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { formatCount, wrapped } from '../table.ts';
@@ -49,6 +50,7 @@ interface RunFlags extends AlgorithmFlags {
   readonly trace?: boolean;
   readonly perfetto?: string;
   readonly iommu?: string;
+  readonly on?: readonly Target[];
 }
 
 /**
@@ -79,6 +81,12 @@ export function addRun(program: Command): void {
       'print the steps as JSON, in the shape of the recordings; of tables and layouts of more than ' +
         '256 runs, what has changed (iommu.changed, layout_changed)',
     )
+    .addOption(
+      new Option(
+        '--on <list>',
+        'run it on several side by side: type1, compat (the container that iommufd serves), iommufd (its own calls)',
+      ).argParser((text) => list(text, (item) => oneOf(item, '--on', TARGETS))),
+    )
     .option('--trace', 'show the calls of each step, as ftrace draws a function graph')
     .option('--perfetto <file>', 'write the calls to a file that ui.perfetto.dev opens')
     .addHelpText(
@@ -87,6 +95,7 @@ export function addRun(program: Command): void {
         '  pinfold run slow-start.scn\n' +
         '  pinfold run --trace --perfetto slow-start.json slow-start.scn\n' +
         '  pinfold run --kernel 6.16 --json slow-start.scn\n' +
+        '  pinfold run --on type1,compat,iommufd slow-start.scn\n' +
         '  pinfold run --file my-algorithm.ts slow-start.scn\n' +
         "  printf 'open type=v2\\ninfo\\n' | pinfold run -",
     )
@@ -101,6 +110,11 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
   }
   const scenario = withIommu(parseScenario(script, name), written.iommu);
   const flags = { ...written, kernel: kernelFor(scenario, command) };
+  if (flags.on) {
+    checkAlone(flags);
+    print(await runOn(scenario, script, flags.on, flags));
+    return;
+  }
   const algorithm = await chosenAlgorithm(flags, flags.kernel);
   const audited = auditOf(scenario, flags, algorithm);
   if (audited?.outcome.found) process.exitCode = EXIT_VIOLATION;
@@ -129,6 +143,19 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
     writePerfetto(flags.perfetto, heading, done.steps, calls);
   }
   if (done.stopped) throw done.stopped;
+}
+
+/** Algorithms and traces are of one run. */
+function checkAlone({ algorithm, file, trace, perfetto }: RunFlags): void {
+  const others = {
+    '--algorithm': algorithm,
+    '--file': file,
+    '--trace': trace,
+    '--perfetto': perfetto,
+  };
+  for (const [flag, value] of Object.entries(others)) {
+    if (value !== undefined) throw new InputError('--on', 'a run of its own', `${flag} besides`);
+  }
 }
 
 /** The scenario on a machine with an IOMMU of the flag's kind; its own line cannot say another. */
