@@ -61,10 +61,31 @@ export function variantsOf(name: string, text: string): Variant[] {
  */
 export function algorithmOf({ id, text }: Variant): PinAlgorithm {
   const options = { target: ts.ScriptTarget.ESNext, module: ts.ModuleKind.ESNext };
-  const code = ts.transpileModule(text, { compilerOptions: options }).outputText;
+  const code = ts.transpileModule(withBoundedLoops(text), { compilerOptions: options }).outputText;
   const literal = code.slice(code.indexOf('export default') + 'export default'.length);
   const own: unknown = runInThisContext(`(${literal.trim().replace(/;$/, '')})`);
   return algorithmFrom(own, id);
+}
+
+/** Turns of all loops of a step at most: a loop that calls nothing would never end. */
+const MAX_TURNS = 100_000;
+
+/** The file with a count of turns in every loop that has a block. */
+function withBoundedLoops(text: string): string {
+  const file = ts.createSourceFile('variant.ts', text, ts.ScriptTarget.Latest, true);
+  const places: { readonly at: number; readonly code: string }[] = [];
+  const test = `if (++turns > ${MAX_TURNS}) throw new Error('does not end');`;
+  const visit = (node: ts.Node): void => {
+    if (ts.isMethodDeclaration(node) && node.body)
+      places.push({ at: node.body.getStart(file) + 1, code: 'let turns = 0;' });
+    if ((ts.isWhileStatement(node) || ts.isForStatement(node)) && ts.isBlock(node.statement))
+      places.push({ at: node.statement.getStart(file) + 1, code: test });
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return places
+    .sort((one, other) => other.at - one.at)
+    .reduce((all, { at, code }) => all.slice(0, at) + code + all.slice(at), text);
 }
 
 type Method = ts.MethodDeclaration & { readonly body: ts.Block };
