@@ -168,6 +168,24 @@ describe('what was found', () => {
     expect(reference.stdout).toContain('\naudit: every invariant holds\n');
   });
 
+  it.concurrent('is there for continuous integration', async () => {
+    const of = (format: string): Promise<Outcome> =>
+      check(format, ...FOUND, '--runs', '50', '--format', format);
+    const [tap, junit, github] = await Promise.all(['tap', 'junit', 'github'].map(of));
+    for (const { code, stderr } of [tap, junit, github])
+      expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
+    const rule = 'a device reaches the pages of its mapping and no others';
+    expect(tap.stdout).toMatch(/^TAP version 14\n1\.\.13\nok 1 - the kernel does not crash\n/);
+    expect(tap.stdout).toContain(`\nnot ok 3 - ${rule}\n# the device reaches frame `);
+    expect(junit.stdout).toContain(
+      '<testsuite name="hugetlb-v1-2025 on 6.16" tests="13" failures="',
+    );
+    expect(junit.stdout).toContain(`name="${rule}"><failure type="corruption" message="the device`);
+    expect(github.stdout).toMatch(
+      /^::error title=corruption%3A a device reaches .+::the device reaches frame .+%0A.+\.scn$/m,
+    );
+  });
+
   it.concurrent('depends on the seed', async () => {
     const [one, two] = await Promise.all([
       check('one', ...flags, '--runs', '100'),

@@ -21,6 +21,7 @@ import {
 } from '../algorithm-flags.ts';
 import { EXIT_VIOLATION } from '../audit-text.ts';
 import { checkJson, checkText, fileNameOf, quoted } from '../check/check-text.ts';
+import { checkFormats, type CheckFormat } from '../check/check-formats.ts';
 import { checkOnThreads } from '../check/check-threads.ts';
 import { count, flag, forFlag, list, oneOf } from '../flags.ts';
 import { print, terminalColumns } from '../output.ts';
@@ -33,6 +34,8 @@ import { makeFolders, replaceFile } from '../write-file.ts';
 const MAX_RUNS = 100_000_000;
 const MAX_WORKERS = 64;
 const MAX_SEED = 0xffff_ffff;
+const MAX_MINUTES = 10_080;
+const FORMATS = Object.keys(checkFormats) as CheckFormat[];
 const REFERENCE = 'batched';
 /** Exit codes of a check that was interrupted: 128 and the number of the signal. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -49,6 +52,8 @@ interface CheckFlags extends AlgorithmFlags {
   readonly out: string;
   readonly strict?: boolean;
   readonly json?: boolean;
+  readonly format?: CheckFormat;
+  readonly time?: number;
 }
 
 /**
@@ -110,6 +115,20 @@ export function addCheck(program: Command): void {
     .option('--out <dir>', 'where the scenario files go', '.')
     .option('--strict', 'exit with 1 for what the recorded kernels do wrong too')
     .option('--json', 'print the report as JSON')
+    .addOption(
+      flag(
+        '--format <name>',
+        `print the report for continuous integration: ${FORMATS.join(', ')}`,
+        (text, place) => oneOf(text, place, FORMATS),
+      ),
+    )
+    .addOption(
+      flag(
+        '--time <minutes>',
+        'end after so long, with what was found by then, and the exit code of that',
+        (text, place) => count(text, place, MAX_MINUTES),
+      ),
+    )
     .addHelpText(
       'after',
       '\nExamples:\n' +
@@ -122,6 +141,8 @@ export function addCheck(program: Command): void {
 }
 
 async function check(flags: CheckFlags): Promise<void> {
+  if (flags.json && flags.format)
+    throw new InputError('--format', 'no --json beside it', `'${flags.format}'`);
   const options = await optionsOf(flags);
   forOut(() => {
     makeFolder(flags.out);
@@ -131,7 +152,9 @@ async function check(flags: CheckFlags): Promise<void> {
   const onProgress = (done: number): void => {
     status.show(`${formatCount(done)} of ${formatCount(runs)} sequences`);
   };
-  const { signal, endedBy } = untilInterrupted();
+  const { signal: interrupted, endedBy } = untilInterrupted();
+  const late = flags.time === undefined ? [] : [AbortSignal.timeout(flags.time * 60_000)];
+  const signal = AbortSignal.any([interrupted, ...late]);
   const spread = { workers, patience, onProgress, signal, ...(file !== undefined && { file }) };
   const { report, failure } = await checkOnThreads(options, spread);
   status.clear();
@@ -140,16 +163,15 @@ async function check(flags: CheckFlags): Promise<void> {
   if (failure && report.findings.length === 0) throw failure;
   const shown = [...report.findings, ...(flags.strict ? report.known : [])];
   const files = shown.map((finding, i) => join(flags.out, fileNameOf(report, finding, i)));
-  print(
-    flags.json
-      ? checkJson(report, files, by !== null)
-      : checkText(report, replayOf(flags), files, by !== null, terminalColumns()),
-  );
+  const early = signal.aborted;
+  if (flags.format) print(checkFormats[flags.format](report, files, file));
+  else if (flags.json) print(checkJson(report, files, early));
+  else print(checkText(report, replayOf(flags), files, early, terminalColumns()));
   if (shown.length > 0) process.exitCode = EXIT_VIOLATION;
   if (by !== null) process.exitCode = SIGNALS[by];
   // The findings are out: none is lost because its file cannot be written.
   shown.forEach(({ scenario }, i) => {
-    writeScenario(files[i], scenario, flags.json === true);
+    writeScenario(files[i], scenario, flags.json === true || flags.format !== undefined);
   });
   if (failure) throw failure;
 }
