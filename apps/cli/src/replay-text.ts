@@ -90,7 +90,8 @@ function findingsText({ findings, answers, calls }: Replay): string {
     .join('\n');
 }
 
-function findingText({ at, text, errno, from, why, action, releases }: ReplayFinding): string {
+function findingText(finding: ReplayFinding): string {
+  const { at, text, errno, from, why, action, releases, isMessage } = finding;
   const outcome =
     errno === null ? 'succeeds' : `${errno}${from === undefined ? '' : ` from ${from}`}`;
   const refused = errno === null ? outcome : standingOut(outcome);
@@ -104,7 +105,9 @@ function findingText({ at, text, errno, from, why, action, releases }: ReplayFin
   const heading = wrapped(text, '    ', `${placeText(at)}  `);
   const body = [...why, ...differ].map((part) => wrapped(part, '    '));
   const todo = action.map((part) => wrapped(part, '      ', '    > '));
-  return `${heading}  ${refused}\n${body.join('')}${todo.join('')}`;
+  // What a message tells without a call has no outcome.
+  const result = errno === null && isMessage ? '' : `  ${refused}\n`;
+  return `${heading}${result}${body.join('')}${todo.join('')}`;
 }
 
 function differencesText({ differences }: Replay): string {
@@ -122,8 +125,8 @@ function differencesText({ differences }: Replay): string {
 }
 
 /** The addresses that a device may use, where nothing was mapped. */
-function addressesText({ usable, mappings, findings }: Replay): string {
-  if (usable.length === 0 || mappings.length > 0 || findings.length > 0) return '';
+function addressesText({ usable, calls, answers }: Replay): string {
+  if (usable.length === 0 || calls > 0 || answers.length > 0) return '';
   const rows = usable.map(([first, last]) => `  ${first} to ${last}\n`);
   return `Addresses that the device may use:\n${rows.join('')}Keep guest memory and BARs within them.\n`;
 }

@@ -47,6 +47,8 @@ export interface ReplayFinding {
   readonly why: readonly string[];
   /** What to do, in sentences. */
   readonly action: readonly string[];
+  /** Whether it is about a message, of which the log has no call. */
+  readonly isMessage?: true;
   /** Outcome per other release; empty where nobody asked. */
   readonly releases: Readonly<Record<string, string | null>>;
 }

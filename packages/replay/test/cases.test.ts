@@ -19,6 +19,66 @@ function wordsOf({ findings, answers }: Replay): string {
   return [...findings, ...answers].flatMap(({ why, action }) => [...why, ...action]).join('\n');
 }
 
+/** Other logs, and what their answers have to say. */
+const logs: readonly (readonly [string, readonly string[], readonly RegExp[]])[] = [
+  [
+    'memory that cannot be faulted in',
+    [
+      'Region dimm1:vfio_dma_map(0x55,0x100000000,0x40000000,0x7f87b3ffe000)=-14(Bad address):unknown',
+    ],
+    [/VM_FAULT_SIGBUS/, /its file is as long as its mapping/],
+  ],
+  [
+    'an unmap of nothing, and what it does to the next map',
+    [
+      'DPDK dma_map vaddr: 0x200000200000, iova: 0x200000200000, size: 0x4200000, ret: 0',
+      'DPDK dma_unmap iova: 0x200000400000, size: 0x0, ret: 0',
+      'DPDK dma_map vaddr: 0x200000400000, iova: 0x200000400000, size: 0x400000, ret=-1, errno was set to EEXIST',
+    ],
+    [/mapping of line 1/, /unmap of line 2 found nothing.*--match-allocations/],
+  ],
+  [
+    'a mapping from before the log',
+    [
+      'rte_vhost_user.c: 763:vhost_session_mem_register: *INFO*: Registering VM memory for vtophys translation - 0x7fbf08000000 len:0x400000',
+      'memory.c: 801:_vfio_iommu_map_dma: *NOTICE*: Cannot set up DMA mapping, error 17, ignored',
+    ],
+    [/mapped before the log begins/, /the error is harmless/],
+  ],
+  [
+    'a limit that the log does not say',
+    ['qemu: vfio_dma_map(0x55, 0x0, 0x8000000, 0x7e1a40000000) = -12 (Cannot allocate memory)'],
+    [/LimitMEMLOCK=131072K/],
+  ],
+  [
+    'a map without an IOMMU',
+    [
+      'openat(AT_FDCWD, "/dev/vfio/vfio", O_RDWR) = 5',
+      'ioctl(5, VFIO_IOMMU_MAP_DMA, {argsz=32, flags=0x3, vaddr=0x7f0000000000, iova=0, size=0x200000}) = -1 EINVAL (Invalid argument)',
+    ],
+    [/VFIO_SET_IOMMU/],
+  ],
+  [
+    'a fault of a device after an unmap',
+    [
+      'vfio_listener_region_add_ram region_add [ram] 0x0 - 0x1fffff [0x7f3100000000]',
+      'vfio_listener_region_del region_del 0x0 - 0x1fffff',
+      'DMAR: [DMA Write] Request device [00:02.0] fault addr 0x1000 [fault reason 0x05] PTE Write access is not set',
+    ],
+    [/used the iova 0x1000/, /Line 2 unmapped it/, /Stop the device/],
+  ],
+];
+
+it.each(logs)('%s', async (_name, lines, answer) => {
+  const reader = new LogReader();
+  const file = reader.open('a.log');
+  file.feed(lines.join('\n'));
+  file.end();
+  const replay = await replayLog(reader.end());
+  for (const words of answer) expect(wordsOf(replay)).toMatch(words);
+  expect(replay.differences).toEqual([]);
+});
+
 /** What a user has, and what its right answer has to say. */
 const cases: Readonly<Record<string, readonly RegExp[]>> = {
   'aw39-bar.log': [

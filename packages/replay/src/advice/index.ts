@@ -18,7 +18,7 @@ export function adviceFor(context: AdviceContext): string[] {
 }
 
 /** What the calls that were replayed tell better. */
-const TOLD_BY_CALLS = ['map', 'iommufd-map', 'unmap', 'unmap-size', 'p2p', 'region'];
+const TOLD_BY_CALLS = ['map', 'iommufd-map', 'unmap', 'p2p', 'region'];
 
 /**
  * What to say of the messages of a log: each kind once.
@@ -29,6 +29,7 @@ const TOLD_BY_CALLS = ['map', 'iommufd-map', 'unmap', 'unmap-size', 'p2p', 'regi
  */
 export function adviceOnMessages(log: Log, calls: readonly LoggedCall[]): ReplayFinding[] {
   const hasMaps = calls.some(({ op }) => op === 'map');
+  const hasUnmaps = calls.some(({ op }) => op === 'unmap');
   const answers = new Map<string, ReplayFinding>();
   const add = (key: string, finding: ReplayFinding): void => {
     if (!answers.has(key)) answers.set(key, finding);
@@ -39,6 +40,7 @@ export function adviceOnMessages(log: Log, calls: readonly LoggedCall[]): Replay
       continue;
     }
     if (hasMaps && TOLD_BY_CALLS.includes(message.about)) continue;
+    if (hasUnmaps && message.about === 'unmap-size') continue;
     const entry = onMessages.find(
       ({ about, errno, when }) =>
         about === message.about &&
@@ -48,7 +50,7 @@ export function adviceOnMessages(log: Log, calls: readonly LoggedCall[]): Replay
     if (!entry) continue;
     add(`${entry.about} ${entry.errno ?? ''}`, {
       ...{ at: message.at, text: message.text, errno: message.errno ?? null, releases: {} },
-      ...{ kind: entry.about, why: entry.why, action: entry.action },
+      ...{ kind: entry.about, isMessage: true, why: entry.why, action: entry.action },
     });
   }
   return [...answers.values()].slice(0, MAX_ANSWERS);
@@ -86,5 +88,6 @@ function faultAnswer(message: LoggedMessage, calls: readonly LoggedCall[]): Repl
           'Look for what gave the device this address: an address of the host in place of an iova, or memory that was not registered.',
         ];
   const kind = message.about;
-  return { at: message.at, text: message.text, errno: null, kind, why, action, releases: {} };
+  const { at, text } = message;
+  return { at, text, errno: null, kind, isMessage: true, why, action, releases: {} };
 }

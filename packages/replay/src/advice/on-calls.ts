@@ -101,7 +101,12 @@ const overlaps: Advice = (context) => {
   const { mapped, observation, calls } = context;
   if (!map || observation.errno !== 'EEXIST') return [];
   const met = mapped.overlapping(map.iova, map.size);
-  if (met.length === 0) return [];
+  if (met.length === 0) {
+    return [
+      'What it meets was mapped before the log begins, or by another user of the container: the same memory registered twice, or an old mapping that was never unmapped.',
+      'If it is the same memory, the device reaches it, and the error is harmless. If the memory was replaced, the device still reaches the old pages: unmap before memory goes (SPDK vhost: unregister all regions at SET_MEM_TABLE).',
+    ];
+  }
   const [first] = met;
   const isSame = first.iova === map.iova && first.size === map.size;
   const range = `${hex(first.iova)} to ${hex(first.iova + first.size - 1n)}`;
@@ -119,7 +124,18 @@ const overlaps: Advice = (context) => {
       ? `The same range is mapped already, by line ${first.at.line}, to the same memory: the device reaches it, and the error can be ignored if both are meant to be the same.`
       : `It meets the mapping of ${range} that line ${first.at.line} made${met.length > 1 ? ` (and ${met.length - 1} more)` : ''}: the device still reaches the old memory there.`,
   ];
-  if (unmaps.length === 0) {
+  const empty = context.log.messages.find(
+    ({ about, at, values }) =>
+      about === 'unmap-size' &&
+      values?.got === '0' &&
+      at.line > first.at.line &&
+      at.line < map.at.line,
+  );
+  if (empty) {
+    said.push(
+      `The unmap of line ${empty.at.line} found nothing (size 0): an unmap must name the whole mapping. If the program ignores both, the device writes to the old memory, and data is lost without an error: unmap exactly what was mapped (DPDK: --match-allocations, or --legacy-mem).`,
+    );
+  } else if (unmaps.length === 0) {
     said.push(
       `No ${event} for ${range} came between: unmap it first (the order of deletes and adds is wrong, or one is missing).`,
     );

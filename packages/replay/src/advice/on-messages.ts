@@ -3,7 +3,7 @@ import type { MessageAdvice } from './context.ts';
 import { iommufdBar } from './on-calls.ts';
 
 const RECIPE =
-  'The log does not have the arguments. They are in QEMU\'s trace (-trace "vfio_listener*"), or the recipe recipes/vfio.bt prints them (pinfold replay --recipe bpftrace shows it).';
+  'The log does not have the arguments. QEMU\'s trace has them (-trace "vfio_listener*"), or the script that `pinfold replay --recipe bpftrace` prints writes them out.';
 
 /** The entries, the most particular first. */
 export const onMessages: readonly MessageAdvice[] = [

@@ -53,7 +53,10 @@ export const dpdk: LogFormat = {
       if (call) {
         const [, unmap, va, iova, size, ret, errno = ret === '0' ? null : 'EINVAL'] = call;
         const range = { iova: BigInt(iova), size: BigInt(size), errno, backend: 'type1' } as const;
-        if (unmap !== undefined) sink.call({ op: 'unmap', flags: 0, ...range });
+        // What such a line tells of an unmap is the size that came back.
+        if (unmap !== undefined && range.size === 0n) {
+          sink.message({ program: 'dpdk', about: 'unmap-size', values: { got: '0', iova } });
+        } else if (unmap !== undefined) sink.call({ op: 'unmap', flags: 0, ...range });
         else sink.call({ op: 'map', flags: 3, va: BigInt(va ?? iova), ...range });
         return true;
       }

@@ -32,6 +32,8 @@ type Guess = (mismatch: Mismatch, map: MapCall) => Partial<Assumptions>[];
 
 const WIDTHS = [39, 46, 48];
 const KIB = 1024;
+/** As little as meets a map. */
+const PAGE = 4096n;
 /** Limits that hosts come with: 64 KiB, and 8 MiB from 5.16 on. */
 const USUAL_LIMITS = [8 * 2 ** 20, 64 * KIB];
 const HYPERTRANSPORT = { first: 0xfd_0000_0000n, last: 0xff_ffff_ffffn, type: 'reserved' };
@@ -102,7 +104,7 @@ const badMemory: Guess = ({ index, isIommufd }) =>
 
 const mappedBefore: Guess = ({ index }, { iova, size }) => [
   {
-    before: new Map([[index, { iova, size }]]),
+    before: new Map([[index, { iova, size: PAGE }]]),
     said: [
       `a mapping that meets iova ${hex(iova)} to ${hex(iova + size - 1n)} was there before the log begins`,
     ],

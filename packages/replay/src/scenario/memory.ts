@@ -115,10 +115,9 @@ export class MemoryBuilder {
       const whole = bad ? gap : (this.#needed.at(gap.from) ?? gap);
       for (const { from, to } of this.#there.gaps(whole.from, whole.to)) {
         if (bad === 'absent') {
-          const there = hex(pageUp((to - from) / 2n));
           this.#there.add(from, to);
           lines.push(
-            `mmap name=${this.#name()} kind=file path=/backing${this.#names} fsize=${there} flags=shared size=${hex(to - from)} addr=${hex(from)}`,
+            `mmap name=${this.#name()} kind=memfd fsize=4K flags=shared size=${hex(to - from)} addr=${hex(from)}`,
           );
           continue;
         }
