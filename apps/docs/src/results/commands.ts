@@ -2,6 +2,7 @@
 export const resultCommands = {
   bench: 'pinfold bench',
   compare: 'pinfold compare --size 1G --repeat 1 --no-time',
+  calibrate: 'pinfold calibrate',
   verify: 'pinfold verify packages/recordings',
 } as const;
 
