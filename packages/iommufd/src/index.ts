@@ -12,7 +12,7 @@ export {
 export { VfioCompat, type CompatInfo, type CompatMap, type CompatUnmap } from './vfio-compat.ts';
 export { IommufdCalls } from './calls.ts';
 export { IommufdContext, type IommufdOptions } from './context.ts';
-export { IOMMUFD_RULES_7_2, type IommufdRules } from './rules.ts';
+export { IOMMUFD_RULES_7_2, iommufdRules, type IommufdRules } from './rules.ts';
 export { refusalText, Refusals, type IommufdCheck, type IommufdRefusal } from './refusal.ts';
 export { IommufdObjects, type IommufdObject } from './objects.ts';
 export { IommufdHwptPaging, IommufdIoas } from './ioas.ts';

@@ -9,6 +9,7 @@ import type { IommuRules } from '@pinfold/iommu';
 import {
   ACCOUNT_MODE,
   Iommufd,
+  iommufdRules,
   IommufdCalls,
   IommufdIoas,
   refusalText,
@@ -56,7 +57,7 @@ export class GuestIommufd {
   /** Whether one was ever opened. */
   used = false;
   readonly #memory: Memory;
-  readonly #rules: IommuRules;
+  readonly #kernel: { readonly series: string; readonly iommu: IommuRules };
   readonly #names = new Map<string, number>();
   #lastIoas = 0;
   /** Whether the process has closed its file, which an access keeps open. */
@@ -64,19 +65,24 @@ export class GuestIommufd {
 
   /**
    * @param memory the machine's memory
-   * @param rules IOMMU rules of the kernel
+   * @param kernel the kernel: its series, and its rules for IOMMUs
    */
-  constructor(memory: Memory, rules: IommuRules) {
+  constructor(memory: Memory, kernel: { readonly series: string; readonly iommu: IommuRules }) {
     this.#memory = memory;
-    this.#rules = rules;
+    this.#kernel = kernel;
     this.calls = new IommufdCalls(memory.counters);
   }
 
-  /** Opens /dev/iommu. */
+  /**
+   * Opens /dev/iommu.
+   *
+   * @returns the iommufd
+   * @throws {KernelError} ENOENT where the kernel has none
+   */
   open(): Iommufd {
     this.used = true;
     this.#closed = false;
-    this.fd = new Iommufd({ memory: this.#memory, iommu: this.#rules, calls: this.calls });
+    this.fd = this.#openNode('/dev/iommu');
     return this.fd;
   }
 
@@ -88,9 +94,16 @@ export class GuestIommufd {
    */
   openContainer(): Iommufd {
     this.used = true;
-    const fd = new Iommufd({ memory: this.#memory, iommu: this.#rules, calls: this.calls });
+    const fd = this.#openNode('/dev/vfio/vfio');
     fd.accountMode = ACCOUNT_MODE.MM;
     return fd;
+  }
+
+  #openNode(path: string): Iommufd {
+    const { series, iommu } = this.#kernel;
+    const rules = iommufdRules(series);
+    if (!rules) throw new KernelError('open', Errno.ENOENT, 'open', { path, exists: false });
+    return new Iommufd({ memory: this.#memory, iommu, rules, calls: this.calls });
   }
 
   /**

@@ -112,7 +112,7 @@ export class ModelMachine implements Machine {
     this.#devices = devices;
     const { kernel, type1, childFrames = null } = options;
     const params = { ...facts.params };
-    const iommufd = new GuestIommufd(memory, kernel.iommu);
+    const iommufd = new GuestIommufd(memory, kernel);
     const vfio = new VfioCalls(
       { kernel, memory, params, ...(type1 && { type1 }) },
       process,
