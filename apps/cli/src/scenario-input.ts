@@ -1,8 +1,8 @@
 /** What the commands that run a scenario have in common: the file and the flags. */
-import { kernelVersion, kernelVersions } from '@pinfold/kernels';
-import type { Scenario } from '@pinfold/scenario';
+import { kernelVersions, standInFor, standInText } from '@pinfold/kernels';
+import type { MachineLine, Scenario } from '@pinfold/scenario';
 import { Option, type Command } from 'commander';
-import { count, forFlag } from './flags.ts';
+import { count } from './flags.ts';
 import { readText } from './read-file.ts';
 
 const MAX_SEED = 0xffff_ffff;
@@ -32,28 +32,48 @@ export function readScenario(file: string): { name: string; script: string } {
 export function kernelOption(): Option {
   const series = kernelVersions.map((version) => version.series);
   const newest = series.at(-1) ?? '';
-  return new Option('--kernel <name>', `${series.join(', ')} or a point release such as 6.18.15`)
+  const known = `${series.join(', ')} or a point release such as 6.18.15; for another, as uname -r names it, the nearest of these answers`;
+  return new Option('--kernel <name>', known)
     .argParser((text) => {
-      forFlag('--kernel', text, kernelVersion);
+      standInFor(text, '--kernel');
       return text;
     })
     .default(newest, newest);
 }
 
+/** The release that a scenario runs on. */
+export interface ChosenKernel {
+  /** A modelled release, or a point release of one. */
+  readonly kernel: string;
+  /** What stands for the kernel that was asked for; empty where that is modelled. */
+  readonly standIn: string;
+}
+
 /**
- * The release that a scenario runs on: that of `--kernel`, else that of its `audit` line.
+ * The release that a scenario runs on: that of `--kernel`, else that of its `audit` line, its `machine`
+ * line or the host file.
  *
  * @param scenario the scenario
  * @param command the command, which has {@link kernelOption}
+ * @param host what the host file says
  * @returns the release
- * @throws {InputError} when there is no release of the line's name
+ * @throws {InputError} when a name is none of a kernel
  */
-export function kernelFor({ file, audit }: Scenario, command: Command): string {
+export function kernelFor(
+  { file, audit, machine }: Scenario,
+  command: Command,
+  host: MachineLine = {},
+): ChosenKernel {
   const written = command.getOptionValue('kernel') as string;
   const asked = command.getOptionValueSource('kernel') !== 'default';
-  if (asked || audit?.kernel === undefined) return written;
-  forFlag(`${file}: audit`, audit.kernel, kernelVersion);
-  return audit.kernel;
+  const [name, place] = asked
+    ? [written, '--kernel']
+    : audit?.kernel !== undefined
+      ? [audit.kernel, `${file}: audit`]
+      : [machine.kernel ?? host.kernel ?? written, `${file}: machine: kernel`];
+  const found = standInFor(name, place);
+  const isPlain = found.isExact && /^[\d.]+$/.test(found.asked);
+  return { kernel: isPlain ? found.asked : found.kernel.series, standIn: standInText(found) };
 }
 
 /**

@@ -194,7 +194,7 @@ describe('a step that cannot be done', () => {
     ]);
     expect(JSON.parse(json.stdout)).toMatchObject({ steps: [{ op: 'open' }, { op: 'mmap' }] });
     expect(JSON.parse(whyJson.stdout)).toMatchObject({ stopped, explanations: [] });
-    expect(why.stdout).toBe(
+    expect(why.stdout.replace(/^Assumed machine: .+\n/m, '')).toBe(
       `Linux ${NEWEST}\n\nThe 2 steps before line 4 did what they were asked for.\n\n` +
         'Line 4 was not done, nor was what comes after it.\n',
     );
@@ -321,8 +321,8 @@ describe('what cannot be run', () => {
     ],
     [
       'another kernel',
-      ['run', '-', '--kernel', '5.4'],
-      /^pinfold: --kernel: expected .+, got '5\.4'\n$/,
+      ['run', '-', '--kernel', 'newest'],
+      /^pinfold: --kernel: expected .+, got 'newest'\n$/,
     ],
     [
       'another IOMMU',

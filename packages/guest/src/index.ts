@@ -7,9 +7,12 @@ export {
   type Explanation,
 } from './explain/explain.ts';
 export type { Done } from './machine/guest.ts';
+export { parseHost } from './host/host-file.ts';
+export { reservedRegions, usableRanges, type ReservedRegions } from './host/reserved-regions.ts';
+export { factsOfLine } from './machine/facts-of-line.ts';
+export { assumedMachine, type AssumedMachine } from './machine/assumed-machine.ts';
 export {
   DEFAULT_MACHINE,
-  factsOfLine,
   GUEST_IOMMU,
   guestDevices,
   guestGeometry,

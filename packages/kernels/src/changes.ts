@@ -9,7 +9,8 @@ import type { KernelVersion } from './kernel-version.ts';
 /** Something that holds in a release. */
 export type Change = Pick<Fact, 'since' | 'what' | 'source'>;
 
-const histories: readonly History<unknown>[] = [
+/** All histories, those of type1 first. */
+export const histories: readonly History<unknown>[] = [
   ...Object.values<History<unknown>>(type1History),
   ...Object.values<History<unknown>>(mmHistory),
   ...Object.values<History<unknown>>(iommuHistory),

@@ -5,3 +5,4 @@
 export { changesIn, type Change } from './changes.ts';
 export { kernelVersion, kernelVersions } from './kernel-versions.ts';
 export type { KernelVersion } from './kernel-version.ts';
+export { standInFor, standInText, type StandIn } from './stand-in.ts';

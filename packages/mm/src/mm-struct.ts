@@ -62,6 +62,8 @@ export class Task {
   capIpcLock: boolean;
   /** CAP_SYS_RESOURCE. */
   capSysResource = true;
+  /** CAP_SYS_RAWIO: it may open groups without an IOMMU. */
+  capSysRawio = true;
   /** The user that it runs as. */
   readonly user: UserStruct;
 

@@ -33,10 +33,16 @@ export {
 export type { FrameExtent } from './language/frame-extent.ts';
 export { ScenarioLanguage, type AuditLine, type Scenario, type Step } from './language/language.ts';
 export {
+  joinMachineLines,
   machineLineText,
+  readMachineLine,
   type FrameRange,
+  type MachineBar,
+  type MachineGroup,
   type MachineLine,
   type MachineMemoryModel,
+  type MachinePool,
+  type ReservedRange,
 } from './language/machine-line.ts';
 export { operationText } from './language/operation-text.ts';
 export { notModelled, op, plain, undescribed, type Entry, type Op } from './language/op-entry.ts';

@@ -21,7 +21,7 @@ import { addDirtyScope } from './dirty.ts';
 import { testDomainFgsp } from './fgsp.ts';
 import { clipToAperture, excludeReserved, type IovaRange } from './iova-list.ts';
 import { vfioIommuReplay } from './replay.ts';
-import { isEmulated, type VfioGroup } from './vfio-device.ts';
+import { isEmulated, type Type1Group } from './vfio-device.ts';
 import { groupResvRegions, VfioDomain, type IommuGroup } from './vfio-domain.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
@@ -48,7 +48,7 @@ const VFIO_EMULATED_IOMMU = 1;
 export function attachGroup(
   iommu: VfioIommu,
   rules: IommuRules,
-  group: VfioGroup,
+  group: Type1Group,
   current: Task | null = null,
 ): number {
   const { tracer } = iommu.counters;
@@ -65,7 +65,7 @@ export function attachGroup(
 }
 
 /** Attaching may have to pin, which an invalid vaddr would not allow; and a group comes but once. */
-function checkAttach(iommu: VfioIommu, group: VfioGroup): number {
+function checkAttach(iommu: VfioIommu, group: Type1Group): number {
   const at = 'vfio_iommu_type1_attach_group';
   const { vaddrInvalidCount, emulatedGroups, domainList } = iommu;
   if (vaddrInvalidCount > 0)

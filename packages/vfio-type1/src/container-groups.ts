@@ -12,8 +12,13 @@ import { detachGroup } from './detach.ts';
 import { registerDevice, unregisterDevice } from './device-list.ts';
 import { LATEST_TYPE1_KERNEL } from './latest-kernel.ts';
 import type { Type1Kernel, Type1Rules } from './rules.ts';
-import { VFIO_TYPE1_IOMMU, VFIO_TYPE1_NESTING_IOMMU, VFIO_TYPE1v2_IOMMU } from './uapi.ts';
-import { isEmulated, type VfioDevice, type VfioGroup } from './vfio-device.ts';
+import {
+  VFIO_NOIOMMU_IOMMU,
+  VFIO_TYPE1_IOMMU,
+  VFIO_TYPE1_NESTING_IOMMU,
+  VFIO_TYPE1v2_IOMMU,
+} from './uapi.ts';
+import { isEmulated, isNoIommu, type VfioDevice, type VfioGroup } from './vfio-device.ts';
 import { DEFAULT_MODULE_PARAMS, VfioIommu, type ModuleParams } from './vfio-iommu.ts';
 
 /** What a container is opened with. */
@@ -37,6 +42,8 @@ export abstract class ContainerGroups {
   protected readonly memory: Memory;
   /** State of the IOMMU driver; null before VFIO_SET_IOMMU. */
   protected state: VfioIommu | null = null;
+  /** Whether VFIO_SET_IOMMU has given it the driver of no-IOMMU groups, which maps nothing. */
+  protected hasNoIommuDriver = false;
   readonly #kernel: Type1Kernel;
   readonly #rules: Type1Rules;
   readonly #params: ModuleParams;
@@ -101,7 +108,8 @@ export abstract class ContainerGroups {
    * @param current the process that adds it, whose RLIMIT_MEMLOCK counts where the group's IOMMU is
    *   the first and mappings wait to be pinned; default: each mapping's own process
    * @throws {KernelError} EINVAL when the group is in the container, or a mapping lies outside its
-   *   aperture or in a region that is reserved for it; EBUSY while the vaddr of a mapping is
+   *   aperture or in a region that is reserved for it; EPERM when it has an IOMMU
+   *   and the others have none, or the other way round; EBUSY while the vaddr of a mapping is
    *   invalid; EFAULT, ENOMEM and errors of the IOMMU when mappings have to be pinned and cannot be
    * @source drivers/vfio/container.c vfio_container_attach_group, 6.16
    */
@@ -111,8 +119,13 @@ export abstract class ContainerGroups {
       const detail = { group: group.name };
       throw new KernelError(op, Errno.EINVAL, 'vfio_group_ioctl_set_container', detail);
     }
+    const [first] = this.#groups;
+    if (first && isNoIommu(first) !== isNoIommu(group)) {
+      const detail = { group: group.name, noIommu: isNoIommu(group) };
+      throw new KernelError(op, Errno.EPERM, 'vfio_container_attach_group', detail);
+    }
     const owner = this.#claim(group);
-    if (this.state) {
+    if (this.state && !isNoIommu(group)) {
       const ret = attachGroup(this.state, this.#kernel.iommu, group, current);
       if (ret < 0) owner?.release();
       throwUnless(ret, op, this.state.failure);
@@ -140,7 +153,7 @@ export abstract class ContainerGroups {
     if (at < 0) refuse(Errno.EINVAL, { group: group.name });
     const open = this.#open.find((device) => device.group === group);
     if (open) refuse(Errno.EBUSY, { group: group.name, open: open.name });
-    if (this.state) detachGroup(this.state, group);
+    if (this.state && !isNoIommu(group)) detachGroup(this.state, group);
     this.#groups.splice(at, 1);
     if (this.#groups.length === 0) this.#release();
     this.#owners.get(group)?.release();
@@ -161,8 +174,9 @@ export abstract class ContainerGroups {
     const detail = { device: device.name };
     if (!this.#groups.includes(device.group))
       throw new KernelError(op, Errno.EINVAL, 'vfio_df_group_open', detail);
-    if (!this.state) throw new KernelError(op, Errno.EINVAL, 'vfio_group_use_container', detail);
-    if (!this.#open.includes(device)) registerDevice(this.state, device);
+    if (!this.state && !this.hasNoIommuDriver)
+      throw new KernelError(op, Errno.EINVAL, 'vfio_group_use_container', detail);
+    if (this.state && !this.#open.includes(device)) registerDevice(this.state, device);
     this.#open.push(device);
   }
 
@@ -201,9 +215,16 @@ export abstract class ContainerGroups {
    */
   setIommu(type: number): void {
     const op = 'VFIO_SET_IOMMU';
-    if (this.state || this.#groups.length === 0) {
-      const detail = { groups: this.#groups.length, set: this.state !== null };
+    if (this.state || this.hasNoIommuDriver || this.#groups.length === 0) {
+      const detail = {
+        groups: this.#groups.length,
+        set: this.state !== null || this.hasNoIommuDriver,
+      };
       throw new KernelError(op, Errno.EINVAL, 'vfio_ioctl_set_iommu', detail);
+    }
+    if (this.#groups.every(isNoIommu)) {
+      this.#setNoIommu(type);
+      return;
     }
     // The driver is asked for the extension first, and only then opened with it as a type.
     if (this.checkExtension(type) === 0) {
@@ -215,8 +236,10 @@ export abstract class ContainerGroups {
       throw new KernelError(op, Errno.EINVAL, 'vfio_iommu_type1_open', { type });
     }
     const iommu = new VfioIommu(this.memory, this.#rules, this.#params, v2, nesting);
-    for (const group of this.#groups)
+    for (const group of this.#groups) {
+      if (isNoIommu(group)) continue;
       throwUnless(attachGroup(iommu, this.#kernel.iommu, group), op, iommu.failure);
+    }
     this.state = iommu;
   }
 
@@ -241,9 +264,23 @@ export abstract class ContainerGroups {
     return this.#open.includes(device) ? this.state : null;
   }
 
+  /**
+   * The driver of no-IOMMU groups is the only one that is asked, and has its type while the module
+   * parameter is set.
+   *
+   * @source drivers/vfio/container.c vfio_iommu_driver_allowed, vfio_noiommu_ioctl, 6.16
+   */
+  #setNoIommu(type: number): void {
+    if (type !== VFIO_NOIOMMU_IOMMU || !this.#params.enableUnsafeNoiommuMode) {
+      const detail = { type, noIommu: true };
+      throw new KernelError('VFIO_SET_IOMMU', Errno.ENODEV, 'vfio_ioctl_set_iommu', detail);
+    }
+    this.hasNoIommuDriver = true;
+  }
+
   /** The group leaves the domain that it has at boot, and is blocked (iommu_group_claim_dma_owner). */
   #claim(group: VfioGroup): DmaOwner | undefined {
-    if (isEmulated(group) || !group.device) return undefined;
+    if (isEmulated(group) || isNoIommu(group) || !group.device) return undefined;
     return claimDmaOwner(group.unit, group.device, this.#kernel.iommu, this.memory.counters);
   }
 
@@ -256,6 +293,7 @@ export abstract class ContainerGroups {
       tracer?.exit('vfio_iommu_type1_release');
     }
     this.state = null;
+    this.hasNoIommuDriver = false;
   }
 }
 
@@ -264,6 +302,9 @@ function liveParams(given: Partial<ModuleParams>): ModuleParams {
   return {
     get disableHugepages() {
       return given.disableHugepages ?? DEFAULT_MODULE_PARAMS.disableHugepages;
+    },
+    get enableUnsafeNoiommuMode() {
+      return given.enableUnsafeNoiommuMode ?? false;
     },
     get dmaEntryLimit() {
       return given.dmaEntryLimit ?? DEFAULT_MODULE_PARAMS.dmaEntryLimit;

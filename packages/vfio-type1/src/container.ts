@@ -39,6 +39,13 @@ const NO_DRIVER: IoctlResult = {
   detail: { set: false },
 };
 
+/**
+ * An ioctl of the driver in a container of no-IOMMU groups, which has none.
+ *
+ * @source drivers/vfio/container.c vfio_noiommu_ioctl, 6.16
+ */
+const NO_IOMMU: IoctlResult = { ret: -Errno.ENOTTY, at: 'vfio_noiommu_ioctl', detail: {} };
+
 /** A container file descriptor. */
 export class VfioContainer extends ContainerGroups {
   /**
@@ -51,7 +58,7 @@ export class VfioContainer extends ContainerGroups {
    */
   tryGetInfo(argsz: number = AMPLE_ARGSZ): InfoResult {
     const iommu = this.state;
-    if (!iommu) return { ...NO_DRIVER, info: null };
+    if (!iommu) return { ...this.#withoutState, info: null };
     iommu.failure = null;
     const info = vfioIommuType1GetInfo(iommu, argsz);
     return typeof info === 'number'
@@ -83,7 +90,7 @@ export class VfioContainer extends ContainerGroups {
    */
   tryMapDma(current: Task, map: VfioIommuType1DmaMap): IoctlResult {
     const iommu = this.state;
-    if (!iommu) return NO_DRIVER;
+    if (!iommu) return this.#withoutState;
     iommu.failure = null;
     return result(iommu, vfioDmaDoMap(iommu, current, map));
   }
@@ -113,7 +120,7 @@ export class VfioContainer extends ContainerGroups {
    */
   tryUnmapDma(unmap: VfioIommuType1DmaUnmap): UnmapResult {
     const iommu = this.state;
-    if (!iommu) return { ...NO_DRIVER, size: unmap.size, bitmap: null };
+    if (!iommu) return { ...this.#withoutState, size: unmap.size, bitmap: null };
     iommu.failure = null;
     const { ret, unmapped, bitmap } = vfioDmaDoUnmap(iommu, unmap);
     return { ...result(iommu, ret), size: ret === 0 ? unmapped : unmap.size, bitmap };
@@ -144,7 +151,7 @@ export class VfioContainer extends ContainerGroups {
    */
   tryDirtyPages(dirty: VfioIommuType1DirtyBitmap): DirtyResult {
     const iommu = this.state;
-    if (!iommu) return { ...NO_DRIVER, bitmap: null };
+    if (!iommu) return { ...this.#withoutState, bitmap: null };
     iommu.failure = null;
     const { ret, bitmap } = vfioIommuType1DirtyPages(iommu, dirty);
     return { ...result(iommu, ret), bitmap };
@@ -291,6 +298,11 @@ export class VfioContainer extends ContainerGroups {
   ): void {
     const ret = this.tryDmaRw(device, current, iova, data, write);
     throwUnless(ret, 'vfio_dma_rw', this.state?.failure ?? null);
+  }
+
+  /** What every ioctl of the type1 driver gives where there is none. */
+  get #withoutState(): IoctlResult {
+    return this.hasNoIommuDriver ? NO_IOMMU : NO_DRIVER;
   }
 
   /** A device about to call. */

@@ -10,7 +10,7 @@ import { expandAperture, refreshReserved } from './iova-list.ts';
 import { vfioLockAcct } from './lock-acct.ts';
 import { isInvalidReservedPfn } from './put-pfn.ts';
 import { vfioRemoveDma, vfioUnmapUnpin } from './remove-dma.ts';
-import { isEmulated, type EmulatedGroup, type VfioGroup } from './vfio-device.ts';
+import { isEmulated, type EmulatedGroup, type Type1Group } from './vfio-device.ts';
 import type { VfioDma } from './dma.ts';
 import { groupResvRegions, type IommuGroup, type VfioDomain } from './vfio-domain.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
@@ -29,7 +29,7 @@ import type { VfioIommu } from './vfio-iommu.ts';
  * @param group the group; one that is not attached changes nothing
  * @source drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_detach_group, 6.16
  */
-export function detachGroup(iommu: VfioIommu, group: VfioGroup): void {
+export function detachGroup(iommu: VfioIommu, group: Type1Group): void {
   const { tracer } = iommu.counters;
   iommu.counters.add(Slot.detachGroupCalls, 1);
   tracer?.enter('vfio_iommu_type1_detach_group');

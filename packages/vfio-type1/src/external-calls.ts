@@ -13,7 +13,7 @@ import { vfioIommuType1DmaRw } from './dma-rw.ts';
 import { narrowDirtyScope } from './dirty.ts';
 import { externalRangeWraps, offsetInPage, vfioIommuType1UnpinPages } from './unpin-external.ts';
 import type { Type1Rules } from './rules.ts';
-import { isEmulated, type VfioDevice } from './vfio-device.ts';
+import type { VfioDevice } from './vfio-device.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
 const AT = 'vfio_iommu_type1_pin_pages';
@@ -131,7 +131,7 @@ function type1PinPages(
     ...pageList(iovas, npage, iommu.pageShift),
     ...{ npage, prot, pages },
   });
-  if (ret > 0 && !isEmulated(group)) narrowDirtyScope(iommu, group);
+  if (ret > 0 && 'unit' in group) narrowDirtyScope(iommu, group);
   return ret;
 }
 

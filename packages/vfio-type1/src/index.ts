@@ -6,7 +6,14 @@ export { VfioContainer } from './container.ts';
 export { openContainer, type OpenContainer } from './open-container.ts';
 export { ContainerGroups, type ContainerOptions } from './container-groups.ts';
 export { VfioDomain, type IommuGroup } from './vfio-domain.ts';
-export { isEmulated, type EmulatedGroup, type VfioDevice, type VfioGroup } from './vfio-device.ts';
+export {
+  isEmulated,
+  isNoIommu,
+  type EmulatedGroup,
+  type NoIommuGroup,
+  type VfioDevice,
+  type VfioGroup,
+} from './vfio-device.ts';
 export {
   VFIO_DMA_CC_IOMMU,
   VFIO_DMA_MAP_FLAG_READ,
@@ -21,6 +28,7 @@ export {
   VFIO_IOMMU_INFO_CAPS,
   VFIO_IOMMU_INFO_PGSIZES,
   VFIO_TYPE1_IOMMU,
+  VFIO_NOIOMMU_IOMMU,
   VFIO_TYPE1_NESTING_IOMMU,
   VFIO_TYPE1v2_IOMMU,
   VFIO_UNMAP_ALL,

@@ -12,6 +12,8 @@ export const VFIO_TYPE1_IOMMU = 1;
 export const VFIO_TYPE1v2_IOMMU = 3;
 /** VFIO_SET_IOMMU: type1 v2 with nested translation; no IOMMU that is modelled can do it. */
 export const VFIO_TYPE1_NESTING_IOMMU = 6;
+/** VFIO_NOIOMMU_IOMMU, the type of containers of no-IOMMU groups. */
+export const VFIO_NOIOMMU_IOMMU = 8;
 /** VFIO_CHECK_EXTENSION: DMA is cache coherent, whatever the device asks for. */
 export const VFIO_DMA_CC_IOMMU = 4;
 /** VFIO_CHECK_EXTENSION: unmapping knows {@link VFIO_DMA_UNMAP_FLAG_ALL}. */

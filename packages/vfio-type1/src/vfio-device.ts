@@ -15,8 +15,19 @@ export interface EmulatedGroup {
   readonly name: string;
 }
 
+/** A group of devices that no IOMMU keeps apart from memory (VFIO_NO_IOMMU). */
+export interface NoIommuGroup {
+  /** Tells it from a group behind an IOMMU. */
+  readonly noIommu: true;
+  /** Name, for messages. */
+  readonly name: string;
+}
+
+/** A group that the type1 driver has to do with. */
+export type Type1Group = IommuGroup | EmulatedGroup;
+
 /** A group that may join a container. */
-export type VfioGroup = IommuGroup | EmulatedGroup;
+export type VfioGroup = Type1Group | NoIommuGroup;
 
 /** A device of a group. */
 export interface VfioDevice {
@@ -42,4 +53,15 @@ export interface VfioDevice {
  */
 export function isEmulated(group: VfioGroup): group is EmulatedGroup {
   return 'emulated' in group;
+}
+
+/**
+ * Whether a group is one of VFIO's no-IOMMU mode.
+ *
+ * @param group the group
+ * @returns true if it is
+ * @source drivers/vfio/group.c vfio_noiommu_group_alloc, 6.16
+ */
+export function isNoIommu(group: VfioGroup): group is NoIommuGroup {
+  return 'noIommu' in group;
 }

@@ -22,6 +22,11 @@ export interface ModuleParams {
   readonly disableHugepages: boolean;
   /** dma_entry_limit: mappings that a container may have. Read by VFIO_SET_IOMMU. */
   readonly dmaEntryLimit: number;
+  /**
+   * enable_unsafe_noiommu_mode of vfio: devices without an IOMMU get groups. Read by VFIO_SET_IOMMU of
+   * such a group; default false.
+   */
+  readonly enableUnsafeNoiommuMode?: boolean;
 }
 
 /** The module parameters' defaults. */

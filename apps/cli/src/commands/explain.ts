@@ -1,8 +1,7 @@
 /** `pinfold explain`: why the steps of a scenario failed, and what went wrong without an error. */
 import {
-  DEFAULT_MACHINE,
+  assumedMachine,
   explainWhilePossible,
-  factsOfLine,
   ModelMachine,
   parseScenario,
   type Explanation,
@@ -15,12 +14,14 @@ import { foldExplanations } from '../fold-repeats.ts';
 import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';
 import { print } from '../output.ts';
 import { wrapped } from '../table.ts';
+import { hostOf, hostOption, machineText } from '../machine-input.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
 /** The command's flags, read. */
 interface ExplainFlags {
   readonly seed: number;
   readonly json?: boolean;
+  readonly host?: string;
 }
 
 /** What the command has found. */
@@ -48,6 +49,7 @@ export function addExplain(program: Command): void {
     .argument('<file>', 'the scenario, or - for standard input')
     .addOption(kernelOption())
     .addOption(seedOption())
+    .addOption(hostOption())
     .option('--json', 'print the explanations as JSON')
     .addHelpText(
       'after',
@@ -60,25 +62,38 @@ export function addExplain(program: Command): void {
 async function explain(file: string, flags: ExplainFlags, command: Command): Promise<void> {
   const { name, script } = readScenario(file);
   const scenario = parseScenario(script, name);
-  const kernel = kernelFor(scenario, command);
-  const facts = factsOfLine(scenario.machine, DEFAULT_MACHINE);
+  const host = hostOf(flags.host);
+  const { kernel, standIn } = kernelFor(scenario, command, host);
+  const machine = assumedMachine(scenario, host);
+  const { facts } = machine;
   const { explanations, done, stopped } = await explainWhilePossible(
     scenario,
     kernelVersion(kernel),
     (release) => new ModelMachine({ kernel: release, facts, buddy: { seed: flags.seed } }),
   );
   if (stopped && done === 0 && !flags.json) throw stopped;
+  const remarks = machineText(machine, standIn);
   const result = { kernel, title: scenario.title, explanations };
+  const said = {
+    ...(standIn !== '' && { standIn }),
+    ...(machine.isAssumed && { assumedMachine: machine.summary }),
+    ...(machine.fitted.length > 0 && { fitted: machine.fitted }),
+  };
   print(
     flags.json
-      ? `${JSON.stringify({ ...result, ...(stopped && { stopped: stopped.message }) }, null, 2)}\n`
-      : text(result, allWell(scenario, done)) + (stopped ? notDoneText(scenario, done) : ''),
+      ? `${JSON.stringify({ ...result, ...said, ...(stopped && { stopped: stopped.message }) }, null, 2)}\n`
+      : text(result, remarks, allWell(scenario, done)) +
+          (stopped ? notDoneText(scenario, done) : ''),
   );
   if (stopped) throw stopped;
 }
 
-function text({ kernel, title, explanations }: ExplainedScenario, otherwise: string): string {
-  const heading = wrapped(`Linux ${kernel}${title && `: ${title}`}`, '  ', '');
+function text(
+  { kernel, title, explanations }: ExplainedScenario,
+  remarks: string,
+  otherwise: string,
+): string {
+  const heading = wrapped(`Linux ${kernel}${title && `: ${title}`}`, '  ', '') + remarks;
   if (explanations.length === 0) return `${heading}\n${otherwise}\n`;
   return `${heading}\n${foldExplanations(explanations)
     .map((one) => explanationText(one, kernel))

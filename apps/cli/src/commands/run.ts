@@ -5,9 +5,8 @@ import { DEFAULT_IOMMU } from '@pinfold/bench';
 import { auditScenario } from '@pinfold/check';
 import {
   CallRecorder,
-  DEFAULT_MACHINE,
+  assumedMachine,
   explainFailures,
-  factsOfLine,
   ModelMachine,
   parseScenario,
   type StepCalls,
@@ -37,6 +36,7 @@ import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-i
 import { formatCount, wrapped } from '../table.ts';
 import { print, terminalColumns } from '../output.ts';
 import { iommuOption } from '../measuring.ts';
+import { hostOf, hostOption, machineText } from '../machine-input.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
 /** Format of the JSON: its steps are those of recordings. */
@@ -51,6 +51,7 @@ interface RunFlags extends AlgorithmFlags {
   readonly perfetto?: string;
   readonly iommu?: string;
   readonly on?: readonly Target[];
+  readonly host?: string;
 }
 
 /**
@@ -73,6 +74,7 @@ export function addRun(program: Command): void {
     .addOption(kernelOption())
     .addOption(seedOption())
     .addOption(iommuOption("that of the scenario's machine line, or " + DEFAULT_IOMMU))
+    .addOption(hostOption())
     .addOption(algorithmOption());
   for (const option of fileOptions()) command.addOption(option);
   command
@@ -109,7 +111,9 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
     checkOutput('--perfetto', written.perfetto, [file, written.file]);
   }
   const scenario = withIommu(parseScenario(script, name), written.iommu);
-  const flags = { ...written, kernel: kernelFor(scenario, command) };
+  const { kernel, standIn } = kernelFor(scenario, command, hostOf(written.host));
+  const flags = { ...written, kernel };
+  const remarks = machineText(assumedMachine(scenario, hostOf(written.host)), standIn);
   if (flags.on) {
     checkAlone(flags);
     print(await runOn(scenario, script, flags.on, flags));
@@ -136,7 +140,10 @@ async function run(file: string, written: RunFlags, command: Command): Promise<v
   print(
     flags.json
       ? jsonText(scenario, script, done, shown, flags, algorithm, audited)
-      : text(heading, done, flags) + callsText(done.steps, shown) + auditText(audited) + notDone,
+      : text(heading, remarks, done, flags) +
+          callsText(done.steps, shown) +
+          auditText(audited) +
+          notDone,
   );
   // What was found is printed, whatever becomes of the file.
   if (flags.perfetto !== undefined) {
@@ -206,13 +213,13 @@ async function runAudited(
 /** Runs a scenario; its calls, if anyone wants them, are those of each step and of the end. */
 async function runTraced(
   scenario: GuestScenario,
-  { kernel, seed, trace, perfetto }: RunFlags,
+  { kernel, seed, trace, perfetto, host }: RunFlags,
   pinAlgorithm: PinAlgorithm | null,
 ): Promise<{ done: GuestRun; calls: readonly StepCalls[] }> {
   const tracer = trace || perfetto !== undefined ? new CallRecorder() : null;
   const machine = new ModelMachine({
     kernel: kernelVersion(kernel),
-    facts: factsOfLine(scenario.machine, DEFAULT_MACHINE),
+    facts: assumedMachine(scenario, hostOf(host)).facts,
     buddy: { seed },
     ...(tracer && { tracer }),
     ...(pinAlgorithm && { type1: { pinAlgorithm } }),
@@ -236,7 +243,12 @@ function headingOf(
   return `Linux ${kernel}${name}${unit}${title && `: ${title}`}`;
 }
 
-function text(heading: string, { steps, pinsLeft, stopped }: GuestRun, flags: RunFlags): string {
+function text(
+  heading: string,
+  remarks: string,
+  { steps, pinsLeft, stopped }: GuestRun,
+  flags: RunFlags,
+): string {
   const tracker = new StateTracker();
   const rows = foldRows(
     steps.map((done) => ({ ...done, table: tracker.after(done.observation).table })),
@@ -252,7 +264,7 @@ function text(heading: string, { steps, pinsLeft, stopped }: GuestRun, flags: Ru
   const verdict = `${formatCount(failed.length)} of ${formatCount(steps.length)} steps failed: line ${lines}.`;
   const refused = failed.length > 0 ? `\n${wrapped(verdict, '')}` : '';
   const table = rows.length > 0 ? `\n${runTable(rows, terminalColumns())}` : '';
-  return `${wrapped(heading, '  ', '')}${table}${left}${refused}${reasons}`;
+  return `${wrapped(heading, '  ', '')}${remarks}${table}${left}${refused}${reasons}`;
 }
 
 function jsonText(

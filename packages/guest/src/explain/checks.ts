@@ -136,8 +136,10 @@ export const checks: readonly CheckExplanation[] = [
     at: 'vfio_iommu_iova_dma_valid',
     sees: ['usable'],
     say: (d) => {
-      const usable = d.text('usable').split(',').map(rangeText).join(', ');
-      return `The range ${d.bytes('iovaPn')} to ${lastByte(d.number('lastPn'))} does not lie inside one usable range of GET_INFO: ${usable}.`;
+      const ranges = d.text('usable').split(',');
+      const usable = ranges.map(rangeText).join(', ');
+      const range = `The range ${d.bytes('iovaPn')} to ${lastByte(d.number('lastPn'))} does not lie inside one usable range of GET_INFO: ${usable}.`;
+      return range + beyondWidth(d.number('lastPn'), Number(ranges.at(-1)?.split('-')[1]));
     },
   },
   {
@@ -266,6 +268,14 @@ export const checks: readonly CheckExplanation[] = [
   },
   {
     at: 'vfio_ioctl_set_iommu',
+    sees: ['noIommu'],
+    say: (d) =>
+      d.text('type') === '8'
+        ? 'vfio.enable_unsafe_noiommu_mode is not set: without it no-IOMMU groups have no driver.'
+        : `A container of no-IOMMU groups has type 8 (VFIO_NOIOMMU_IOMMU) only, not ${d.text('type')}.`,
+  },
+  {
+    at: 'vfio_ioctl_set_iommu',
     sees: ['type'],
     say: (d) => `The kernel offers no IOMMU type ${d.text('type')}.`,
   },
@@ -286,8 +296,30 @@ export const checks: readonly CheckExplanation[] = [
   },
   {
     at: 'vfio_group_fops_open',
+    sees: ['noIommu'],
+    say: () => 'A group without an IOMMU opens for CAP_SYS_RAWIO only.',
+  },
+  {
+    at: 'vfio_group_fops_open',
     sees: [],
     say: () => 'The group is open already; it can be open once.',
+  },
+  {
+    at: 'vfio_noiommu_ioctl',
+    sees: [],
+    say: () =>
+      'The container is of no-IOMMU groups, whose driver maps nothing (no MAP_DMA, UNMAP_DMA or GET_INFO): the device sees physical addresses, which the program must find itself (/proc/self/pagemap) and keep in place. For MAP_DMA the device needs a group behind an IOMMU.',
+  },
+  {
+    at: 'iommu_group_claim_dma_owner',
+    sees: ['hostDriven'],
+    say: (d) =>
+      `Group ${d.text('group')} is not viable: a driver of the host has ${d.text('hostDriven')}. Bind every device of the group to vfio-pci, or to no driver.`,
+  },
+  {
+    at: 'vfio_container_attach_group',
+    sees: ['noIommu'],
+    say: () => 'Groups with and without an IOMMU cannot be in one container.',
   },
   { at: 'ioctl', sees: ['group'], say: () => 'The group is not open.' },
   { at: 'ioctl', sees: ['container'], say: () => 'No container is open.' },
@@ -298,6 +330,19 @@ export const checks: readonly CheckExplanation[] = [
 
 function lastByte(lastPn: number): string {
   return hex(byteAddress(lastPn + 1) - 1n);
+}
+
+/** What to do about a range that ends above all that the IOMMU reaches. */
+function beyondWidth(lastPn: number, usableLastPn: number): string {
+  const [needs, has] = [lastPn, usableLastPn].map(
+    (last) => (byteAddress(last + 1) - 1n).toString(2).length,
+  );
+  if (needs <= has) return '';
+  return (
+    ` The range needs ${needs} address bits, the IOMMU has ${has}: give the guest ${has} physical address bits ` +
+    `(QEMU: -cpu host,host-phys-bits-limit=${has}), so that its memory and BARs stay below; where only a BAR ` +
+    'lies above, all that is lost is peer-to-peer DMA to it.'
+  );
 }
 
 /** `start-last` in pages, as bytes. */

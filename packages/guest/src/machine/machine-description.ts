@@ -7,7 +7,6 @@
 import { ARM64_4K, X86_64, type PageGeometry, type Pfn } from '@pinfold/base';
 import { iommuKind, type IommuFacts, type IommuUnit, type ResvRegion } from '@pinfold/iommu';
 import { thpDefaults, type MemoryModel, type MemoryRange, type ThpSettings } from '@pinfold/mm';
-import type { MachineLine } from '@pinfold/scenario';
 import { DEFAULT_MODULE_PARAMS, type ModuleParams } from '@pinfold/vfio-type1';
 
 /** A BAR of a device. */
@@ -20,12 +19,16 @@ export interface BarDescription {
   readonly npage: number;
 }
 
-/** A device behind an IOMMU, alone in its group. */
+/** A device behind an IOMMU. */
 export interface DeviceDescription {
   /** Name of its IOMMU. */
   readonly iommu: string;
   /** Its memory BARs. */
   readonly bars: readonly BarDescription[];
+  /** Its group; default: one of its own, of its name. */
+  readonly group?: string;
+  /** Whether its group is one of the no-IOMMU mode; default false. */
+  readonly noIommu?: boolean;
 }
 
 /** An IOMMU as a machine has it: its kind, with the facts that the kind knows. */
@@ -52,6 +55,8 @@ export interface MachineDescription {
   readonly iommus: Readonly<Record<string, IommuDescription>>;
   /** The devices behind an IOMMU, by their aliases. */
   readonly devices: Readonly<Record<string, DeviceDescription>>;
+  /** Devices that drivers of the host have, by the name of their group; default: none. */
+  readonly hostDriven?: Readonly<Record<string, readonly string[]>>;
   /** Frame of the shared zero page. */
   readonly zeroPfn: Pfn;
   /** First frame of the huge zero page. */
@@ -68,6 +73,10 @@ export interface MachineDescription {
   readonly container?: 'type1' | 'iommufd';
   /** Whether the program opens a device when its group has joined; default: no. */
   readonly opensDevices?: boolean;
+  /** Whether the process has CAP_IPC_LOCK and CAP_SYS_RAWIO, as root has; default true. */
+  readonly privileged?: boolean;
+  /** Whether nobody has said how much memory there is, so that too little of it is no kernel's answer. */
+  readonly memoryIsAssumed?: boolean;
   /** Whether the process can reap but the child that it forked last; default: all. */
   readonly remembersOneChild?: boolean;
 }
@@ -176,61 +185,6 @@ export const DEFAULT_MACHINE: MachineDescription = {
   hugepages: { [X86_64.pmdOrder]: 700, [X86_64.pudOrder]: 1 },
   memlock: 8 * 2 ** 20,
 };
-
-/** Device whose BAR a `machine` line places. */
-const BAR_DEVICE = 'ivsh16';
-const BAR_NUMBER = 2;
-
-/**
- * The facts that a line changes.
- *
- * @param line what it says
- * @param facts the facts of the machine without it
- * @returns the facts to replace
- */
-export function factsOfLine(
-  line: MachineLine,
-  facts: MachineDescription,
-): Partial<MachineDescription> {
-  const { memory, model, bar, hugepages, iommu, aw, resv } = line;
-  const old = facts.iommus[GUEST_IOMMU];
-  const kind = iommu === undefined ? old.kind : iommuKind(iommu, 'machine: iommu').name;
-  const geometry = iommu === undefined ? facts.geometry : guestGeometry(kind);
-  const addressWidth = aw ?? old.addressWidth;
-  // The firmware puts BARs where no memory is.
-  const devices = memory && meets(memory, facts) ? guestDevices(memory, geometry) : facts.devices;
-  return {
-    ...(memory && { memory, devices }),
-    ...(model && { memoryModel: model }),
-    ...(bar && {
-      devices: {
-        ...devices,
-        [BAR_DEVICE]: { iommu: GUEST_IOMMU, bars: [{ bar: BAR_NUMBER, ...bar }] },
-      },
-    }),
-    ...((iommu !== undefined || aw !== undefined || resv) && {
-      geometry,
-      iommus: {
-        [GUEST_IOMMU]: {
-          ...(iommu === undefined ? old : guestIommu(kind)),
-          ...(addressWidth !== undefined && { addressWidth }),
-          ...(resv && { resvRegions: resv.map((range) => ({ type: 'reserved', ...range })) }),
-        },
-      },
-    }),
-    ...(hugepages !== undefined && {
-      hugepages: { [geometry.pmdOrder]: hugepages, [geometry.pudOrder]: 0 },
-    }),
-  };
-}
-
-/** Whether memory lies where a BAR does. */
-function meets(memory: readonly MemoryRange[], { devices }: MachineDescription): boolean {
-  const bars = Object.values(devices).flatMap((device) => device.bars);
-  return bars.some((bar) =>
-    memory.some(({ pfn, npage }) => pfn < bar.pfn + bar.npage && bar.pfn < pfn + npage),
-  );
-}
 
 /**
  * The IOMMUs of a machine.

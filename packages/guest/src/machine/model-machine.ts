@@ -100,11 +100,10 @@ export class ModelMachine implements Machine {
     const memory = (this.#memory = machineMemory(facts, options));
     this.#counted = new Float64Array(memory.counters.values.length);
     this.#buddy = memory.frames instanceof BuddyAllocator ? memory.frames : null;
-    // The process is root until it drops its capability.
-    const process = new GuestProcess(
-      new Task(new MmStruct(memory), facts.memlock, true),
-      facts.remembersOneChild,
-    );
+    // The process is root until it drops its capability, unless the machine says otherwise.
+    const task = new Task(new MmStruct(memory), facts.memlock, facts.privileged ?? true);
+    task.capSysRawio = facts.privileged ?? true;
+    const process = new GuestProcess(task, facts.remembersOneChild);
     this.#process = process;
     this.#driver = new ExtpinDriver();
     this.#units = unitsOf(facts.iommus);
@@ -265,7 +264,8 @@ export class ModelMachine implements Machine {
    * small is no answer of a kernel.
    */
   #checkMemory(operation: Operation, code: number): void {
-    if (this.#options.facts?.memory !== undefined || !this.#buddy) return;
+    const isAssumed = this.#facts.memoryIsAssumed ?? this.#options.facts?.memory === undefined;
+    if (!isAssumed || !this.#buddy) return;
     const pages = this.#facts.memory.reduce((sum, { npage }) => sum + npage, 0);
     const wanted = lacksMemory(operation, code, this.#buddy, pages);
     if (wanted) throw wanted;

@@ -120,8 +120,8 @@ export class ShownState {
     const [bound] = iommufd.bound.values();
     if (bound) return this.#table.look(bound.hwpt?.domain ?? null, bound.unit.kind);
     const { firstPci } = devices;
-    if (!firstPci?.iommuGroup) return undefined;
-    const { container, iommuGroup } = firstPci;
+    if (!firstPci?.iommu) return undefined;
+    const { container, iommu: iommuGroup } = firstPci;
     const blocked = container?.blocksByEmptyTable === true;
     const domain = container?.domainOf(iommuGroup) ?? null;
     return this.#table.look(domain, iommuGroup.unit.kind, blocked);

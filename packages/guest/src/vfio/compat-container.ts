@@ -98,9 +98,9 @@ export class CompatContainer implements GuestContainer {
    * @source drivers/vfio/group.c vfio_group_ioctl_set_container, 7.2
    */
   addGroup(group: VfioGroup): void {
-    if (isEmulated(group)) {
+    if (!('unit' in group)) {
       const wanted = 'a group behind an IOMMU in a container of iommufd';
-      throw new InputError(`dev=${group.name}`, wanted, 'an emulated one');
+      throw new InputError(`dev=${group.name}`, wanted, isEmulated(group) ? 'an emulated one' : 'one without an IOMMU');
     }
     this.#compat.createIoas();
     this.#groups.push(group);
@@ -128,7 +128,7 @@ export class CompatContainer implements GuestContainer {
    */
   openDevice(device: VfioDevice): void {
     const { group } = device;
-    if (isEmulated(group) || this.#bound.has(device)) return;
+    if (!('unit' in group) || this.#bound.has(device)) return;
     const bound = this.fd.bind(group.unit);
     const ret = this.fd.attach(this.#current(), bound, this.#compat.createIoas().id);
     if (ret === 0) {

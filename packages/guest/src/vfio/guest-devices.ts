@@ -7,7 +7,13 @@
 import { Errno, InputError, KernelError } from '@pinfold/base';
 import type { IommuUnit } from '@pinfold/iommu';
 import { PciBar, zapRange, type MmStruct, type Task } from '@pinfold/mm';
-import { VfioContainer, type IommuGroup, type VfioDevice } from '@pinfold/vfio-type1';
+import {
+  isNoIommu,
+  VfioContainer,
+  type IommuGroup,
+  type VfioDevice,
+  type VfioGroup,
+} from '@pinfold/vfio-type1';
 import type { GuestContainer } from './compat-container.ts';
 import type { ExtpinDevice, ExtpinDriver } from './extpin-driver.ts';
 import type { BarLookup } from '../process/guest-process.ts';
@@ -21,24 +27,75 @@ const PCI_COMMAND_MEMORY = 2;
 /** Requester of the first device, 00:04.0, and from one device to the next. */
 const [FIRST_REQUESTER, FUNCTIONS] = [0x20, 8];
 
-/** A device of the machine, alone in its group. */
-export interface GuestDevice {
+/** A group of devices: what can be put into a container. */
+export class GuestGroup {
+  /** What VFIO knows of it. */
+  readonly vfio: VfioGroup;
+  /** The group if it is behind an IOMMU, else null. */
+  readonly iommu: IommuGroup | null;
+  /** Devices of it that drivers of the host have: while there is one, no process gets the group. */
+  readonly hostDriven: readonly string[];
+  /** Its devices. */
+  readonly devices: GuestDevice[] = [];
+  /** The container that it has joined. */
+  container: GuestContainer | null = null;
+  /** Whether anybody has its file open: no process can open it again (opened_file). */
+  open = false;
+
+  /**
+   * @param vfio what VFIO knows of it
+   * @param hostDriven devices of it that drivers of the host have; default: none
+   */
+  constructor(vfio: VfioGroup, hostDriven: readonly string[] = []) {
+    this.vfio = vfio;
+    this.iommu = 'unit' in vfio ? vfio : null;
+    this.hostDriven = hostDriven;
+  }
+}
+
+/** A device of the machine. */
+export class GuestDevice {
   /** What VFIO knows of it. */
   readonly vfio: VfioDevice;
-  /** Its group if that is behind an IOMMU, else null. */
-  readonly iommuGroup: IommuGroup | null;
+  /** Its group. */
+  readonly group: GuestGroup;
   /** The driver's part of an emulated device, else null. */
   readonly ext: ExtpinDevice | null;
   /** Its BARs by number. */
   readonly bars: ReadonlyMap<number, PciBar>;
-  /** The container that its group has joined. */
-  container: GuestContainer | null;
   /** Whether it is open by its own device file, and bound to an iommufd. */
-  bound: boolean;
-  /** Whether anybody has its group's file open: no process can open it again (opened_file). */
-  groupOpen: boolean;
+  bound = false;
   /** Whether anybody has its device file open, or has one of its BARs mapped (open_count > 0). */
-  open: boolean;
+  open = false;
+
+  /**
+   * @param vfio what VFIO knows of it
+   * @param group its group, which has it from now on
+   * @param bars its BARs by number
+   * @param ext the driver's part of an emulated device, else null
+   */
+  constructor(
+    vfio: VfioDevice,
+    group: GuestGroup,
+    bars: ReadonlyMap<number, PciBar> = new Map<number, PciBar>(),
+    ext: ExtpinDevice | null = null,
+  ) {
+    this.vfio = vfio;
+    this.group = group;
+    this.bars = bars;
+    this.ext = ext;
+    group.devices.push(this);
+  }
+
+  /** Its group if that is behind an IOMMU, else null. */
+  get iommuGroup(): IommuGroup | null {
+    return this.group.iommu;
+  }
+
+  /** The container that its group has joined. */
+  get container(): GuestContainer | null {
+    return this.group.container;
+  }
 }
 
 /** All devices of the machine. */
@@ -49,8 +106,8 @@ export class GuestDevices implements BarLookup {
   readonly #files = new OpenFiles();
   /** Files of its children, the last one forked at the end. */
   readonly #children: OpenFiles[] = [];
-  /** Devices whose group's file is open anywhere, in the order in which they joined. */
-  readonly #alive = new Set<GuestDevice>();
+  /** Groups whose file is open anywhere, in the order in which they joined. */
+  readonly #alive = new Set<GuestGroup>();
 
   /**
    * @param machine the PCI devices, and which IOMMU serves them
@@ -60,33 +117,16 @@ export class GuestDevices implements BarLookup {
    *   its device open
    */
   constructor(
-    machine: Pick<MachineDescription, 'devices' | 'iommus'>,
+    machine: Pick<MachineDescription, 'devices' | 'iommus' | 'hostDriven'>,
     units: ReadonlyMap<string, IommuUnit>,
     driver: ExtpinDriver,
     addressSpaces: () => readonly MmStruct[],
   ) {
     this.#addressSpaces = addressSpaces;
-    const closed = { container: null, bound: false, groupOpen: false, open: false };
-    const pci = Object.entries(machine.devices);
-    const behindIommu = pci.map(([name, { iommu, bars }], at): [string, GuestDevice] => {
-      const unit = units.get(iommu);
-      if (!unit) {
-        const known = [...units.keys()].join(', ');
-        throw new InputError(`device ${name}: iommu`, `one of ${known}`, `'${iommu}'`);
-      }
-      const { firstDeviceDomain: firstDomain } = machine.iommus[iommu] ?? {};
-      const requester = FIRST_REQUESTER + at * FUNCTIONS;
-      const served = pci.slice(0, at).filter(([, other]) => other.iommu === iommu).length;
-      const device = { requester, defaultDomain: (firstDomain ?? 0) + served };
-      const group = { name, unit, ...(firstDomain !== undefined && { device }) };
-      const byNumber = new Map(bars.map(({ bar, pfn, npage }) => [bar, new PciBar(pfn, npage)]));
-      const vfio = { name, group };
-      return [name, { vfio, iommuGroup: group, ext: null, bars: byNumber, ...closed }];
-    });
     const emulated = [...driver.devices].map(([name, ext]): [string, GuestDevice] => {
-      return [name, { vfio: ext, iommuGroup: null, ext, bars: new Map(), ...closed }];
+      return [name, new GuestDevice(ext, new GuestGroup(ext.group), new Map(), ext)];
     });
-    this.#devices = new Map([...behindIommu, ...emulated]);
+    this.#devices = new Map([...pciDevices(machine, units), ...emulated]);
   }
 
   /** The containers that groups have joined. */
@@ -99,9 +139,9 @@ export class GuestDevices implements BarLookup {
   }
 
   /** The first group behind an IOMMU that has joined, of those that the process has open. */
-  get firstPci(): GuestDevice | undefined {
+  get firstPci(): GuestGroup | undefined {
     const joined = [...this.#files.groups];
-    return joined.find(({ iommuGroup, container }) => iommuGroup !== null && container);
+    return joined.find(({ iommu, container }) => iommu !== null && container);
   }
 
   /**
@@ -138,15 +178,14 @@ export class GuestDevices implements BarLookup {
    * @param device the device
    * @param container finds the container; it may throw EBADF
    * @param current the process
-   * @throws {KernelError} EBUSY when the group is open, in a child or kept by its device too; what
-   *   VFIO_GROUP_SET_CONTAINER gives
+   * @throws {KernelError} what {@link openGroup} and {@link setContainer} give
    */
   join(device: GuestDevice, container: () => GuestContainer, current: Task): void {
-    this.openGroup(device);
+    this.openGroup(device, current);
     try {
       this.setContainer(device, container(), current);
     } catch (error) {
-      this.closeGroup(device);
+      this.closeGroup(device.group);
       throw error;
     }
   }
@@ -154,49 +193,65 @@ export class GuestDevices implements BarLookup {
   /**
    * Opens a group's file.
    *
-   * @param device the device
-   * @throws {KernelError} EBUSY when the group is open, in a child or kept by its device too
+   * @param device a device of the group
+   * @param current the process
+   * @throws {KernelError} EPERM when the group has no IOMMU and the process not CAP_SYS_RAWIO; EBUSY
+   *   when the group is open, in a child or kept by its device too
    * @source drivers/vfio/group.c vfio_group_fops_open, 6.16
    */
-  openGroup(device: GuestDevice): void {
-    if (device.groupOpen) throw new KernelError('open', Errno.EBUSY, 'vfio_group_fops_open', {});
-    device.groupOpen = true;
-    this.#files.groups.add(device);
-    this.#alive.add(device);
+  openGroup({ group }: GuestDevice, current: Task): void {
+    const at = 'vfio_group_fops_open';
+    if (isNoIommu(group.vfio) && !current.capSysRawio)
+      throw new KernelError('open', Errno.EPERM, at, { noIommu: true });
+    if (group.open) throw new KernelError('open', Errno.EBUSY, at, {});
+    group.open = true;
+    this.#files.groups.add(group);
+    this.#alive.add(group);
   }
 
   /**
    * VFIO_GROUP_SET_CONTAINER.
    *
-   * @param device the device
+   * @param device a device of the group
    * @param container the container
    * @param current the process
    * @throws {KernelError} EBADF when the process has not opened the group; EINVAL when it is in a
-   *   container; what attaching it to the container's domains gives
-   * @source drivers/vfio/group.c vfio_group_ioctl_set_container, 6.16
+   *   container; EPERM when a driver of the host has a device of the group; what attaching it to the
+   *   container's domains gives
+   * @source drivers/vfio/group.c vfio_group_ioctl_set_container, drivers/iommu/iommu.c
+   *   iommu_group_claim_dma_owner, 6.16
    */
   setContainer(device: GuestDevice, container: GuestContainer, current: Task): void {
     this.#needGroup(device);
-    if (device.container) {
-      const [op, at] = ['VFIO_GROUP_SET_CONTAINER', 'vfio_group_ioctl_set_container'];
+    const { group } = device;
+    const op = 'VFIO_GROUP_SET_CONTAINER';
+    if (group.container) {
+      const at = 'vfio_group_ioctl_set_container';
       throw new KernelError(op, Errno.EINVAL, at, { joined: true });
     }
-    container.addGroup(device.vfio.group, current);
-    device.container = container;
+    if (group.hostDriven.length > 0) {
+      const detail = { group: group.vfio.name, hostDriven: group.hostDriven.join(' ') };
+      throw new KernelError(op, Errno.EPERM, 'iommu_group_claim_dma_owner', detail);
+    }
+    container.addGroup(group.vfio, current);
+    group.container = container;
   }
 
   /**
    * VFIO_GROUP_GET_STATUS.
    *
-   * @param device the device
-   * @returns VFIO_GROUP_FLAGS_VIABLE, with VFIO_GROUP_FLAGS_CONTAINER_SET when it is in a container
+   * @param device a device of the group
+   * @returns VFIO_GROUP_FLAGS_VIABLE unless a driver of the host has a device of the group, with
+   *   VFIO_GROUP_FLAGS_CONTAINER_SET when it is in a container
    * @throws {KernelError} EBADF when the process has not opened the group
    * @source drivers/vfio/group.c vfio_group_ioctl_get_status, 6.16: a group that is in a container
    *   owns its DMA, so that it is viable
    */
   groupStatus(device: GuestDevice): number {
     this.#needGroup(device);
-    return VFIO_GROUP_FLAGS_VIABLE | (device.container ? VFIO_GROUP_FLAGS_CONTAINER_SET : 0);
+    const { container, hostDriven } = device.group;
+    const viable = hostDriven.length > 0 ? 0 : VFIO_GROUP_FLAGS_VIABLE;
+    return viable | (container ? VFIO_GROUP_FLAGS_CONTAINER_SET : 0);
   }
 
   /**
@@ -210,9 +265,11 @@ export class GuestDevices implements BarLookup {
   unset(device: GuestDevice): void {
     this.#needGroup(device);
     const [op, at] = ['VFIO_GROUP_UNSET_CONTAINER', 'vfio_group_ioctl_unset_container'];
-    if (!device.container) throw new KernelError(op, Errno.EINVAL, at, { joined: false });
-    if (device.open) throw new KernelError(op, Errno.EBUSY, at, { openDevices: 1 });
-    this.#detach(device);
+    const { group } = device;
+    if (!group.container) throw new KernelError(op, Errno.EINVAL, at, { joined: false });
+    const openDevices = group.devices.filter(({ open }) => open).length;
+    if (openDevices > 0) throw new KernelError(op, Errno.EBUSY, at, { openDevices });
+    this.#detach(group);
   }
 
   /**
@@ -228,7 +285,7 @@ export class GuestDevices implements BarLookup {
     try {
       this.unset(device);
     } finally {
-      this.closeGroup(device);
+      this.closeGroup(device.group);
     }
   }
 
@@ -236,30 +293,30 @@ export class GuestDevices implements BarLookup {
    * Closes a group's file. A device that is open keeps it, and so does a child; when nobody has it
    * open any more, the group leaves its container.
    *
-   * @param device the device
+   * @param group the group
    */
-  closeGroup(device: GuestDevice): void {
-    this.#files.groups.delete(device);
-    this.#release(device);
+  closeGroup(group: GuestGroup): void {
+    this.#files.groups.delete(group);
+    this.#release(group);
   }
 
   /**
    * Closes a group's file on its own.
    *
-   * @param device the device
+   * @param device a device of the group
    * @returns 0; -EBADF when the process has not opened it
    */
-  closeGroupFile(device: GuestDevice): number {
-    if (!this.#files.groups.has(device)) return -Errno.EBADF;
-    this.closeGroup(device);
+  closeGroupFile({ group }: GuestDevice): number {
+    if (!this.#files.groups.has(group)) return -Errno.EBADF;
+    this.closeGroup(group);
     return 0;
   }
 
   /** Closes everything that the process has open, in the order in which the groups joined. */
   closeAll(): void {
-    for (const device of [...this.#files.groups]) {
-      this.closeFile(device);
-      this.closeGroup(device);
+    for (const group of [...this.#files.groups]) {
+      for (const device of group.devices) this.closeFile(device);
+      this.closeGroup(group);
     }
   }
 
@@ -282,7 +339,7 @@ export class GuestDevices implements BarLookup {
 
   /** Closes what nobody holds any more, after memory was unmapped or a child has ended. */
   releaseUnheld(): void {
-    for (const device of [...this.#alive]) this.#release(device);
+    for (const group of [...this.#alive]) this.#release(group);
   }
 
   /**
@@ -294,7 +351,7 @@ export class GuestDevices implements BarLookup {
    */
   openFile(device: GuestDevice): number {
     const { container } = device;
-    if (!this.#files.groups.has(device)) return -Errno.EBADF;
+    if (!this.#files.groups.has(device.group)) return -Errno.EBADF;
     if (this.#files.devices.has(device)) return 0;
     if (!container) {
       const [op, at] = ['VFIO_GROUP_GET_DEVICE_FD', 'vfio_df_group_open'];
@@ -318,7 +375,7 @@ export class GuestDevices implements BarLookup {
    */
   closeFile(device: GuestDevice): number {
     if (!this.#files.devices.delete(device)) return -Errno.EBADF;
-    this.#release(device);
+    this.#release(device.group);
     return 0;
   }
 
@@ -368,21 +425,22 @@ export class GuestDevices implements BarLookup {
     return found && this.#devices.get(found.dev)?.bars.get(found.bar);
   }
 
-  /** Closes the device if nobody holds it, and then its group, which the device has kept open. */
-  #release(device: GuestDevice): void {
-    if (device.open && !this.#holdsDevice(device)) {
+  /** Closes devices that nobody holds, and then their group, which a device that is open keeps. */
+  #release(group: GuestGroup): void {
+    for (const device of group.devices) {
+      if (!device.open || this.#holdsDevice(device)) continue;
       device.ext?.close();
-      device.container?.closeDevice(device.vfio);
+      group.container?.closeDevice(device.vfio);
       device.open = false;
     }
-    if (device.open || !device.groupOpen || this.#holdsGroup(device)) return;
-    this.#detach(device);
-    device.groupOpen = false;
-    this.#alive.delete(device);
+    if (group.devices.some(({ open }) => open) || !group.open || this.#holdsGroup(group)) return;
+    this.#detach(group);
+    group.open = false;
+    this.#alive.delete(group);
   }
 
-  #holdsGroup(device: GuestDevice): boolean {
-    return [this.#files, ...this.#children].some(({ groups }) => groups.has(device));
+  #holdsGroup(group: GuestGroup): boolean {
+    return [this.#files, ...this.#children].some(({ groups }) => groups.has(group));
   }
 
   /** Every mapping of a BAR holds the device file that it was made of (vm_file). */
@@ -406,14 +464,14 @@ export class GuestDevices implements BarLookup {
     }
   }
 
-  #needGroup(device: GuestDevice): void {
-    if (this.#files.groups.has(device)) return;
+  #needGroup({ group }: GuestDevice): void {
+    if (this.#files.groups.has(group)) return;
     throw new KernelError('ioctl', Errno.EBADF, 'ioctl', NOT_OPEN);
   }
 
-  #detach(device: GuestDevice): void {
-    device.container?.removeGroup(device.vfio.group);
-    device.container = null;
+  #detach(group: GuestGroup): void {
+    group.container?.removeGroup(group.vfio);
+    group.container = null;
   }
 }
 
@@ -421,3 +479,36 @@ export class GuestDevices implements BarLookup {
 const [VFIO_GROUP_FLAGS_VIABLE, VFIO_GROUP_FLAGS_CONTAINER_SET] = [1, 2];
 
 const NOT_OPEN = { group: 'not open' };
+
+/** The devices behind an IOMMU, and those of no-IOMMU groups, in their groups. */
+function pciDevices(
+  {
+    devices,
+    iommus,
+    hostDriven = {},
+  }: Pick<MachineDescription, 'devices' | 'iommus' | 'hostDriven'>,
+  units: ReadonlyMap<string, IommuUnit>,
+): Map<string, GuestDevice> {
+  const groups = new Map<string, GuestGroup>();
+  const pci = Object.entries(devices);
+  const made = pci.map(([name, description], at): [string, GuestDevice] => {
+    const { iommu, bars, group: groupName = name, noIommu = false } = description;
+    const unit = units.get(iommu);
+    if (!unit && !noIommu) {
+      const known = [...units.keys()].join(', ');
+      throw new InputError(`device ${name}: iommu`, `one of ${known}`, `'${iommu}'`);
+    }
+    const { firstDeviceDomain: firstDomain } = iommus[iommu] ?? {};
+    const requester = FIRST_REQUESTER + at * FUNCTIONS;
+    const served = pci.slice(0, at).filter(([, other]) => other.iommu === iommu).length;
+    const device = { requester, defaultDomain: (firstDomain ?? 0) + served };
+    const behind = unit && { unit, ...(firstDomain !== undefined && { device }) };
+    const vfioGroup: VfioGroup =
+      noIommu || !behind ? { noIommu: true, name: groupName } : { name: groupName, ...behind };
+    const group = groups.get(groupName) ?? new GuestGroup(vfioGroup, hostDriven[groupName]);
+    groups.set(groupName, group);
+    const byNumber = new Map(bars.map(({ bar, pfn, npage }) => [bar, new PciBar(pfn, npage)]));
+    return [name, new GuestDevice({ name, group: group.vfio }, group, byNumber)];
+  });
+  return new Map(made);
+}

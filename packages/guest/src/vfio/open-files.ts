@@ -3,12 +3,12 @@
  *
  * @source kernel/fork.c copy_files, drivers/vfio/group.c, 6.16; recordings `more`, grp09
  */
-import type { GuestDevice } from './guest-devices.ts';
+import type { GuestDevice, GuestGroup } from './guest-devices.ts';
 
 /** Group and device files of one process, in the order in which their groups joined. */
 export class OpenFiles {
-  /** Devices whose group's file is open. */
-  readonly groups: Set<GuestDevice> = new Set();
+  /** Groups whose file is open. */
+  readonly groups: Set<GuestGroup> = new Set();
   /** Devices whose own file is open. */
   readonly devices: Set<GuestDevice> = new Set();
 
@@ -19,7 +19,7 @@ export class OpenFiles {
    */
   copy(): OpenFiles {
     const files = new OpenFiles();
-    for (const device of this.groups) files.groups.add(device);
+    for (const group of this.groups) files.groups.add(group);
     for (const device of this.devices) files.devices.add(device);
     return files;
   }

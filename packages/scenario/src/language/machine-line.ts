@@ -1,10 +1,9 @@
 /**
  * The line `machine` of a scenario: the machine that it is for, where that is not the default. It is
- * pinfold's own; all numbers are page frames and pages.
+ * pinfold's own. A host file says the same at length.
  */
-import { byteAddress, InputError, PAGE_SIZE, pageNumber, type Pfn } from '@pinfold/base';
-import { bytes, extents } from './argument-kinds.ts';
-import { hex } from '../hex.ts';
+import { InputError, type Pfn } from '@pinfold/base';
+import { machineWords } from './machine-words.ts';
 
 /** Frames that follow each other. */
 export interface FrameRange {
@@ -25,29 +24,78 @@ export interface ReservedRange {
 /** How a kernel finds a `struct page`: in one virtual array, or in an array per section. */
 export type MachineMemoryModel = 'sparsemem-vmemmap' | 'sparsemem';
 
+/** A BAR of a device. */
+export interface MachineBar {
+  /** Alias of the device. */
+  readonly dev: string;
+  /** Number of the BAR. */
+  readonly bar: number;
+  /** Length in bytes, a power of two of at least a page. */
+  readonly bytes: number;
+  /** First byte of its bus address; default: where the firmware would put it. */
+  readonly address?: number;
+}
+
+/** An IOMMU group. */
+export interface MachineGroup {
+  /** Its number, or a name such as `noiommu-0`, which is a group without an IOMMU. */
+  readonly name: string;
+  /** Aliases of its devices that are bound to vfio-pci. */
+  readonly devices: readonly string[];
+  /** Its devices that a driver of the host has: the group is not viable then. */
+  readonly hostDriven: readonly string[];
+}
+
+/** A pool of huge pages. */
+export interface MachinePool {
+  /** Bytes of a page: 2 MiB, 1 GiB. */
+  readonly pageBytes: number;
+  /** Pages in it. */
+  readonly pages: number;
+}
+
 /** What a `machine` line may say. */
 export interface MachineLine {
   /** Physical memory: `memory=PFNxN,...`. */
   readonly memory?: readonly FrameRange[];
+  /** Physical memory in bytes, laid out as on a PC: `memory=64G`. */
+  readonly bytes?: number;
   /** How the kernel finds a `struct page`: `model=vmemmap` or `model=sparsemem`. */
   readonly model?: MachineMemoryModel;
+  /** Bytes of a page: `page=4K`. */
+  readonly page?: number;
   /** Place and length of the BAR 2 of `ivsh16`: `bar=PFNxN`. */
   readonly bar?: FrameRange;
-  /** Huge pages of 2 MiB in the pool: `hugepages=N`. */
+  /** BARs of devices: `bar.gpu0.1=128G`, with the bus address behind an `@`. */
+  readonly bars?: readonly MachineBar[];
+  /** Huge pages of 2 MiB in the pool, and no other pool: `hugepages=N`. */
   readonly hugepages?: number;
+  /** Pools of huge pages by their size: `pool2m=N` or in bytes, `pool1g=64G`. */
+  readonly pools?: readonly MachinePool[];
   /** Kind of the IOMMU: `iommu=amd`. */
   readonly iommu?: string;
   /** Input address width of the IOMMU in bits: `aw=39`. */
   readonly aw?: number;
   /** Addresses that are reserved besides the IOMMU's own, the last included: `resv=A-B,...`. */
   readonly resv?: readonly ReservedRange[];
+  /** Groups with their devices, `!` before one of the host: `group.26=gpu0,!audio0`. */
+  readonly groups?: readonly MachineGroup[];
+  /** Module parameters by name: `param.dma_entry_limit=1000`. */
+  readonly params?: Readonly<Record<string, string>>;
+  /** /sys/kernel/mm/transparent_hugepage/enabled: `thp=madvise`. */
+  readonly thp?: string;
+  /** /sys/kernel/mm/transparent_hugepage/shmem_enabled: `shmem=advise`. */
+  readonly shmem?: string;
+  /** RLIMIT_MEMLOCK of the process in bytes: `memlock=64M` or `memlock=unlimited`. */
+  readonly memlock?: number;
+  /** Whether the process has CAP_IPC_LOCK, as root has: `user=root` or `user=plain`. */
+  readonly capIpcLock?: boolean;
+  /** Kernel release: `kernel=6.8.12-2-pve`. */
+  readonly kernel?: string;
 }
 
-const MODELS: Readonly<Record<string, MachineMemoryModel>> = {
-  vmemmap: 'sparsemem-vmemmap',
-  sparsemem: 'sparsemem',
-};
-const PAGE_BYTES = BigInt(PAGE_SIZE);
+/** A line that is being read. */
+export type WritableLine = { -readonly [Key in keyof MachineLine]: MachineLine[Key] };
 
 /**
  * Reads the words of a `machine` line.
@@ -58,27 +106,15 @@ const PAGE_BYTES = BigInt(PAGE_SIZE);
  * @throws {InputError} for a word that it does not have
  */
 export function readMachineLine(words: readonly string[], place: string): MachineLine {
-  const line: { -readonly [Key in keyof MachineLine]: MachineLine[Key] } = {};
+  const line: WritableLine = {};
   for (const word of words) {
-    const [, key = '', value = ''] = /^(\w+)=(\S+)$/.exec(word) ?? [];
-    const frames = (): { pfn: number; npage: number }[] =>
-      extents
-        .read(value, `${place}: ${key}`)
-        .evaluate(new Map())
-        .map(({ pfn, npage }) => ({ pfn, npage }));
-    if (key === 'memory') line.memory = frames();
-    else if (key === 'model' && Object.hasOwn(MODELS, value)) line.model = MODELS[value];
-    else if (key === 'bar') line.bar = frames()[0];
-    else if (key === 'iommu') line.iommu = value;
-    else if (key === 'aw' && /^\d{2}$/.test(value)) line.aw = Number(value);
-    else if (key === 'resv') line.resv = reserved(value, `${place}: resv`);
-    else if (key === 'hugepages' && /^\d{1,6}$/.test(value)) line.hugepages = Number(value);
-    else {
-      const expected =
-        'machine [memory=PFNxN,...] [model=vmemmap|sparsemem] [bar=PFNxN] [hugepages=N] ' +
-        '[iommu=KIND] [aw=BITS] [resv=ADDRESS-ADDRESS,...]';
+    const [, key = '', value = ''] = /^([\w.-]+)=(\S+)$/.exec(word) ?? [];
+    const known = machineWords.find(({ key: wanted }) => wanted.test(key));
+    if (!known) {
+      const expected = `machine ${machineWords.map(({ usage }) => `[${usage}]`).join(' ')}`;
       throw new InputError(place, expected, `'${word}'`);
     }
+    known.read(line, value, `${place}: ${key}`, key);
   }
   return line;
 }
@@ -90,35 +126,44 @@ export function readMachineLine(words: readonly string[], place: string): Machin
  * @returns the line
  */
 export function machineLineText(line: MachineLine): string {
-  const { memory, model, bar, hugepages, iommu, aw, resv } = line;
-  const range = ({ pfn, npage }: { pfn: number; npage: number }): string => `${hex(pfn)}x${npage}`;
+  return ['machine', ...machineWords.flatMap(({ write }) => write(line))].join(' ');
+}
+
+/**
+ * A machine that is described twice: what the second says replaces what the first does, but for lists,
+ * of which each entry replaces the one of its name.
+ *
+ * @param one a description, such as a host file
+ * @param other what is said besides, such as the `machine` line of a scenario
+ * @returns both
+ */
+export function joinMachineLines(one: MachineLine, other: MachineLine): MachineLine {
+  // Each of the two has one way of saying it, which replaces both ways of the other.
+  const base = { ...one };
+  if (other.memory || other.bytes !== undefined) forget(base, 'memory', 'bytes');
+  if (other.pools || other.hugepages !== undefined) forget(base, 'pools', 'hugepages');
+  const bars = join(one.bars, other.bars, ({ dev, bar }) => `${dev}.${bar}`);
+  const groups = join(one.groups, other.groups, ({ name }) => name);
+  const params = { ...one.params, ...other.params };
+  return {
+    ...base,
+    ...other,
+    ...(bars.length > 0 && { bars }),
+    ...(groups.length > 0 && { groups }),
+    ...(Object.keys(params).length > 0 && { params }),
+  };
+}
+
+function forget(line: WritableLine, ...names: readonly (keyof MachineLine)[]): void {
+  for (const name of names) Reflect.deleteProperty(line, name);
+}
+
+function join<Item>(
+  one: readonly Item[] | undefined,
+  other: readonly Item[] | undefined,
+  keyOf: (item: Item) => string,
+): readonly Item[] {
   return [
-    'machine',
-    ...(memory ? [`memory=${memory.map(range).join(',')}`] : []),
-    ...(model ? [`model=${model === 'sparsemem' ? model : 'vmemmap'}`] : []),
-    ...(bar ? [`bar=${range(bar)}`] : []),
-    ...(hugepages === undefined ? [] : [`hugepages=${hugepages}`]),
-    ...(iommu === undefined ? [] : [`iommu=${iommu}`]),
-    ...(aw === undefined ? [] : [`aw=${aw}`]),
-    ...(resv ? [`resv=${resv.map(regionText).join(',')}`] : []),
-  ].join(' ');
-}
-
-/** Reads reserved addresses, such as `0xfd00000000-0xffffffffff`: whole pages. */
-function reserved(text: string, place: string): ReservedRange[] {
-  return text.split(',').map((item) => {
-    const [from = '', to = '', more] = item.split('-');
-    const [first, last] = [from, to].map((end) => bytes.read(end, place).evaluate(new Map()));
-    const whole = first % PAGE_BYTES === 0n && (last + 1n) % PAGE_BYTES === 0n;
-    if (more !== undefined || first > last || !whole) {
-      const expected = 'the first and the last byte of whole pages, such as 0xfee00000-0xfeefffff';
-      throw new InputError(place, expected, `'${item}'`);
-    }
-    return { start: pageNumber(first), last: pageNumber(last) };
-  });
-}
-
-function regionText({ start, last }: ReservedRange): string {
-  const [first, end] = [byteAddress(start), byteAddress(last) + PAGE_BYTES - 1n];
-  return `0x${first.toString(16)}-0x${end.toString(16)}`;
+    ...new Map([...(one ?? []), ...(other ?? [])].map((item) => [keyOf(item), item])).values(),
+  ];
 }

@@ -19,8 +19,8 @@ export const opengroup: GuestOp<OpengroupOperation> = {
   op: 'opengroup',
   summary: "opens the file of the device's group only; no process can open it twice",
   entry: op({ dev: needed(text) }, (values) => ({ op: 'opengroup', ...values })),
-  perform({ devices }, { dev }) {
-    devices.openGroup(devices.get(dev));
+  perform({ devices, process }, { dev }) {
+    devices.openGroup(devices.get(dev), process.task);
     return { code: 0 };
   },
 };

@@ -29,7 +29,7 @@ export const delext: GuestOp<DelextOperation> = {
     if (!keepfd) devices.closeFile(device);
     devices.unset(device);
     // The group's file stays open when the group could not leave its container.
-    devices.closeGroup(device);
+    devices.closeGroup(device.group);
     return { code: 0 };
   },
 };
