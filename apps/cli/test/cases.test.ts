@@ -67,6 +67,15 @@ describe('the machine of a case', () => {
     expect(at(seen, 8).sentences.join(' ')).toContain('physical addresses');
   });
 
+  test('persistent memory', async () => {
+    const seen = await explained('fsdax.scn');
+    for (const line of [7, 8]) {
+      expect(at(seen, line)).toMatchObject({ errno: 'EOPNOTSUPP', at: 'vaddr_get_pfns' });
+      expect(at(seen, line).sentences.join(' ')).toContain('devdax');
+    }
+    expect(at(seen, 10).errno).toBeNull();
+  });
+
   test('a limit that does not hold for root', async () => {
     const { errno, sentences } = at(await explained('memlock-root.scn'), 7);
     expect(errno).toBeNull();

@@ -41,6 +41,8 @@ export interface VmOperations {
   readonly anonymous: boolean;
   /** Whether a file system wants to know of writes to shared mappings (vma_needs_dirty_tracking). */
   readonly dirtyTracking: boolean;
+  /** Whether it is a file of a DAX file system, which no longterm pin may take; default false. */
+  readonly fsdax?: boolean;
   /** log2 of the pages that mmap calls may not cut: the page size of hugetlb, 0 else. */
   readonly order: number;
 

@@ -211,10 +211,18 @@ function writesBack({ memory }: MmStruct, vma: Vma, gupFlags: number): boolean {
  * @param vma the VMA that contains the page, or null
  * @param vpn virtual page
  * @param gupFlags {@link FOLL} flags
- * @returns 0 or -EFAULT, with the reason in `mm.gupFailure`
+ * @returns 0, -EFAULT, or -EOPNOTSUPP for a longterm pin of a DAX file; with the reason in
+ *   `mm.gupFailure`
  * @source mm/gup.c check_vma_flags, 6.16
  */
 export function checkVmaFlags(mm: MmStruct, vma: Vma | null, vpn: Vpn, gupFlags: number): number {
+  const isDevice = vma !== null && (vma.flags & (VM.IO | VM.PFNMAP)) !== 0;
+  if (!isDevice && gupFlags & FOLL.LONGTERM && vma?.ops?.fsdax === true) {
+    const why =
+      'it is a file of a DAX file system (fsdax), of which no longterm pin is taken, to read or private neither; a device of persistent memory (devdax) can be pinned';
+    mm.gupFailure = { vpn, why };
+    return -Errno.EOPNOTSUPP;
+  }
   const why =
     vma === null
       ? 'no VMA covers it'

@@ -25,14 +25,19 @@ import type { MmStruct } from './mm-struct.ts';
 import { PTE } from './page-table.ts';
 import { VM, type Vma } from './vma.ts';
 
-/** Where a file lives: in memory (memfd, tmpfs), in hugetlb pages, or on a disk. */
-export type FileKind = 'shmem' | 'hugetlbfs' | 'disk';
+/**
+ * Where a file lives: in memory (memfd, tmpfs), in hugetlb pages, on a disk, or in persistent memory:
+ * a file of a DAX file system, or a device that maps it (dax/devdax).
+ */
+export type FileKind = 'shmem' | 'hugetlbfs' | 'disk' | 'fsdax' | 'devdax';
 
 /** Page flags of folios in the cache. */
 const CACHE_FLAGS: Readonly<Record<FileKind, number>> = {
   shmem: PG.swapbacked,
   hugetlbfs: PG.hugetlb,
   disk: 0,
+  fsdax: 0,
+  devdax: PG.swapbacked,
 };
 /** log2 of the bytes that one write of a file fills, 64 KiB. */
 const WRITE_SHIFT = 16;
@@ -92,7 +97,12 @@ export class MappedFile implements VmOperations {
 
   /** A file system on a disk writes back what was written to. */
   get dirtyTracking(): boolean {
-    return this.kind === 'disk';
+    return this.kind === 'disk' || this.kind === 'fsdax';
+  }
+
+  /** Its pages are those of persistent memory, which the file system may move (vma_is_fsdax). */
+  get fsdax(): boolean {
+    return this.kind === 'fsdax';
   }
 
   /** Kind of memory, for messages. */
@@ -310,6 +320,7 @@ export class MappedFile implements VmOperations {
   /** Orders that a fault asks for, largest first. */
   #faultOrders(mm: MmStruct): number[] {
     if (this.kind === 'hugetlbfs') return [this.order];
+    if (this.kind === 'fsdax' || this.kind === 'devdax') return [mm.pageTable.geometry.pmdOrder, 0];
     const huge = this.kind === 'shmem' && ['always', 'force'].includes(mm.memory.thp.shmem);
     return huge ? [mm.pageTable.geometry.pmdOrder, 0] : [0];
   }
@@ -348,7 +359,8 @@ export class MappedFile implements VmOperations {
     const offset = offsetIn(vpn, leafOrder);
     const [first, pages] = [vpn - offset, pagesOf(leafOrder)];
     const inVma = first >= vma.start && first + pages <= vma.end;
-    const huge = level > 0 && (this.order > 0 || mayBeHuge(mm, vma));
+    const dax = this.kind === 'fsdax' || this.kind === 'devdax';
+    const huge = level > 0 && (this.order > 0 || dax || mayBeHuge(mm, vma));
     const large = huge && inVma && offset === offsetIn(pfn, leafOrder);
     folioRefAdd(memmap, pfn, 1);
     if (large && mm.pageTable.none(vpn, level)) {

@@ -55,6 +55,14 @@ export const syscallChecks: readonly CheckExplanation[] = [
   { at: 'mmap', sees: ['device'], say: deviceClosed },
   { at: 'pwrite', sees: ['device'], say: deviceClosed },
   {
+    at: 'dev_dax_mmap',
+    sees: ['shared'],
+    say: (d) =>
+      d.text('shared') === 'true'
+        ? `Address and size of a mapping of devdax are multiples of 2 MiB; it has ${pagesText(d.number('npage'))}.`
+        : 'A mapping of devdax is shared (MAP_SHARED); this one is private.',
+  },
+  {
     at: 'close',
     sees: ['device'],
     say: (d) => `The device ${d.text('device')} is not open.`,

@@ -89,6 +89,9 @@ function mmapFailure(guest: Guest, operation: MmapOperation, errno: string): Fai
   if (flags.includes('locked') && (errno === 'EAGAIN' || errno === 'EPERM')) {
     return lockLimitFailure(guest, 'mlock_future_ok', npage);
   }
+  if (kind === 'devdax' && errno === 'EINVAL') {
+    return failureOf('dev_dax_mmap', { shared: flags.includes('shared'), npage });
+  }
   if (errno === 'EEXIST' && addr !== undefined) {
     const vpn = pageNumber(addr);
     const [other] = mm.vmas.overlapping(vpn, vpn + npage);

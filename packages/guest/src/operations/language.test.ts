@@ -237,7 +237,7 @@ describe('what is wrong', () => {
     [
       'mmap name=B kind=rom size=1',
       ': kind',
-      "one of anon, huge2m, huge1g, memfd, memfd2m, memfd1g, file, bar, got 'rom'",
+      "one of anon, huge2m, huge1g, memfd, memfd2m, memfd1g, file, bar, fsdax, devdax, got 'rom'",
     ],
     [
       'mmap name=B kind=anon size=1 flags=private,private',

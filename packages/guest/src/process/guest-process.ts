@@ -90,6 +90,8 @@ export interface BarLookup {
   resourceAt(path: string): PciBar | undefined;
 }
 
+/** Pages of the blocks that devdax maps. */
+const PMD_PAGES = X86_64.tableEntries;
 /** Where addresses wrap. */
 const U64_END = 2n ** 64n;
 const PAGE_BYTES = BigInt(PAGE_SIZE);
@@ -401,11 +403,14 @@ export class GuestProcess {
         ? this.#sharedAnonymous(npage, order)
         : new HugetlbMemory(order);
     }
+    if (kind === 'devdax' && !isDevdaxMapping(operation, vpn, npage)) return -Errno.EINVAL;
     const length = pageNumber((operation.fsize ?? operation.size) + (operation.off ?? 0n) + 4095n);
     const file =
       kind === 'file'
         ? this.#file(operation.path ?? '', length)
-        : this.#memfdOf(operation, length, order);
+        : kind === 'fsdax' || kind === 'devdax'
+          ? this.#dax(kind, length)
+          : this.#memfdOf(operation, length, order);
     if (operation.of === undefined && operation.fsize !== undefined && kind !== 'file') {
       file.bytes = operation.fsize;
     }
@@ -418,6 +423,13 @@ export class GuestProcess {
 
   #memfd(npage: number, order: number): MappedFile {
     const file = new MappedFile(order > 0 ? 'hugetlbfs' : 'shmem', npage, order);
+    this.#memfds.push(file);
+    return file;
+  }
+
+  /** Persistent memory; each mapping has some of its own. */
+  #dax(kind: 'fsdax' | 'devdax', npage: number): MappedFile {
+    const file = new MappedFile(kind, npage);
     this.#memfds.push(file);
     return file;
   }
@@ -471,6 +483,15 @@ function roundedUp(bytes: bigint): bigint {
 function hugeAligned({ kind, size }: MmapOperation): bigint {
   const bytes = 4096n << BigInt(HUGE_ORDERS[kind] ?? 0);
   return ((size + bytes - 1n) / bytes) * bytes;
+}
+
+/**
+ * Whether devdax takes a mapping: shared, and of whole blocks of 2 MiB.
+ *
+ * @source drivers/dax/device.c __check_vma, 6.16
+ */
+function isDevdaxMapping({ flags }: MmapOperation, vpn: Vpn, npage: number): boolean {
+  return flags.includes('shared') && vpn % PMD_PAGES === 0 && npage % PMD_PAGES === 0;
 }
 
 function protFlags(prot: string): number {

@@ -25,7 +25,16 @@ import { pagesIn, PAGE, smallerThan } from '../smaller.ts';
 
 /** Kinds of memory of `mmap`. */
 export type MmapKind =
-  'anon' | 'huge2m' | 'huge1g' | 'memfd' | 'memfd2m' | 'memfd1g' | 'file' | 'bar';
+  | 'anon'
+  | 'huge2m'
+  | 'huge1g'
+  | 'memfd'
+  | 'memfd2m'
+  | 'memfd1g'
+  | 'file'
+  | 'bar'
+  | 'fsdax'
+  | 'devdax';
 /** Flags of `mmap`; `filled` writes the file first. */
 export type MmapFlag =
   'shared' | 'private' | 'populate' | 'noreserve' | 'locked' | 'fixed' | 'filled';
@@ -39,6 +48,8 @@ const mmapKinds = [
   'memfd1g',
   'file',
   'bar',
+  'fsdax',
+  'devdax',
 ] as const;
 const mmapFlags = [
   ...(['shared', 'private', 'populate', 'noreserve'] as const),
@@ -93,7 +104,7 @@ export interface MmapOperation {
 export const mmap: GuestOp<MmapOperation> = {
   op: 'mmap',
   summary:
-    'maps memory under a name. Kinds: anon, huge2m, huge1g, memfd, memfd2m, memfd1g, file, bar. prot: letters of rwx, or none. flags: shared, private, populate, noreserve, locked, fixed, filled (writes the file first). advise: huge or nohuge, a madvise right after. of: maps the memfd of another region. frames: the memory is there at once, at these frames, in folios of 4 KiB or of an order, PFN[xN][:ORDER] in a comma list. copies: page i is copied to frame copies + i',
+    'maps memory under a name. Kinds: anon, huge2m, huge1g, memfd, memfd2m, memfd1g, file, bar, fsdax (a file of a DAX file system), devdax (a device of persistent memory). prot: letters of rwx, or none. flags: shared, private, populate, noreserve, locked, fixed, filled (writes the file first). advise: huge or nohuge, a madvise right after. of: maps the memfd of another region. frames: the memory is there at once, at these frames, in folios of 4 KiB or of an order, PFN[xN][:ORDER] in a comma list. copies: page i is copied to frame copies + i',
   entry: op(
     {
       ...{ name: needed(newRegion), kind: needed(word(...mmapKinds)), size: needed(bytes) },
