@@ -100,7 +100,11 @@ export class CompatContainer implements GuestContainer {
   addGroup(group: VfioGroup): void {
     if (!('unit' in group)) {
       const wanted = 'a group behind an IOMMU in a container of iommufd';
-      throw new InputError(`dev=${group.name}`, wanted, isEmulated(group) ? 'an emulated one' : 'one without an IOMMU');
+      throw new InputError(
+        `dev=${group.name}`,
+        wanted,
+        isEmulated(group) ? 'an emulated one' : 'one without an IOMMU',
+      );
     }
     this.#compat.createIoas();
     this.#groups.push(group);
