@@ -65,6 +65,17 @@ export function syscallFailure(guest: Guest, operation: Operation, errno: string
 }
 
 function mmapFailure(guest: Guest, operation: MmapOperation, errno: string): Failure | null {
+  return daxFailure(operation, errno) ?? otherMmapFailure(guest, operation, errno);
+}
+
+/** What a device of persistent memory refuses. */
+function daxFailure({ kind, flags, size }: MmapOperation, errno: string): Failure | null {
+  if (kind !== 'devdax' || errno !== 'EINVAL' || size === 0n) return null;
+  const npage = pageNumber(size);
+  return failureOf('dev_dax_mmap', { shared: flags.includes('shared'), npage });
+}
+
+function otherMmapFailure(guest: Guest, operation: MmapOperation, errno: string): Failure | null {
   const { kind, dev = '', bar = 0, off = 0n, flags } = operation;
   const order = HUGE_ORDERS[kind] ?? 0;
   const { mm } = guest.process.task;
@@ -88,9 +99,6 @@ function mmapFailure(guest: Guest, operation: MmapOperation, errno: string): Fai
   }
   if (flags.includes('locked') && (errno === 'EAGAIN' || errno === 'EPERM')) {
     return lockLimitFailure(guest, 'mlock_future_ok', npage);
-  }
-  if (kind === 'devdax' && errno === 'EINVAL') {
-    return failureOf('dev_dax_mmap', { shared: flags.includes('shared'), npage });
   }
   if (errno === 'EEXIST' && addr !== undefined) {
     const vpn = pageNumber(addr);
