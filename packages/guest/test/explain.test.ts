@@ -30,10 +30,11 @@ interface Expected {
 }
 
 function expectedOf(script: string): Expected[] {
-  return [...script.matchAll(/^# why (\d+): (.*)$/gm)].map(([, line, rest]) => {
+  const expected = [...script.matchAll(/^# why (\d+): (.*)$/gm)].map(([, line, rest]) => {
     const [outcome, ...words] = rest.split(';').map((part) => part.trim());
     return { line: Number(line), outcome, words };
   });
+  return expected.sort((a, b) => a.line - b.line);
 }
 
 /** The release that a scenario is about: that of its comment `# kernel`, or the newest. */

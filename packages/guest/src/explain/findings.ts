@@ -10,7 +10,9 @@ import type { Operation } from '../operations/index.ts';
 import { externalFindings, lostAtTop, mappingAtTop } from './external-findings.ts';
 import type { Finding, FindingContext } from './finding.ts';
 import { nameOf } from './live-mappings.ts';
+import { staleMemory } from './stale-memory.ts';
 import { countText, sizeText } from './units.ts';
+import { vanishedMappings } from './vanished-mappings.ts';
 
 type MapOperation = Extract<Operation, { op: 'map' }>;
 
@@ -161,5 +163,7 @@ export const findings: readonly Finding[] = [
   noSuperpages,
   privileged,
   faultedIn,
+  staleMemory,
+  vanishedMappings,
   ...externalFindings,
 ];

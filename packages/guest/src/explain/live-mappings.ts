@@ -109,6 +109,18 @@ export class LiveMappings {
   }
 
   /**
+   * The mappings that have memory in a range.
+   *
+   * @param va first byte
+   * @param size length in bytes
+   * @returns the mappings in the order of their memory, one by one
+   */
+  *ofMemory(va: bigint, size: bigint): Generator<LiveMapping, void> {
+    const end = pageAfter(va + size);
+    for (const { mapping } of this.#memory.overlapping(pageNumber(va), end)) yield mapping;
+  }
+
+  /**
    * All mappings.
    *
    * @returns the mappings in address order, one by one

@@ -2,7 +2,8 @@
 import { byteAddress, pageNumber, SpanTree, type Span } from '@pinfold/base';
 import type { LayoutExtent, DoneStep, StepState } from '@pinfold/scenario';
 
-interface MappedRegion extends Span {
+/** A region: where it lies, in pages. */
+export interface MappedRegion extends Span {
   readonly name: string;
 }
 
@@ -37,6 +38,16 @@ export class MappedRegions {
     if (old) this.#byAddress = this.#byAddress.without(old);
     this.#byName.set(name, region);
     this.#byAddress = this.#byAddress.with(region);
+  }
+
+  /**
+   * A region.
+   *
+   * @param name its name
+   * @returns where it lies; undefined if it was not mapped
+   */
+  named(name: string): MappedRegion | undefined {
+    return this.#byName.get(name);
   }
 
   /**
