@@ -48,6 +48,8 @@ export interface MapFailure {
 const CLOSES: ReadonlySet<string> = new Set(['closecontainer', 'closegroup', 'closedev', 'unset']);
 const NO_REGIONS: Parameters<typeof operationText>[1] = new Map();
 const EIO = 5;
+/** Memory of a machine that nobody has described. */
+const AMPLE = 'machine memory=64G';
 
 /** One machine of the model, call by call. */
 export class ExecModel {
@@ -187,12 +189,14 @@ export class ExecModel {
 }
 
 /**
- * Reads the words of a `machine` line.
+ * Reads the words of a `machine` line. Without a word on memory there is as much of it as few programs
+ * have, since what a program maps for DMA is there.
  *
  * @param words such as `iommu=amd aw=39`
  * @returns the line
  * @throws {InputError} for a word that it does not have
  */
 export function machineOfWords(words: string): MachineLine {
-  return words.trim() === '' ? {} : parseScenario([`machine ${words}`], '--machine').machine;
+  const line = parseScenario([`machine ${words}`], '--machine').machine;
+  return line.memory ? line : { ...line, ...parseScenario([AMPLE], '--machine').machine };
 }

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { InputError, parseSize } from '@pinfold/base';
 import { profile } from '@pinfold/bench';
+import { standInFor, standInText } from '@pinfold/kernels';
 import { machineOfWords, runProgram, type ProgramRun } from '@pinfold/exec';
 import type { Command } from 'commander';
 import { execReport, execReportJson } from '../exec-report.ts';
@@ -10,6 +11,7 @@ import { count, forFlag } from '../flags.ts';
 import { printBeside } from '../output.ts';
 import { checkOutput } from '../read-file.ts';
 import { kernelOption } from '../scenario-input.ts';
+import { wrapped } from '../table.ts';
 import { EXIT_FAILURE } from '../report-error.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
@@ -126,9 +128,12 @@ export function addExec(program: Command): void {
 async function exec(words: readonly string[], flags: ExecFlags): Promise<void> {
   const [file = '', ...args] = words;
   if (flags.scenario !== undefined) checkOutput('--scenario', flags.scenario, []);
-  const clock = flags.clock === undefined ? null : new PredictedClock(flags.clock, flags.kernel);
+  const release = standInFor(flags.kernel, '--kernel');
+  const isPlain = release.isExact && /^[\d.]+$/u.test(release.asked);
+  const kernel = isPlain ? release.asked : release.kernel.series;
+  const clock = flags.clock === undefined ? null : new PredictedClock(flags.clock, kernel);
   const run = await runProgram(file, args, {
-    kernel: flags.kernel,
+    kernel,
     machine: machineOfWords(flags.machine),
     memlock: flags.memlock ?? null,
     sysfs: [
@@ -139,7 +144,9 @@ async function exec(words: readonly string[], flags: ExecFlags): Promise<void> {
     view: { lazy: flags.lazy ?? false, hugetlbfs: flags.hugetlbfs ?? null },
     ...(clock && { clock: (call) => clock.ns(call) }),
   });
-  await report(run, flags, clock);
+  const remark = standInText(release);
+  if (flags.report === 'text' && remark !== '') printBeside(wrapped(remark, '  ', '\n'));
+  await report(run, { ...flags, kernel }, clock);
   if (flags.scenario !== undefined) writeFileSync(flags.scenario, run.session.model.scenario());
   process.exitCode = run.exitCode;
   if (flags.strict && run.exitCode === 0 && isUnclean(run)) process.exitCode = EXIT_FAILURE;
