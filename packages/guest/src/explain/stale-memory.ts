@@ -50,8 +50,38 @@ function physAt({ runs }: IommuTable, iova: bigint): { phys: bigint; left: bigin
   return off < size ? { phys: phys + off, left: size - off } : null;
 }
 
+/** Operations that leave all memory with the process, be it pinned or not. */
+const KEEPS_MEMORY: ReadonlySet<string> = new Set([
+  ...['unmap', 'unpin', 'unpinlist', 'dirty', 'info', 'memlock', 'dropcap', 'fork', 'sysfs'],
+]);
+
+/**
+ * The memory that an operation works on, in bytes: what else changes with it, such as how neighbouring
+ * pages are listed, is no memory that anybody has lost. Null: it may be any.
+ */
+function ownMemory({ done: { operation } }: FindingContext): AddressRange | null {
+  // What moves is gone from one place and may replace what was in another.
+  if (operation.op === 'mremap' || !('va' in operation && 'size' in operation)) return null;
+  const { va, size } = operation;
+  if (va === undefined || va === null) return null;
+  const page = byteAddress(1);
+  return [va - (va % page), ((va + size + page - 1n) / page) * page];
+}
+
 /** The changed ranges of memory of a step, in bytes; regions that lie in the same place are one. */
-function changedMemory({ done, regions }: FindingContext): AddressRange[] {
+function changedMemory(context: FindingContext): AddressRange[] {
+  if (KEEPS_MEMORY.has(context.done.operation.op)) return [];
+  const own = ownMemory(context);
+  const ranges = shownMemory(context);
+  if (!own) return ranges;
+  return ranges.flatMap(([from, to]): AddressRange[] => {
+    const [first, end] = [from > own[0] ? from : own[0], to < own[1] ? to : own[1]];
+    return first < end ? [[first, end]] : [];
+  });
+}
+
+/** Where a step shows the layout of memory anew. */
+function shownMemory({ done, regions }: FindingContext): AddressRange[] {
   const layout = done.observation.layout ?? {};
   const changed = Object.keys(layout).flatMap((name): AddressRange[] => {
     const region = regions.named(name);
