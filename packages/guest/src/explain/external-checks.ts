@@ -163,6 +163,18 @@ export const externalChecks: readonly CheckExplanation[] = [
     say: () => 'The group is in no container.',
   },
   {
+    at: 'vfio_group_ioctl_set_container',
+    sees: ['joined'],
+    say: () =>
+      'The group is in a container already; it can be in one. Take it out first (VFIO_GROUP_UNSET_CONTAINER), with its device closed.',
+  },
+  {
+    at: 'vfio_df_group_open',
+    sees: ['joined'],
+    say: () =>
+      'The group is in no container, so that its device cannot be opened: first VFIO_GROUP_SET_CONTAINER, then VFIO_SET_IOMMU.',
+  },
+  {
     at: 'vfio_group_use_container',
     sees: ['device'],
     say: () =>
