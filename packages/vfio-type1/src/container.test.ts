@@ -114,9 +114,14 @@ describe('VFIO_SET_IOMMU', () => {
   });
 
   test('takes the module parameters, or their defaults', () => {
-    expect(new Guest().iommu.params).toEqual({ disableHugepages: false, dmaEntryLimit: 65_535 });
+    const withIommu = { enableUnsafeNoiommuMode: false };
+    expect(new Guest().iommu.params).toEqual({
+      disableHugepages: false,
+      dmaEntryLimit: 65_535,
+      ...withIommu,
+    });
     const { iommu } = new Guest({ params: { dmaEntryLimit: 7 } });
-    expect(iommu.params).toEqual({ disableHugepages: false, dmaEntryLimit: 7 });
+    expect(iommu.params).toEqual({ disableHugepages: false, dmaEntryLimit: 7, ...withIommu });
     expect(iommu.dmaAvail).toBe(7);
   });
 });
