@@ -8,6 +8,7 @@ import { closeDevices, makeDevices, type ExecDevice } from './devices.ts';
 import { ContainerFile } from './files/container-file.ts';
 import { DeviceFile } from './files/device-file.ts';
 import { GroupFile } from './files/group-file.ts';
+import { IommufdFile } from './files/iommufd-file.ts';
 import { ERRNO, returned, type VfioFile } from './files/vfio-file.ts';
 import { MirroredMemory, type MemoryKind, type MemoryView } from './mirrored-memory.ts';
 import { ExecModel, type MapFailure } from './model.ts';
@@ -47,6 +48,7 @@ export interface TimedCall {
 const SHARED = { watchesMemory: 8, hasDevice: 12, predictedClock: 16, lazy: 20, size: 4096 };
 const AS_IT_IS: MemoryView = { lazy: false, hugetlbfs: null };
 const UNLIMITED = 2n ** 63n;
+const PATH_OF_DEVICE = /^\/dev\/vfio\/devices\/vfio(\d+)$/u;
 const PATH_OF_GROUP = /^\/dev\/vfio\/(\d+)$/u;
 
 /** A limit of the model, told as one. */
@@ -173,14 +175,22 @@ export class ExecSession {
     }
     const number = Number(PATH_OF_GROUP.exec(path)?.[1]);
     const device = this.#devices.find(({ group }) => group === number);
-    if (!device) {
-      if (path === '/dev/iommu' || path.startsWith('/dev/vfio/devices/'))
-        this.#unknown(`open ${path}`);
-      return -ERRNO.ENOENT;
-    }
+    if (path === '/dev/iommu') return this.#openIommufd();
+    const cdev = Number(PATH_OF_DEVICE.exec(path)?.[1]);
+    const own = this.#devices.find(({ group }) => group === cdev + 1);
+    if (own) return new DeviceFile(this.model, own, true);
+    if (!device) return -ERRNO.ENOENT;
     const { code } = this.model.perform({ op: 'opengroup', dev: device.alias });
     if (code < 0) return code;
     return new GroupFile(this.model, device, (each) => this.#promise(each));
+  }
+
+  /** The model has one iommufd at a time. */
+  #openIommufd(): VfioFile | number {
+    const isOpen = [...this.#files.values()].some((file) => file instanceof IommufdFile);
+    if (!isOpen) return new IommufdFile(this.model);
+    this.#unknown('open /dev/iommu a second time');
+    return -ERRNO.ENOENT;
   }
 
   #promise(device: ExecDevice): number {

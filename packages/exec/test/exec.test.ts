@@ -13,7 +13,7 @@ import { compiled, hasCompiler } from './compiled.ts';
 
 const HERE = fileURLToPath(new URL('exec-here.mjs', import.meta.url));
 let folder: string;
-const programs = { 'map-unmap': '', many: '', memory: '', timed: '' };
+const programs = { 'map-unmap': '', many: '', memory: '', timed: '', iommufd: '' };
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'pinfold-exec-test-'));
@@ -92,6 +92,25 @@ describe.skipIf(!hasCompiler)('a program on the model', () => {
     ]);
     expect(seen).toMatchObject({ exitCode: 0, leftOpen: [], leftMapped: [], notModelled: {} });
     expect(await outcomes(seen.scenario)).toEqual(outcomesOf(seen));
+  });
+
+  it('may use iommufd', async () => {
+    const seen = run('iommufd', [], { kernel: '7.2' });
+    expect(seen.stdout.split('\n')).toEqual([
+      ...['info early EINVAL', 'bind ok', 'bind again EINVAL', 'info ok', 'alloc ok'],
+      ...['ioas is not device', 'attach ok', 'ranges ok', '2 ranges, first to fedfffff', 'map ok'],
+      ...['map again EEXIST', 'map anywhere ok', 'elsewhere 1', 'option ok', 'huge pages 1'],
+      ...[
+        'unmap ok',
+        'unmapped 1048576',
+        'unmap again ENOENT',
+        'destroy in use EBUSY',
+        'detach ok',
+      ],
+      ...['destroy ok', 'short EINVAL', 'device goes on ok', 'open anew ok', ''],
+    ]);
+    expect(seen).toMatchObject({ exitCode: 0, leftOpen: [], notModelled: {} });
+    expect(await outcomes(seen.scenario, '7.2')).toEqual(outcomesOf(seen));
   });
 
   it('is refused by RLIMIT_MEMLOCK', async () => {

@@ -10,6 +10,7 @@ import type { ExecDevice } from '../devices.ts';
 import type { MirroredMemory } from '../mirrored-memory.ts';
 import type { ExecModel } from '../model.ts';
 import type { Reply } from '../protocol.ts';
+import { IommufdFile } from './iommufd-file.ts';
 import { ERRNO, returned, type AccessCall, type IoctlCall, type VfioFile } from './vfio-file.ts';
 
 /** VFIO_PCI_OFFSET_SHIFT: where a region begins in the device's file. */
@@ -22,6 +23,10 @@ const IRQ_FLAGS = { EVENTFD: 1, MASKABLE: 2, AUTOMASKED: 4, NORESIZE: 8 };
 const DEVICE_MINSZ = structLayout('vfio_device_info').fields[4]?.offset ?? 16;
 const REGION_INFO = structLayout('vfio_region_info').size;
 const IRQ_INFO = structLayout('vfio_irq_info').size;
+/** Bytes of the structures that every caller has: up to the device's id, and to the page table's. */
+const [BIND, ATTACH] = [16, 12];
+/** EBADF, of a descriptor that is no file of the model. */
+const EBADFD = 9;
 /** Offset and bytes of the command register in the configuration space. */
 const [COMMAND, COMMAND_END] = [4, 6];
 
@@ -31,21 +36,35 @@ export class DeviceFile implements VfioFile {
   readonly kinds = ['device'] as const;
   readonly #model: ExecModel;
   readonly #device: ExecDevice;
+  /** Whether it was opened by its own node, and not by its group. */
+  readonly #isCdev: boolean;
+  #isBound = false;
 
   /**
-   * @param model the model, which has opened the device
+   * @param model the model, which has opened the device by its group, or will when it is bound
    * @param device the device
+   * @param isCdev whether the program has opened it by its own node
    */
-  constructor(model: ExecModel, device: ExecDevice) {
+  constructor(model: ExecModel, device: ExecDevice, isCdev = false) {
     this.#model = model;
     this.#device = device;
+    this.#isCdev = isCdev;
     this.name = device.address;
-    device.files += 1;
+    if (!isCdev) device.files += 1;
   }
 
   ioctl(call: IoctlCall): Reply | null {
     const [known] = ioctlsOf(call.command, 'device');
+    // Before it is bound nothing else is allowed.
+    const isBind = known?.name === 'VFIO_DEVICE_BIND_IOMMUFD';
+    if (this.#isCdev && !this.#isBound && !isBind) return returned(-ERRNO.EINVAL);
     switch (known?.name) {
+      case 'VFIO_DEVICE_BIND_IOMMUFD':
+        return this.#bind(call);
+      case 'VFIO_DEVICE_ATTACH_IOMMUFD_PT':
+        return this.#attach(call);
+      case 'VFIO_DEVICE_DETACH_IOMMUFD_PT':
+        return this.#detach();
       case 'VFIO_DEVICE_GET_INFO':
         return this.#getInfo(call);
       case 'VFIO_DEVICE_GET_REGION_INFO':
@@ -61,6 +80,10 @@ export class DeviceFile implements VfioFile {
   }
 
   closed(): void {
+    if (this.#isCdev) {
+      if (this.#isBound) this.#model.perform({ op: 'unbind', dev: this.#device.alias });
+      return;
+    }
     this.#device.files -= 1;
     if (this.#device.files > 0) return;
     this.#model.perform({ op: 'closedev', dev: this.#device.alias });
@@ -99,6 +122,37 @@ export class DeviceFile implements VfioFile {
     if (bar && index !== CONFIG_REGION) writeSync(bar.fd, call.bytes, 0, size, at);
     else this.#writeConfig(at, call.bytes.subarray(0, size));
     return returned(size);
+  }
+
+  #bind({ bytes, argument, other }: IoctlCall): Reply {
+    if (!this.#isCdev) return returned(-ERRNO.ENOTTY);
+    if (bytes.length < BIND) return returned(-ERRNO.EFAULT);
+    const { argsz, flags } = decodeStruct('vfio_device_bind_iommufd', bytes);
+    if (argsz < BIND || flags !== 0 || this.#isBound) return returned(-ERRNO.EINVAL);
+    if (!(other instanceof IommufdFile)) return returned(other ? -ERRNO.EINVAL : -EBADFD);
+    const done = this.#model.perform({ op: 'bind', dev: this.#device.alias });
+    if (done.code < 0) return returned(done.code);
+    this.#isBound = true;
+    const id = Buffer.alloc(4);
+    id.writeUInt32LE(done.devid ?? 0);
+    return returned(0, [{ address: argument + 12n, bytes: id }]);
+  }
+
+  #attach({ bytes, argument }: IoctlCall): Reply {
+    if (!this.#isCdev) return returned(-ERRNO.ENOTTY);
+    if (bytes.length < ATTACH) return returned(-ERRNO.EFAULT);
+    const { argsz, flags, pt_id: pt } = decodeStruct('vfio_device_attach_iommufd_pt', bytes);
+    if (argsz < ATTACH || flags !== 0) return returned(-ERRNO.EINVAL);
+    const done = this.#model.perform({ op: 'attach', dev: this.#device.alias, pt: String(pt) });
+    if (done.code < 0) return returned(done.code);
+    const id = Buffer.alloc(4);
+    id.writeUInt32LE(pt);
+    return returned(0, [{ address: argument + 8n, bytes: id }]);
+  }
+
+  #detach(): Reply {
+    if (!this.#isCdev) return returned(-ERRNO.ENOTTY);
+    return returned(this.#model.perform({ op: 'detach', dev: this.#device.alias }).code);
   }
 
   /** Of the configuration space the command register alone is written. */

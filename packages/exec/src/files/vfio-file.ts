@@ -13,6 +13,7 @@ export const ERRNO = {
   EBUSY: 16,
   ENOENT: 2,
   EPERM: 1,
+  EOPNOTSUPP: 95,
 } as const;
 
 /** An ioctl of the program. */

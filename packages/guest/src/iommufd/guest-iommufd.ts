@@ -189,6 +189,7 @@ export class GuestIommufd {
     this.bound.delete(device);
     device.bound = false;
     this.need().unbind(found);
+    if (this.bound.size === 0 && this.#closed && !this.test) this.#closeFd();
     return true;
   }
 
@@ -313,9 +314,20 @@ export class GuestIommufd {
 
   /** Closes the devices, then the iommufd, which an access keeps open. */
   closeAll(): void {
+    this.#closed = this.fd !== null;
     for (const device of [...this.bound.keys()]) this.unbind(device);
-    this.#closed = true;
     if (this.test === null && this.fd !== null) this.#closeFd();
+  }
+
+  /**
+   * The process closes its file alone: devices that are bound, and an access, keep the iommufd.
+   *
+   * @throws {KernelError} EBADF if none is open
+   */
+  closeFile(): void {
+    this.need();
+    this.#closed = true;
+    if (this.bound.size === 0 && this.test === null) this.#closeFd();
   }
 
   /** The test driver's file is closed. */

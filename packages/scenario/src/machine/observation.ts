@@ -204,6 +204,8 @@ export interface Observation {
   readonly device_opened?: boolean;
   /** Id of the IOAS that was made. */
   readonly ioas?: number;
+  /** Id of a device that was bound. Pinfold's own. */
+  readonly devid?: number;
   /** Value of an option. */
   readonly val?: number;
   /** Ranges that there are. */

@@ -10,6 +10,7 @@ export { attach } from './attach.ts';
 export { bind } from './bind.ts';
 export { changeProcess } from './change-process.ts';
 export { child } from './child.ts';
+export { closeiofd } from './closeiofd.ts';
 export { destroy } from './destroy.ts';
 export { detach } from './detach.ts';
 export { dmabuf } from './dmabuf.ts';

@@ -21,7 +21,6 @@ export const bind: GuestOp<BindOperation> = {
   entry: op({ dev: optional(text) }, ({ dev = 'edu' }) => ({ op: 'bind', dev })),
   layoutStays: true,
   perform({ iommufd, devices }, { dev }) {
-    iommufd.bind(devices.get(dev));
-    return { code: 0 };
+    return { code: 0, devid: iommufd.bind(devices.get(dev)).id };
   },
 };

@@ -12,6 +12,7 @@ const LINES: readonly (readonly [line: string, shortest: string])[] = [
   ['unbind dev=ivsh16', 'unbind dev=ivsh16'],
   ['attach dev=edu pt=H', 'attach pt=H'],
   ['detach', 'detach'],
+  ['closeiofd', 'closeiofd'],
   ['ioas_alloc name=I', 'ioas_alloc'],
   ['destroy id=I', 'destroy id=I'],
   ['hwpt_alloc dev=edu name=H', 'hwpt_alloc name=H'],
