@@ -52,7 +52,7 @@ int main(void)
 	show("attach", ioctl(device, ATTACH, &attach));
 	usable.ioas_id = map.ioas_id = unmap.ioas_id = option.object_id = destroy.id = alloc.out_ioas_id;
 	show("ranges", ioctl(iommufd, IOVA_RANGES, &usable));
-	printf("%u ranges, first to %llx\n", usable.num_iovas, (unsigned long long)ranges[0].last);
+	printf("%u ranges, first to 0x%llx\n", usable.num_iovas, (unsigned long long)ranges[0].last);
 	show("map", ioctl(iommufd, IOAS_MAP, &map));
 	show("map again", ioctl(iommufd, IOAS_MAP, &map));
 	map.flags = 6;
