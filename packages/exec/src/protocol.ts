@@ -48,7 +48,7 @@ export interface Request {
   /** Its arguments, signed 64 bit. */
   readonly args: readonly bigint[];
   /** What the argument points to, as much as can be read; a path. */
-  readonly payload: Buffer;
+  readonly payload: Uint8Array;
 }
 
 /** Bytes for the program's memory. */
@@ -83,7 +83,7 @@ const REPLY_KIND = { plain: 0, descriptor: 1, foreign: 2 } as const;
  * @param reply the reply
  * @returns its bytes
  */
-export function replyBytes(reply: Reply): Buffer {
+export function replyBytes(reply: Reply): Uint8Array {
   const { ret, writes = [], descriptor, foreign = false, map, modelNs = 0 } = reply;
   const path = Buffer.from(map?.path ?? '');
   const written = writes.reduce((sum, { bytes }) => sum + WRITE_HEAD + bytes.length, 0);
@@ -113,7 +113,7 @@ export function replyBytes(reply: Reply): Buffer {
 
 /** Cuts the bytes of a connection into requests. */
 export class RequestReader {
-  #rest: Buffer = Buffer.alloc(0);
+  #rest = Buffer.alloc(0);
 
   /**
    * Takes what has come.
@@ -121,8 +121,8 @@ export class RequestReader {
    * @param bytes the bytes
    * @returns the requests that are whole; null when the peer is not the library: no request looks so
    */
-  take(bytes: Buffer): Request[] | null {
-    this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
+  take(bytes: Uint8Array): Request[] | null {
+    this.#rest = Buffer.concat([this.#rest, bytes]);
     const found: Request[] = [];
     while (this.#rest.length >= 4) {
       const length = this.#rest.readUInt32LE(0);

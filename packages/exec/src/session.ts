@@ -160,7 +160,7 @@ export class ExecSession {
   }
 
   #open({ args, payload }: Request): Reply {
-    const path = payload.toString('utf8');
+    const path = Buffer.from(payload).toString('utf8');
     const file = this.#openedFile(path);
     if (typeof file === 'number') return returned(file);
     this.#files.set(args[0] ?? 0n, file);
@@ -208,7 +208,8 @@ export class ExecSession {
     return returned(0);
   }
 
-  #ioctl({ pid, args, payload: bytes }: Request): Reply {
+  #ioctl({ pid, args, payload }: Request): Reply {
+    const bytes = Buffer.from(payload);
     const [inode = 0n, number = 0n, argument = 0n, other = 0n] = args;
     const file = this.#files.get(inode);
     if (!file) return { ret: 0, foreign: true };
@@ -296,7 +297,8 @@ export class ExecSession {
     return returned(0);
   }
 
-  #deviceAccess({ kind, args, payload: bytes }: Request): Reply {
+  #deviceAccess({ kind, args, payload }: Request): Reply {
+    const bytes = Buffer.from(payload);
     const [inode = 0n, offset = 0n, size = 0n, address = 0n] = args;
     const file = this.#files.get(inode);
     if (!file) return { ret: 0, foreign: true };
