@@ -70,6 +70,7 @@ class EstimateForm extends HTMLElement {
   }
 
   #draw(): void {
+    this.dataset.ready = String(!this.#calls.busy);
     render(
       html`
         ${this.#controls()}
