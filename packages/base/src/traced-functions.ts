@@ -63,6 +63,7 @@ const SIGNATURES = {
     args: { iova: 'address', paddr: 'address', pgsize: 'bytes', pgcount: 'number' },
     ret: 'number',
   },
+  intel_iommu_map: { args: { iova: 'address', paddr: 'address', size: 'bytes' }, ret: 'number' },
   amd_iommu_map_pages: {
     args: { iova: 'address', paddr: 'address', pgsize: 'bytes', pgcount: 'number' },
     ret: 'number',
@@ -91,6 +92,7 @@ const SIGNATURES = {
     args: { iova: 'address', pgsize: 'bytes', pgcount: 'number' },
     ret: 'bytes',
   },
+  intel_iommu_unmap: { args: { iova: 'address', size: 'bytes' }, ret: 'bytes' },
   amd_iommu_unmap_pages: {
     args: { iova: 'address', pgsize: 'bytes', pgcount: 'number' },
     ret: 'bytes',

@@ -376,7 +376,8 @@ export class IommuDomain {
     let error = 0;
     while (done < npage && error === 0) {
       iommuPgsize(table.pageOrders, iovaPn + done, pfn + done, npage - done, this.#pgsize);
-      const { order, count } = this.#pgsize;
+      const { order } = this.#pgsize;
+      const count = table.pageByPage ? 1 : this.#pgsize.count;
       error = driver.mapPages(iovaPn + done, pfn + done, order, count, prot);
       done += table.mapped;
       calls++;
@@ -394,7 +395,8 @@ export class IommuDomain {
     let calls = 0;
     while (done < npage) {
       iommuPgsize(table.pageOrders, iovaPn + done, iovaPn + done, npage - done, this.#pgsize);
-      const { order, count } = this.#pgsize;
+      const { order } = this.#pgsize;
+      const count = table.pageByPage ? 1 : this.#pgsize.count;
       const unmapped = driver.unmapPages(iovaPn + done, order, count, gather);
       calls++;
       if (unmapped === 0) break;

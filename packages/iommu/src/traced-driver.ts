@@ -8,6 +8,8 @@ export class TracedDriver implements Pick<IoPageTable, 'mapPages' | 'unmapPages'
   readonly #table: IoPageTable;
   readonly #functions: DriverFunctions;
   readonly #tracer: Tracer;
+  /** Whether its functions take a length, not a page size and a count. */
+  readonly #takesLength: boolean;
 
   /**
    * @param table the page table
@@ -18,6 +20,7 @@ export class TracedDriver implements Pick<IoPageTable, 'mapPages' | 'unmapPages'
     this.#table = table;
     this.#functions = functions;
     this.#tracer = tracer;
+    this.#takesLength = [table.isIommupt, table.pageByPage].some(Boolean);
   }
 
   mapPages(iovaPn: IovaPn, pfn: Pfn, order: number, count: number, prot: number): number {
@@ -25,7 +28,7 @@ export class TracedDriver implements Pick<IoPageTable, 'mapPages' | 'unmapPages'
     const tracer = this.#tracer;
     const pages = pagesOf(order);
     for (const fn of map) {
-      if (this.#table.isIommupt) tracer.enter(fn, iovaPn, pfn, pages * count);
+      if (this.#takesLength) tracer.enter(fn, iovaPn, pfn, pages * count);
       else tracer.enter(fn, iovaPn, pfn, pages, count);
     }
     const error = this.#table.mapPages(iovaPn, pfn, order, count, prot);
@@ -38,7 +41,7 @@ export class TracedDriver implements Pick<IoPageTable, 'mapPages' | 'unmapPages'
     const tracer = this.#tracer;
     const pages = pagesOf(order);
     for (const fn of unmap) {
-      if (this.#table.isIommupt) tracer.enter(fn, iovaPn, pages * count);
+      if (this.#takesLength) tracer.enter(fn, iovaPn, pages * count);
       else tracer.enter(fn, iovaPn, pages, count);
     }
     const unmapped = this.#table.unmapPages(iovaPn, order, count, gather);

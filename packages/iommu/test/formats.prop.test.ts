@@ -5,7 +5,12 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { IommuDomain } from '../src/domain.ts';
 import { intelVtd } from '../src/kinds/index.ts';
-import { PhysRun, type IoLeaf, type IoPageTableFormat } from '../src/formats/format.ts';
+import {
+  PhysRun,
+  type IoLeaf,
+  type IoPageTable,
+  type IoPageTableFormat,
+} from '../src/formats/format.ts';
 import { ioPageTableFormats } from '../src/formats/index.ts';
 import {
   base,
@@ -31,6 +36,11 @@ interface Mapped {
 }
 
 /** Makes a domain and maps what does not overlap. */
+/** Orders of the leaves that a format writes, whatever its driver says that it takes. */
+function leafOrders({ leafOrders: own, pageOrders }: IoPageTable): readonly number[] {
+  return own ?? pageOrders;
+}
+
 function mapAll(
   format: IoPageTableFormat,
   facts: Hardware,
@@ -45,11 +55,11 @@ function mapAll(
   const origin = originOf({ ...facts, width }, where);
   const made: Mapped = { domain, counters, ranges: [], leaves: new Map() };
   for (const step of steps) {
-    const [iova, pfn, npage] = rangeOf(step, origin, domain.table.pageOrders);
+    const [iova, pfn, npage] = rangeOf(step, origin, leafOrders(domain.table));
     const overlaps = made.ranges.some(([at, , n]) => at < iova + npage && iova < at + n);
     if (overlaps || iova + npage > domain.table.aperturePages) continue;
     expect(domain.map(iova, pfn, npage, 3)).toBe(0);
-    for (const leaf of expectedLeaves(domain.table.pageOrders, iova, pfn, npage, 3)) {
+    for (const leaf of expectedLeaves(leafOrders(domain.table), iova, pfn, npage, 3)) {
       made.leaves.set(leaf.iovaPn, leaf);
     }
     made.ranges.push([iova, pfn, npage]);

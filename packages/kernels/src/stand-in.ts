@@ -34,7 +34,6 @@ const BEFORE_ALL: readonly Pick<Fact, 'since' | 'what'>[] = [
   { since: '5.6', what: 'pinned pages are counted by FOLL_PIN (nr_foll_pin_acquired)' },
   { since: '5.8', what: 'VFIO_IOMMU_DIRTY_PAGES logs dirty pages' },
   { since: '5.10', what: 'GET_INFO tells how many mappings may still be made (DMA_AVAIL)' },
-  { since: '5.12', what: 'UNMAP_DMA has the flags ALL and VADDR, MAP_DMA has VADDR' },
   { since: '5.13', what: 'pages are pinned in batches of 512, not one by one' },
   {
     since: '5.19',

@@ -35,6 +35,12 @@ const SINCE_6_12 = {
 /** What the drivers of AMD and Arm have of their own. */
 const OWN_FORMATS = { amd: 'amd-v1', smmuv3: 'arm-lpae-s1' };
 
+/** Rules of type1 that all modelled releases have. */
+const SINCE_5_13 = {
+  ...{ nestingErrno: Errno.EINVAL, unmapAll: true, updateVaddr: true },
+  unmapOrder: 'address',
+} as const;
+
 const V6_12: Tables = {
   mm: {
     rangeUnpinStep: 'nth_page',
@@ -67,6 +73,7 @@ const V6_12: Tables = {
     containerCalls: true,
     fgspTest: true,
     nestingType: true,
+    ...SINCE_5_13,
   },
 };
 
@@ -102,6 +109,7 @@ const V6_16: Tables = {
     containerCalls: true,
     fgspTest: false,
     nestingType: false,
+    ...SINCE_5_13,
   },
 };
 
@@ -137,6 +145,7 @@ const V6_18: Tables = {
     containerCalls: true,
     fgspTest: false,
     nestingType: false,
+    ...SINCE_5_13,
   },
 };
 

@@ -88,7 +88,7 @@ function attachIommuGroup(
   if (iommu.nesting) {
     // No driver that is modelled can nest a domain.
     made.free();
-    return iommu.fail(Errno.EINVAL, 'iommu_enable_nesting', { group: group.name });
+    return iommu.fail(iommu.rules.nestingErrno, 'iommu_enable_nesting', { group: group.name });
   }
   made.attachDevice(group.device);
   const ret = joinDomain(iommu, rules, group, domain, current);

@@ -32,13 +32,14 @@ export function checkExtension(
   switch (extension) {
     case VFIO_TYPE1_IOMMU:
     case VFIO_TYPE1v2_IOMMU:
-    case VFIO_UNMAP_ALL:
       return 1;
+    case VFIO_UNMAP_ALL:
+      return rules.unmapAll ? 1 : 0;
     case VFIO_TYPE1_NESTING_IOMMU:
       return rules.nestingType ? 1 : 0;
     case VFIO_UPDATE_VADDR:
       // A device without an IOMMU may look an address up at any time.
-      return iommu?.emulatedGroups.length === 0 ? 1 : 0;
+      return rules.updateVaddr && iommu?.emulatedGroups.length === 0 ? 1 : 0;
     case VFIO_DMA_CC_IOMMU:
       return iommu?.domainList.every((domain) => domain.enforceCacheCoherency) ? 1 : 0;
     default:

@@ -20,6 +20,10 @@ export const LATEST_TYPE1_KERNEL: Type1Kernel = {
     containerCalls: true,
     fgspTest: false,
     nestingType: false,
+    nestingErrno: Errno.EINVAL,
+    unmapAll: true,
+    updateVaddr: true,
+    unmapOrder: 'address',
     source: 'drivers/vfio/vfio_iommu_type1.c, 7.3; recordings of 7.2.12',
   },
 };

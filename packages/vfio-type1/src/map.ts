@@ -71,7 +71,8 @@ function logDirtyPages(iommu: VfioIommu, dma: VfioDma): number {
 /** Checks 2, 4, 5 and 6: structure size and flags; since 6.18 size and wrapping come before access. */
 function checkArguments(iommu: VfioIommu, { argsz, flags, iova, vaddr, size }: MapArgs): number {
   const at = 'vfio_iommu_type1_map_dma';
-  if (argsz < DMA_MAP_MINSZ || flags & ~(ACCESS_FLAGS | VFIO_DMA_MAP_FLAG_VADDR)) {
+  const known = ACCESS_FLAGS | (iommu.rules.updateVaddr ? VFIO_DMA_MAP_FLAG_VADDR : 0);
+  if (argsz < DMA_MAP_MINSZ || flags & ~known) {
     return iommu.fail(Errno.EINVAL, at, { argsz, minsz: DMA_MAP_MINSZ, flags });
   }
   if (iommu.rules.rangeCheckedFirst) {

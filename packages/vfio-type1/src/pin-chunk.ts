@@ -129,14 +129,21 @@ export function unwindChunk(
  * @param dma the mapping
  * @param pfn first page frame
  * @param npage number of pages
+ * @param refused whether RLIMIT_MEMLOCK has refused them, which only a tracer sees; default no
  * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, 6.12 and 6.16
  */
-export function unwindPfns(iommu: VfioIommu, dma: VfioDma, pfn: Pfn, npage: number): void {
+export function unwindPfns(
+  iommu: VfioIommu,
+  dma: VfioDma,
+  pfn: Pfn,
+  npage: number,
+  refused = false,
+): void {
   const { tracer } = iommu.counters;
   iommu.counters.add(Slot.unwindPuts, npage);
   if (tracer === null) putPfns(iommu, pfn, npage, dma.prot);
   for (let i = 0; i < npage && tracer !== null; i++) {
-    tracer.enter('put_pfn', pfn + i);
+    tracer.enter('put_pfn', pfn + i, refused ? 1 : 0);
     putPfnsTraced(iommu, pfn + i, 1, dma.prot, tracer);
     tracer.exit('put_pfn');
   }

@@ -20,7 +20,7 @@ import {
   unwindPfns,
   type PinnedChunk,
 } from './pin-chunk.ts';
-import { isInvalidReservedPfn } from './put-pfn.ts';
+import { isInvalidReservedPfn, traceInlinedTest } from './put-pfn.ts';
 import { vaddrGetPfns } from './vaddr-get-pfns.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
@@ -79,7 +79,8 @@ export function pinPageByPage(
   else {
     setBase(iommu, chunk, batch.pfn);
     ret = chargePage(iommu, dma, vaddr, limit, chunk);
-    chunk.pinned = 1;
+    if (ret < 0) unwindPfns(iommu, dma, batch.pfn, 1, true);
+    else chunk.pinned = 1;
     if (ret === 0 && !iommu.params.disableHugepages)
       ret = lookAhead(iommu, dma, vaddr, npage, limit, batch, chunk, pinBehind);
     if (ret === 0) ret = chargeChunk(iommu, dma, chunk);
@@ -115,7 +116,7 @@ function lookAhead(
     const fits = pfn === chunk.pfnBase + chunk.pinned && isAlike(iommu, pfn, chunk.rsvd);
     if (fits) ret = chargePage(iommu, dma, at, limit, chunk);
     if (!fits || ret < 0) {
-      unwindPfns(iommu, dma, pfn, 1);
+      unwindPfns(iommu, dma, pfn, 1, fits);
       break;
     }
     if (pinBehind !== null) {
@@ -141,8 +142,11 @@ function getPfn(iommu: VfioIommu, dma: VfioDma, vaddr: Vpn, batch: VfioBatch): n
 
 /** Whether a frame is reserved like the chunk. */
 function isAlike(iommu: VfioIommu, pfn: Pfn, rsvd: boolean): boolean {
-  iommu.counters.add(Slot.reservedTests, 1);
-  return isInvalidReservedPfn(iommu.memory.memmap, pfn) === rsvd;
+  const { counters, memory } = iommu;
+  const reserved = isInvalidReservedPfn(memory.memmap, pfn);
+  counters.add(Slot.reservedTests, 1);
+  if (counters.tracer !== null) traceInlinedTest(counters.tracer, pfn, reserved);
+  return reserved === rsvd;
 }
 
 /** Charges a page of the chunk unless it is reserved, or pinned externally; returns 0 or -ENOMEM. */

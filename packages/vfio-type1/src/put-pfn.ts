@@ -104,6 +104,8 @@ export function putPfns(
  * @param npage number of pages
  * @param prot IOMMU access bits; WRITE marks the pages dirty
  * @param tracer the tracer
+ * @param external the tree to look every unpinned page up in, or null for no look-ups
+ * @param iovaPn I/O virtual page of the first page, for the look-ups
  * @source drivers/vfio/vfio_iommu_type1.c vfio_unpin_pages_remote (the loop), 6.18
  */
 export function putPfnsTraced(
@@ -112,14 +114,19 @@ export function putPfnsTraced(
   npage: number,
   prot: number,
   tracer: Tracer,
+  external: VpfnTree | null = null,
+  iovaPn: IovaPn = 0,
 ): void {
   let unlocked = 0;
+  let locked = 0;
   for (let i = 0; i < npage; i++) {
     traceInlinedTest(tracer, pfn + i, isInvalidReservedPfn(iommu.memory.memmap, pfn + i));
-    putPfns(iommu, pfn + i, 1, prot);
+    putPfns(iommu, pfn + i, 1, prot, external, iovaPn + i);
     unlocked += iommu.put.unlocked;
+    locked += iommu.put.locked;
   }
   iommu.put.unlocked = unlocked;
+  iommu.put.locked = locked;
 }
 
 /** One vfio_find_vpfn per page; returns how many were found. */

@@ -49,6 +49,17 @@ export interface Type1Rules {
   readonly containerCalls: boolean;
   /** Whether the driver offers the nesting type (VFIO_CHECK_EXTENSION of VFIO_TYPE1_NESTING_IOMMU). */
   readonly nestingType: boolean;
+  /** Errno of VFIO_SET_IOMMU with the nesting type, where the driver offers it and cannot nest. */
+  readonly nestingErrno: number;
+  /** Whether one UNMAP_DMA may unmap everything (VFIO_DMA_UNMAP_FLAG_ALL, VFIO_UNMAP_ALL). */
+  readonly unmapAll: boolean;
+  /** Whether the vaddr of a mapping can be replaced (the VADDR flags, VFIO_UPDATE_VADDR). */
+  readonly updateVaddr: boolean;
+  /**
+   * In which order UNMAP_DMA takes the mappings of a range: by `address`, or as the `tree` of mappings
+   * shows them to a look-up from its root, again and again until there is none.
+   */
+  readonly unmapOrder: 'address' | 'tree';
   /** Kernel source, recording or reference section of the facts above. */
   readonly source: string;
 }

@@ -86,7 +86,10 @@ export function vfioDmaDoUnmap(iommu: VfioIommu, unmap: VfioIommuType1DmaUnmap):
     ret = checkCuts(iommu, args);
     if (ret) break;
     if (args.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) bitmap ??= userMemory(args.bitmap);
-    ret = walk(iommu, args, bitmap, progress);
+    ret =
+      iommu.rules.unmapOrder === 'tree'
+        ? walkTree(iommu, args, bitmap, progress)
+        : walk(iommu, args, bitmap, progress);
   } while (progress.again);
   return { ret, unmapped: byteAddress(progress.unmapped, iommu.pageShift), bitmap };
 }
@@ -95,7 +98,9 @@ export function vfioDmaDoUnmap(iommu: VfioIommu, unmap: VfioIommuType1DmaUnmap):
 function checkArguments(iommu: VfioIommu, { argsz, flags, size, bitmap }: UnmapArgs): number {
   const at = 'vfio_iommu_type1_unmap_dma';
   const wantsBitmap = (flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) !== 0;
-  const others = VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_VADDR;
+  const others =
+    (iommu.rules.unmapAll ? VFIO_DMA_UNMAP_FLAG_ALL : 0) |
+    (iommu.rules.updateVaddr ? VFIO_DMA_UNMAP_FLAG_VADDR : 0);
   const known = others | VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
   if (argsz < DMA_UNMAP_MINSZ || flags & ~known || (wantsBitmap && flags & others)) {
     return iommu.fail(Errno.EINVAL, at, { argsz, minsz: DMA_UNMAP_MINSZ, flags });
@@ -186,6 +191,33 @@ function walk(
       vfioRemoveDma(iommu, dma);
     }
     dma = next;
+  }
+  return 0;
+}
+
+/**
+ * Handles the mappings of the range as look-ups from the root of the tree find them, until none is
+ * left; which one comes next depends on how the tree stands after the last was erased.
+ *
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_dma_do_unmap, 5.10; recordings of 5.10.223, u01 and d08
+ */
+function walkTree(
+  iommu: VfioIommu,
+  { iova, size }: UnmapArgs,
+  bitmap: DirtyBitmap | null,
+  progress: UnmapProgress,
+): number {
+  const first = pageNumber(iova, iommu.pageShift);
+  const npage = pageNumber(size, iommu.pageShift);
+  let dma = iommu.dmaList.find(first, npage);
+  while (dma) {
+    if (!iommu.v2 && first > dma.iovaPn) break;
+    if (dma.pfnList.root) return notifyPinned(iommu, dma, progress);
+    const ret = bitmap ? updateUserBitmap(iommu, dma, bitmap, first) : 0;
+    if (ret) return ret;
+    progress.unmapped += dma.npage;
+    vfioRemoveDma(iommu, dma);
+    dma = iommu.dmaList.find(first, npage);
   }
   return 0;
 }

@@ -6,7 +6,7 @@
 import { Slot, type IovaPn, type Pfn } from '@pinfold/base';
 import type { VfioDma } from './dma.ts';
 import { vfioLockAcct } from './lock-acct.ts';
-import { putPfns } from './put-pfn.ts';
+import { putPfns, putPfnsTraced } from './put-pfn.ts';
 import type { VfioIommu } from './vfio-iommu.ts';
 
 /**
@@ -32,7 +32,8 @@ export function unpinPages(
   const { tracer } = iommu.counters;
   iommu.counters.add(Slot.unpinPagesRemoteCalls, 1);
   tracer?.enter('vfio_unpin_pages_remote', iovaPn, pfn, npage);
-  putPfns(iommu, pfn, npage, dma.prot, dma.pfnList, iovaPn);
+  if (tracer === null) putPfns(iommu, pfn, npage, dma.prot, dma.pfnList, iovaPn);
+  else putPfnsTraced(iommu, pfn, npage, dma.prot, tracer, dma.pfnList, iovaPn);
   const { unlocked, locked } = iommu.put;
   if (doAccounting) vfioLockAcct(dma, locked - unlocked, true);
   tracer?.exit('vfio_unpin_pages_remote', unlocked);

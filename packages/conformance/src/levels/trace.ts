@@ -106,7 +106,7 @@ function withoutTestFrames(lines: readonly string[], { kernel }: Recording): rea
   });
 }
 
-const IS_MAP = /^(?:iommu_map|intel_iommu_map_pages|iommu_map_ret) /;
+const IS_MAP = /^(?:iommu_map|intel_iommu_map|intel_iommu_map_pages|iommu_map_ret) /;
 
 /** What a recording leaves out after its last line, the model may list. */
 function firstDifference(kernel: readonly string[], model: readonly string[]): Difference[] {

@@ -102,9 +102,10 @@ function makeMachine(
   return new ProbedMachine(new ModelMachine({ ...options, tracer }), tracer);
 }
 
-/** The build of the recorded kernel, which its release names. */
+/** The build of the recorded kernel, by what `uname -r` says. */
 function buildOf(release: string): Build {
   if (release.includes('arm64')) return BUILDS.arm64;
+  if (release.startsWith('5.10.')) return BUILDS['x86-5.10'];
   return release.endsWith('-iofd') ? BUILDS.iofd : BUILDS.x86;
 }
 

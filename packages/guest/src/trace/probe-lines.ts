@@ -49,14 +49,20 @@ export interface Build {
   readonly callsTests: boolean;
   /** Whether the charge for pinned pages is inlined, and only that taken back is a call. */
   readonly inlinesCharges: boolean;
+  /** Whether only a page that RLIMIT_MEMLOCK refuses is put by a call, and others inline. */
+  readonly inlinesPuts: boolean;
 }
 
-/** The builds of recorded kernels: Debian's for x86 and for Arm, and the one with iommufd. */
-export const BUILDS: Readonly<Record<'x86' | 'arm64' | 'iofd', Build>> = {
-  x86: { callsTests: false, inlinesCharges: false },
-  arm64: { callsTests: true, inlinesCharges: true },
-  iofd: { callsTests: true, inlinesCharges: false },
+/** The builds of recorded kernels: Debian's for x86, that of 5.10 among them, and for Arm, and the one with iommufd. */
+export const BUILDS: Readonly<Record<'x86' | 'x86-5.10' | 'arm64' | 'iofd', Build>> = {
+  x86: { callsTests: false, inlinesCharges: false, inlinesPuts: false },
+  'x86-5.10': { callsTests: true, inlinesCharges: false, inlinesPuts: true },
+  arm64: { callsTests: true, inlinesCharges: true, inlinesPuts: false },
+  iofd: { callsTests: true, inlinesCharges: false, inlinesPuts: false },
 };
+
+/** put_pfn, and its hidden argument where a limit has refused the page. */
+const [PUT, REFUSED] = ['put_pfn', 1];
 
 /** Argument `async` of vfio_lock_acct, and its value where pages are pinned. */
 const [LOCK_ACCT, PINNING] = ['vfio_lock_acct', 0];
@@ -124,9 +130,13 @@ export class ProbeLines implements Tracer {
 
   /** Functions of which the build decides which calls there are. */
   get builtOtherwise(): readonly string[] {
-    const { callsTests, inlinesCharges } = this.#build;
+    const { callsTests, inlinesCharges, inlinesPuts } = this.#build;
     const tests = Object.values(TRACED_FUNCTIONS).flatMap(({ inlined }) => inlined ?? []);
-    return [...(callsTests ? tests : []), ...(inlinesCharges ? [LOCK_ACCT] : [])];
+    return [
+      ...(callsTests ? tests : []),
+      ...(inlinesCharges ? [LOCK_ACCT] : []),
+      ...(inlinesPuts ? [PUT] : []),
+    ];
   }
 
   /** Forgets everything: the next step begins. */
@@ -161,7 +171,7 @@ export class ProbeLines implements Tracer {
 
   enter(fn: TracedFunction, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): void {
     const probed = this.#probed.get(fn);
-    if (!probed || (fn === LOCK_ACCT && this.#build.inlinesCharges && b === PINNING)) return;
+    if (!probed || this.#isInlined(fn, b)) return;
     this.#called(probed.name, 1);
     if (probed.ret && JOINED.has(fn)) this.#entered = a;
     else if (this.#count(1) > 0)
@@ -197,6 +207,15 @@ export class ProbeLines implements Tracer {
         this.exit(fn, ret + i * retStep);
       }
     }
+  }
+
+  /** Whether the compiler has inlined this call of a function that it calls elsewhere. */
+  #isInlined(fn: TracedFunction, b: number): boolean {
+    const { inlinesCharges, inlinesPuts } = this.#build;
+    return (
+      (inlinesCharges && fn === LOCK_ACCT && b === PINNING) ||
+      (inlinesPuts && fn === PUT && b !== REFUSED)
+    );
   }
 
   #called(name: string, n: number): void {

@@ -104,6 +104,8 @@ export interface DriverFunctions {
 export interface IoPageTable {
   /** Orders of the supported leaf sizes, ascending (pgsize_bitmap). */
   readonly pageOrders: readonly number[];
+  /** Orders of the leaves that it writes, where its driver takes more sizes than it has leaves for. */
+  readonly leafOrders?: readonly number[];
   /** First page that can be mapped; default 0. */
   readonly apertureFirst?: IovaPn;
   /** End of the input address space in pages: no page from here on can be mapped. */
@@ -116,6 +118,11 @@ export interface IoPageTable {
    * splits a range by {@link iommuPgsize} and makes one call per page size.
    */
   readonly isIommupt?: boolean;
+  /**
+   * Whether its driver takes one page of a size per call, as drivers did before they had map_pages and
+   * unmap_pages.
+   */
+  readonly pageByPage?: boolean;
   /** What its driver's map_pages and unmap_pages are called; not there: a tracer does not see them. */
   readonly traced?: DriverFunctions | undefined;
   /** Pages that the last {@link mapPages} mapped, also when it failed half way. */

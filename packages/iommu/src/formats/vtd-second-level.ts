@@ -33,7 +33,13 @@ import {
   type IoPageTableFormat,
   type IoPageTableOptions,
 } from './format.ts';
-import { clearEntries, ENTRY_PAGES, RadixTables, TABLE_PAGES } from './radix-tables.ts';
+import {
+  clearEntries,
+  ENTRY_PAGES,
+  RadixTables,
+  TABLE_PAGES,
+  type RadixShape,
+} from './radix-tables.ts';
 import { cacheTagFlushRange, intelTlbSync, vtdShape } from './vtd-tables.ts';
 
 const INTEL: DriverFunctions = {
@@ -41,15 +47,23 @@ const INTEL: DriverFunctions = {
   unmap: ['intel_iommu_unmap_pages'],
 };
 
-class VtdSecondLevel extends RadixTables implements IoPageTable {
+/** The tables of a domain. */
+export class VtdSecondLevel extends RadixTables implements IoPageTable {
+  /** What its driver's functions are called. */
   readonly traced: DriverFunctions = INTEL;
   readonly #maxLeafLevel: number;
   /** Access bits that every leaf gets, whatever was asked for. */
   readonly #always: number;
 
-  constructor(options: IoPageTableOptions, counters: Counters, always: number) {
-    super(vtdShape(options), counters);
-    this.#maxLeafLevel = this.pageOrders.includes(9) ? (this.pageOrders.includes(18) ? 2 : 1) : 0;
+  constructor(
+    options: IoPageTableOptions,
+    counters: Counters,
+    always: number,
+    shape: RadixShape = vtdShape(options),
+  ) {
+    super(shape, counters);
+    const { superpageOrders } = options;
+    this.#maxLeafLevel = superpageOrders.includes(9) ? (superpageOrders.includes(18) ? 2 : 1) : 0;
     this.#always = always;
   }
 
@@ -79,7 +93,7 @@ class VtdSecondLevel extends RadixTables implements IoPageTable {
   unmapPages(iovaPn: IovaPn, order: number, count: number, gather: IotlbGather): number {
     if (iovaPn >= this.aperturePages) return 0;
     const npage = Math.max(count * pagesOf(order), ENTRY_PAGES[this.levelAt(iovaPn)]);
-    this.#clear(this.root, this.top, iovaPn, iovaPn + npage - 1, gather);
+    this.clear(this.root, this.top, iovaPn, iovaPn + npage - 1, gather);
     if (gather.mustSyncBefore(iovaPn, npage)) {
       this.counters.add(Slot.iotlbGatherSyncs, 1);
       this.iotlbSync(gather);
@@ -142,7 +156,13 @@ class VtdSecondLevel extends RadixTables implements IoPageTable {
   }
 
   /** Clears the entries of a table that lie in [start, last], and gathers the tables it covers. */
-  #clear(table: number, level: number, start: IovaPn, last: IovaPn, gather: IotlbGather): void {
+  protected clear(
+    table: number,
+    level: number,
+    start: IovaPn,
+    last: IovaPn,
+    gather: IotlbGather,
+  ): void {
     const pages = ENTRY_PAGES[level];
     const tableStart = Math.floor(start / TABLE_PAGES[level]) * TABLE_PAGES[level];
     const from = Math.floor((start - tableStart) / pages);
@@ -165,7 +185,7 @@ class VtdSecondLevel extends RadixTables implements IoPageTable {
         bits[entry] = 0;
         frame[entry] = 0;
       } else if (below > 0) {
-        this.#clear(
+        this.clear(
           below,
           level - 1,
           Math.max(start, entryStart),

@@ -28,9 +28,15 @@ export const formatHistory: Readonly<Record<string, History<string>>> = {
   ],
   'intel-vtd': [
     initially(
+      'vtd-second-level-5-10',
+      'VT-d takes every power of two as a page size, one page per call, and flushes after each unmap',
+      'drivers/iommu/intel/iommu.c intel_iommu_map, intel_iommu_unmap, 5.10; recordings of 5.10.223',
+    ),
+    since(
+      '5.15',
       'vtd-second-level-6-12',
-      'a write-only map lets a device read too',
-      'drivers/iommu/intel/iommu.c, 6.12; recordings of 6.12.90',
+      'VT-d takes many pages of one size per call, and flushes once per unmap',
+      'drivers/iommu/intel/iommu.c intel_iommu_map_pages, 5.15; recordings of 6.1.176 and 6.12.90',
     ),
     since(
       '6.16',

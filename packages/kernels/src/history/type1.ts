@@ -10,9 +10,15 @@ const OVERFLOW_CHECKS = `${DRIVER}, 7.3; recordings of 6.18.15 and 7.2.12`;
 export const type1History: Histories<Type1Rules> = {
   pinAlgorithm: [
     initially(
+      pinAlgorithm('page-at-a-time'),
+      'pages are pinned one by one, and the one after each chunk twice',
+      `${DRIVER} vfio_pin_pages_remote, 5.10; recordings of 5.10.223, b01`,
+    ),
+    since(
+      '5.12',
       pinAlgorithm('batched-page-array'),
       'pages are pinned in batches of 512, and device memory is looked up page by page',
-      `${DRIVER} vfio_pin_pages_remote, 6.12; recordings of 6.12.90`,
+      `${DRIVER} vfio_pin_pages_remote, 6.12; recordings of 6.1.176 and 6.12.90`,
     ),
     since(
       '6.16',
@@ -117,6 +123,50 @@ export const type1History: Histories<Type1Rules> = {
       `${DRIVER} vfio_test_domain_fgsp, 6.12`,
     ),
     since('6.16', false, 'attaching tests for no superpages', 'recordings of 6.16.12'),
+  ],
+  nestingErrno: [
+    initially(
+      Errno.ENODEV,
+      'VFIO_SET_IOMMU with the nesting type is ENODEV',
+      'recordings of 5.10.223, v07',
+    ),
+    since(
+      '5.13',
+      Errno.EINVAL,
+      'VFIO_SET_IOMMU with the nesting type is EINVAL',
+      'drivers/iommu/iommu.c iommu_enable_nesting, 5.13; recordings of 6.1.176, v07',
+    ),
+  ],
+  unmapAll: [
+    initially(false, 'UNMAP_DMA has no flag ALL', 'recordings of 5.10.223, u05'),
+    since(
+      '5.12',
+      true,
+      'one UNMAP_DMA with the flag ALL unmaps everything',
+      `${DRIVER} vfio_dma_do_unmap, 5.12; recordings of 6.1.176, u05`,
+    ),
+  ],
+  updateVaddr: [
+    initially(false, 'the vaddr of a mapping stays', 'recordings of 5.10.223, e20'),
+    since(
+      '5.12',
+      true,
+      'the vaddr of a mapping can be replaced',
+      `${DRIVER} vfio_dma_do_map, 5.12; recordings of 6.1.176, e20`,
+    ),
+  ],
+  unmapOrder: [
+    initially(
+      'tree',
+      'UNMAP_DMA takes mappings as they are met from the root of their tree, and may lose dirty bits',
+      'recordings of 5.10.223, u01 and d08',
+    ),
+    since(
+      '5.12',
+      'address',
+      'UNMAP_DMA takes mappings in the order of their addresses',
+      `${DRIVER} vfio_find_dma_first_node, 5.12; recordings of 6.1.176, u01`,
+    ),
   ],
   nestingType: [
     initially(
