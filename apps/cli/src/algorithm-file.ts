@@ -6,6 +6,7 @@ import { extname } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { InputError } from '@pinfold/base';
+import { contender } from '@pinfold/bench';
 import { algorithmFrom, stackOf, type PinAlgorithm } from '@pinfold/vfio-type1';
 import { containOwnCode } from './own-code.ts';
 import { checkFile } from './read-file.ts';
@@ -31,7 +32,7 @@ interface SourceFile {
  * watchdog ends the process if code of the file neither returns nor calls the kernel.
  *
  * @param name the file, as the user wrote it
- * @param base the algorithm whose steps those left out are: that of the kernel
+ * @param base what it is a difference against unless it states that: the algorithm of the kernel
  * @param patience seconds that its code may run without a call
  * @returns the algorithm
  * @throws {InputError} when the file is missing, is no code, throws, or exports no algorithm
@@ -53,7 +54,7 @@ export async function loadAlgorithm(
  * Loads an algorithm without a watchdog.
  *
  * @param name the file, as the user wrote it
- * @param base the algorithm whose steps those left out are: that of the kernel
+ * @param base what it is a difference against unless it states that: the algorithm of the kernel
  * @param patience seconds that its import may wait
  * @param heartbeat shows others that its code is running
  * @param onLate told of what its code throws outside of its steps
@@ -73,7 +74,8 @@ export async function importAlgorithm(
   if (!('default' in exported)) throw new InputError(name, 'a default export', 'none');
   const { url, text } = file;
   try {
-    return algorithmFrom(exported.default, name, { url, text, heartbeat, base });
+    const baseNamed = (named: string): PinAlgorithm => contender(named).pinAlgorithm;
+    return algorithmFrom(exported.default, name, { url, text, heartbeat, base, baseNamed });
   } catch (error) {
     // A getter may throw.
     throw stackOf(error).includes(url) ? importFault(file, error) : error;

@@ -1,5 +1,5 @@
 /** What the commands that measure have in common: flags, progress and the report's format. */
-import { parseSize } from '@pinfold/base';
+import { KernelBug, KernelError, ModelBug, parseSize } from '@pinfold/base';
 import {
   backing,
   backings,
@@ -9,12 +9,16 @@ import {
   markdownStyle,
   reportJson,
   textStyle,
+  type BenchCase,
   type BenchHost,
   type Style,
 } from '@pinfold/bench';
+import { pinAlgorithms } from '@pinfold/vfio-type1';
 import { Option } from 'commander';
+import { fileOf } from './algorithm-flags.ts';
 import { count, flag, list, oneOf } from './flags.ts';
 import { outputWidth, print } from './output.ts';
+import { AlgorithmFinding } from './report-error.ts';
 import { StatusLine } from './status-line.ts';
 
 const MAX_REPEAT = 10_000;
@@ -111,6 +115,23 @@ export function measureAndPrint<Report extends object>(
   const report = withProgress(run);
   const style = flags.format === 'markdown' ? markdownStyle : textStyle(outputWidth());
   print(flags.json ? reportJson(report) : text(report, style));
+}
+
+/**
+ * What goes wrong with an algorithm of one's own is a finding about it; with one that is built in, a
+ * fault of pinfold.
+ *
+ * @param error what was thrown
+ * @param failed the case
+ * @returns the finding, or the error
+ */
+export function failureOf(error: unknown, { name, options }: BenchCase): unknown {
+  const { backing, pinAlgorithm: algorithm } = options;
+  if (!algorithm || pinAlgorithms.includes(algorithm)) return error;
+  const isFinding = [KernelBug, KernelError, ModelBug].some((kind) => error instanceof kind);
+  if (!isFinding) return error;
+  const what = `${error instanceof KernelBug ? 'the kernel would crash: ' : ''}${(error as Error).message}`;
+  return new AlgorithmFinding(`${fileOf(algorithm)}: ${backing.name}, ${name}: ${what}`);
 }
 
 function withProgress<Report>(run: (host: BenchHost) => Report): Report {

@@ -16,19 +16,21 @@ const GRACE = 1000;
 /** As they are before any code of a user's file can replace them. */
 const captureStackTrace = Error.captureStackTrace.bind(Error);
 const reallyExit = process.exit.bind(process);
-let contained = false;
+/** The files whose code runs in this thread. */
+const files: OwnCode[] = [];
 
 /**
  * Prepares this thread for code of a user's file. What it prints goes to stderr, as stdout is the
  * result, be it by the console or by process.stdout; `process.exit` throws; and what it throws outside of its steps, such as in a timer or in a
  * promise that nobody waits for, becomes a fault of the file.
  *
- * @param file the file
- * @param onLate told of what was thrown outside of its steps, as a fault if it is one of the file's
+ * @param file the file; a thread may have several
+ * @param onLate told of what was thrown outside of its steps, as a fault if it is one of the files';
+ *   that of the first file is
  */
 export function containOwnCode(file: OwnCode, onLate: (error: unknown) => void): void {
   const { stderr } = process;
-  contained = true;
+  if (files.push(file) > 1) return;
   globalThis.console = new Console(stderr, stderr);
   process.stdout.write = stderr.write.bind(stderr);
   process.exit = function exit(): never {
@@ -38,7 +40,7 @@ export function containOwnCode(file: OwnCode, onLate: (error: unknown) => void):
     throw error;
   };
   process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
-    onLate(lateFault(file, error));
+    onLate(lateFault(error));
   });
 }
 
@@ -47,11 +49,13 @@ export function containOwnCode(file: OwnCode, onLate: (error: unknown) => void):
  * left would keep it alive for ever. What it throws until then still becomes a fault of the file.
  */
 export function endWithOwnCode(): void {
-  if (contained) setTimeout(() => reallyExit(), GRACE).unref();
+  if (files.length > 0) setTimeout(() => reallyExit(), GRACE).unref();
 }
 
-function lateFault({ name, url }: OwnCode, error: NodeJS.ErrnoException): unknown {
-  const [, inFile] = stackOf(error).split(`${url}:`);
+function lateFault(error: NodeJS.ErrnoException): unknown {
+  const stack = stackOf(error);
+  const { name, url } = files.find((file) => stack.includes(`${file.url}:`)) ?? files[0];
+  const [, inFile] = stack.split(`${url}:`);
   // Node says so of a promise that is rejected with something else than an error.
   if (inFile === undefined && error.code !== 'ERR_UNHANDLED_REJECTION') return error;
   const at = /^\d+:\d+/.exec(inFile ?? '')?.[0];

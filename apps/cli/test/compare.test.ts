@@ -79,6 +79,54 @@ function expected({ algorithm, layoutTag, op }: CompareRow): Partial<CounterValu
   };
 }
 
+/** A file with one step of 6.18 that looks the first page of a run up once more. */
+const PATCH = `export default {
+  name: 'looks-twice',
+  base: '6.18',
+  nextUnmapRun(kernel, dma, iovaPn, npage, run) {
+    kernel.iovaToPhys(iovaPn);
+    kernel.iovaToPhysRun(iovaPn, npage, run);
+  },
+};
+`;
+
+it.concurrent(
+  'of a patch with one step on 6.18, only the counters of that step differ',
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'pinfold-patch-'));
+    const [patch, other] = ['patch.mjs', 'other.mjs'].map((name) => join(folder, name));
+    writeFileSync(patch, PATCH);
+    writeFileSync(other, PATCH.replace('looks-twice', 'on-6-16').replace("'6.18'", "'6.16'"));
+    const report = await compareJson('--backing', '4k,thp', '--file', patch, '--file', other);
+    rmSync(folder, { recursive: true });
+    const names = report.algorithms.map(({ name, base }) => [name, base]);
+    expect(report).toMatchObject({ base: 'series-1-4', kernel: '6.18' });
+    expect(names).toEqual([
+      ['series-1-4', null],
+      ['batched', null],
+      ['looks-twice', '6.18'],
+      ['on-6-16', '6.16'],
+    ]);
+    for (const [own, base] of [
+      ['looks-twice', 'series-1-4'],
+      ['on-6-16', 'batched'],
+    ]) {
+      const of = (name: string): CompareRow[] =>
+        report.rows.filter((row) => row.algorithm === name);
+      of(own).forEach((row, i) => {
+        const before = of(base)[i].counters;
+        const differ = COUNTER_NAMES.filter((name) => row.counters[name] !== before[name]);
+        expect(differ).toEqual(row.op === 'map' ? [] : ['iovaToPhysCalls', 'iovaToPhysLevels']);
+      });
+      const [changed] = report.patches.filter((one) => one.algorithm === own && one.op === 'unmap');
+      expect(changed.base).toBe(base);
+      expect(changed.operations).toEqual([
+        { name: 'iovaToPhysCalls', before: 2 * N - 1, after: 3 * N - 1 },
+      ]);
+    }
+  },
+);
+
 describe('pinfold compare --json', () => {
   it.concurrent('counts what the formulas of the reference say', async () => {
     const names = Object.keys(PATCHES);
@@ -132,6 +180,7 @@ describe('pinfold compare --json', () => {
     );
     expect(algorithms).toEqual(
       pinAlgorithms.map(({ name, summary, source, defects }) => ({
+        base: null,
         name,
         summary,
         source,

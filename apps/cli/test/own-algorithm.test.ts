@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ownAlgorithmTemplate } from '@pinfold/vfio-type1';
+import { ownAlgorithmTemplate, pinAlgorithm } from '@pinfold/vfio-type1';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pinfold, type Outcome } from './pinfold.ts';
 
@@ -82,6 +82,60 @@ describe('pinfold new-algorithm', () => {
   });
 });
 
+describe('a patch', () => {
+  it.concurrent('is a file with the steps that it changes, which states its base', async () => {
+    const flags = ['--from', '6.18', '--step', 'nextUnmapRun,pinExternal', '-o', '-'];
+    const { code, stdout } = await pinfold('new-algorithm', 'mine', ...flags);
+    const algorithm = pinAlgorithm('series-1-4');
+    const from = { base: '6.18', algorithm, steps: ['nextUnmapRun', 'pinExternal'] as const };
+    expect({ code, stdout }).toEqual({ code: 0, stdout: ownAlgorithmTemplate('mine', from) });
+  });
+
+  it.concurrent.each<[string, string, string]>([
+    [
+      'a release that there is not',
+      "base: '4.4'",
+      ":3:3: expected base: .+ or a pin algorithm, got '4.4'",
+    ],
+    [
+      'a number',
+      'base: 6.18',
+      ':3:3: expected base: a pin algorithm or a release, such as 6.18, got 6.18',
+    ],
+    [
+      'an algorithm whose steps share a list',
+      "base: 'page-list'",
+      ':4:3: expected no step but pinExternal: those of page-list share a list, got forget',
+    ],
+  ])('of %s is a mistake', async (what, base, message) => {
+    const text = `export default {\n  name: 'x',\n  ${base},\n  forget() {},\n};\n`;
+    const { code, stderr } = await runFile(`${what.replaceAll(' ', '-')}.ts`, text);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(new RegExp(message));
+  });
+
+  it.concurrent('is explained, checked and measured on its base', async () => {
+    const file = join(folder, 'patch.ts');
+    const from = { algorithm: pinAlgorithm('series-1-4'), steps: ['nextUnmapRun'] as const };
+    writeFileSync(file, ownAlgorithmTemplate('patch', { base: '6.18', ...from }));
+    const [explained, checked, measured] = await Promise.all([
+      pinfold('explain', '--kernel', '6.16', '--file', file, scenario),
+      pinfold('check', '--file', file, '--runs', '250', '--json', '--out', folder),
+      pinfold('bench', '--file', file, '--size', '4M', '--backing', 'thp', '--repeat', '1'),
+    ]);
+    expect(explained.stdout).toMatch(/^Linux 6\.16 with patch\n/);
+    expect(JSON.parse(checked.stdout)).toMatchObject({ algorithm: 'patch', kernel: '6.18' });
+    expect(measured.stdout).toMatch(/^thp +6\.18 .+\s^thp +patch /m);
+    expect(measured.stdout).toContain('thp as many to map, as many to unmap');
+  });
+
+  it.concurrent('takes one file where there is one algorithm', async () => {
+    const { code, stderr } = await pinfold('run', '--file', 'a.ts', '--file', 'b.ts', scenario);
+    const message = "pinfold: --file: expected one file, got 'a.ts' and 'b.ts'\n";
+    expect({ code, stderr }).toEqual({ code: 2, stderr: message });
+  });
+});
+
 describe('a file that cannot be loaded', () => {
   it.concurrent.each<[string, string, string]>([
     [
@@ -138,7 +192,7 @@ describe('a file that cannot be loaded', () => {
     [
       'unknown.ts',
       "export default {\n  name: 'x',\n  pinChunks() {},\n};\n",
-      ":3:3: expected one of name, summary, source, repins, pinChunk, unpinRegion, nextUnmapRun, pinExternal, forget, got the field 'pinChunks'",
+      ":3:3: expected one of name, summary, source, base, repins, pinChunk, unpinRegion, nextUnmapRun, pinExternal, forget, got the field 'pinChunks'",
     ],
     [
       'type.ts',

@@ -25,8 +25,11 @@ export interface BenchSpec {
   readonly bytes: number;
   /** The backings. */
   readonly backings: readonly Backing[];
-  /** The kernels: series, point releases such as `6.18.15`, or pin algorithms, which run in 6.18. */
-  readonly kernels: readonly string[];
+  /**
+   * The kernels: series, point releases such as `6.18.15`, or pin algorithms, which run in 6.18; or
+   * algorithms of one's own.
+   */
+  readonly kernels: readonly (string | Contender)[];
   /** Layout of 4 KiB pages; huge pages have one layout only. */
   readonly layout: LayoutName;
   /** Repetitions of map and unmap, at least 1. */
@@ -116,7 +119,7 @@ interface MeasuredCase extends ContenderCase {
 
 /** All cases: the kernels of a backing follow each other. */
 function casesOf({ bytes, backings, kernels, layout, iommu }: BenchSpec): ContenderCase[] {
-  const contenders = kernels.map(contender);
+  const contenders = kernels.map((one) => (typeof one === 'string' ? contender(one) : one));
   return backings.flatMap((backing) =>
     contenders.map((of) => {
       const { name, kernel, pinAlgorithm } = of;

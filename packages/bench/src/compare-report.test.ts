@@ -60,8 +60,10 @@ function reportOf(
     algorithms: names.map((name, i) => ({
       ...{ name, summary: `what ${name} is`, source: 'a mail' },
       defects: i === 0 ? [] : defects,
+      base: null,
     })),
     smallFolios: smallFolioChanges(rows, names[0]),
+    patches: [],
     leftOut: [],
     iommu: DEFAULT_IOMMU,
     uncounted: [],

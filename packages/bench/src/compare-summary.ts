@@ -8,8 +8,9 @@ import { layouts } from './layouts.ts';
 import { ops } from './measure.ts';
 import { isSmall, memoryName } from './memories.ts';
 import { operationWords } from './operations.ts';
+import type { PatchChange } from './patches.ts';
 import type { Style } from './style.ts';
-import type { Column } from './table.ts';
+import { formatCount, type Column } from './table.ts';
 
 /** One algorithm on one memory. */
 interface SummaryLine {
@@ -44,9 +45,11 @@ export function summary(report: CompareReport, style: Style, times: boolean): st
       [[...changeColumns('operations'), ...verdict], times ? changeColumns('modelTime') : []],
       lines,
     ),
-    ...[...smallFolioParagraphs(report), ...uncountedParagraphs(report)].map((text) =>
-      style.paragraph(text),
-    ),
+    ...[
+      ...smallFolioParagraphs(report),
+      ...patchParagraphs(report),
+      ...uncountedParagraphs(report),
+    ].map((text) => style.paragraph(text)),
   ];
 }
 
@@ -111,6 +114,34 @@ function lossText(ones: readonly SmallFolioChange[], base: string): string {
   const loss = `${names} ${ones.length === 1 ? 'makes' : 'make'} ${growth} more operations than ${base}`;
   const parts = perPage([...more, ...fewer]);
   return `Small folios lose in ${layoutTag} on ${op}: ${loss}.${parts && ` Per page: ${parts}.`}`;
+}
+
+/** What each patch changes, against what it is a difference against. */
+function patchParagraphs({ algorithms, patches }: CompareReport): string[] {
+  return algorithms.flatMap(({ name, base }) => {
+    const ofPatch = patches.filter(({ algorithm }) => algorithm === name);
+    if (ofPatch.length === 0) return [];
+    const against = ofPatch[0].base === base ? base : `${ofPatch[0].base} (base ${base})`;
+    const texts = ofPatch.map((patch) => ({ memory: memoryName(patch), text: patchText(patch) }));
+    const differing = texts.filter(({ text }) => text !== '');
+    if (differing.length === 0) return [`${name} makes the same operations as ${against}.`];
+    const memories = [...new Set(differing.map(({ memory }) => memory))].map((memory) => {
+      const ofMemory = differing.filter((one) => one.memory === memory);
+      return `${memory}: ${ofMemory.map(({ text }) => text).join('; ')}.`;
+    });
+    return [`${name} changes against ${against}, and nothing else: ${memories.join(' ')}`];
+  });
+}
+
+/** The operations of a call that a patch changes; empty if none. */
+function patchText({ op, change, operations: changed }: PatchChange): string {
+  if (changed.length === 0) return '';
+  const words = changed.map(
+    ({ name, before, after }) =>
+      `${operationWords(name)} ${formatCount(before)} to ${formatCount(after)}`,
+  );
+  const sum = formatChange(change.operations);
+  return `${op} ${words.join(', ')}${sum && ` (in all ${sum})`}`;
 }
 
 /** What own algorithms do besides: a saving that is made up for there is none. */

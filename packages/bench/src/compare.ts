@@ -13,6 +13,7 @@ import { checkFits, checkLargest, footprint } from './footprint.ts';
 import { ops, type Op } from './measure.ts';
 import { memoryName, type Memory } from './memories.ts';
 import { operations, totalOperations, type OperationName } from './operations.ts';
+import { patchChanges, type PatchChange } from './patches.ts';
 import type { Profile } from './cost/calibration.ts';
 import { rowPredictions } from './cost/predict-row.ts';
 import { measureCases, measuredRow, type BenchHost, type MeasuredRow } from './rows.ts';
@@ -32,7 +33,7 @@ export const DEFAULT_ALGORITHMS: readonly string[] = [
 
 /** What to compare. */
 export interface CompareSpec {
-  /** The algorithms, with or without the base; each once. */
+  /** The algorithms, with or without the base and what own ones are differences against; each once. */
   readonly algorithms: readonly PinAlgorithm[];
   /** The algorithm that the others are compared with. */
   readonly base: PinAlgorithm;
@@ -62,6 +63,8 @@ export interface ComparedAlgorithm {
   readonly source: string;
   /** What is known to be wrong with it. */
   readonly defects: readonly string[];
+  /** What it is a difference against, as its file names it; null for one that is built in. */
+  readonly base: string | null;
 }
 
 /** What an algorithm of one's own does on a memory and no counter counts, per page that it pins. */
@@ -92,6 +95,8 @@ export interface CompareReport {
   readonly rows: readonly CompareRow[];
   /** For 4 KiB folios: what each algorithm does more, and less, than the base. */
   readonly smallFolios: readonly SmallFolioChange[];
+  /** What algorithms of one's own change, each against its own base. */
+  readonly patches: readonly PatchChange[];
   /** Names of the backings that were left out: the size is no whole number of their pages. */
   readonly leftOut: readonly string[];
   /** Kind of the IOMMU. */
@@ -150,10 +155,11 @@ export function compareAlgorithms(spec: CompareSpec, host: BenchHost): CompareRe
   });
   return {
     ...{ kernel: spec.kernel, bytes: spec.bytes, base: spec.base.name },
-    algorithms: algorithms.map(({ name, summary, source, defects }) => ({
-      ...{ name, summary, source, defects },
+    algorithms: algorithms.map(({ name, summary, source, defects, base }) => ({
+      ...{ name, summary, source, defects, base: base?.name ?? null },
     })),
     ...{ operations, rows, smallFolios: smallFolioChanges(rows, spec.base.name) },
+    patches: patchChanges(algorithms, rows),
     leftOut: (spec.leftOut ?? []).map(({ name }) => name),
     iommu: spec.iommu ?? DEFAULT_IOMMU,
     uncounted,
@@ -177,9 +183,11 @@ function uncountedOf(
   ];
 }
 
-/** The algorithms of a comparison, the base among them. */
+/** The algorithms of a comparison: the base, and those that own ones are differences against, too. */
 function algorithmsOf({ algorithms, base }: CompareSpec): readonly PinAlgorithm[] {
-  return algorithms.includes(base) ? algorithms : [base, ...algorithms];
+  const bases = [base, ...algorithms.flatMap((one) => one.base?.algorithm ?? [])];
+  const missing = bases.filter((one) => !algorithms.includes(one));
+  return [...new Set([...missing, ...algorithms])];
 }
 
 /** The rows of one memory: by call and algorithm. */

@@ -40,6 +40,28 @@ export function contender(name: string): Contender {
 }
 
 /**
+ * An algorithm of one's own, to be measured beside others: in the release that it is a difference
+ * against, or else in another.
+ *
+ * @param algorithm the algorithm
+ * @param otherwise the release where its base is an algorithm, not a release
+ * @returns it, without published figures
+ */
+export function ownContender(algorithm: PinAlgorithm, otherwise: string = RULES): Contender {
+  const { name, base } = algorithm;
+  const kernel = (base && releaseOf(base.name)) ?? kernelVersion(otherwise);
+  return { name, kernel, pinAlgorithm: algorithm, series: [] };
+}
+
+function releaseOf(name: string): KernelVersion | null {
+  try {
+    return kernelVersion(name);
+  } catch {
+    return null;
+  }
+}
+
+/**
  * The release series that have an algorithm: published figures of theirs are the algorithm's.
  *
  * @param algorithm the algorithm

@@ -35,7 +35,7 @@ export {
   type OpMeasurement,
   type Workload,
 } from './measure.ts';
-export { contender, type Contender } from './contender.ts';
+export { contender, ownContender, type Contender } from './contender.ts';
 export type { BenchCase, BenchHost, MeasuredRow } from './rows.ts';
 export {
   benchMemDmaMap,
@@ -55,6 +55,7 @@ export {
   type UncountedWork,
   type CompareSpec,
 } from './compare.ts';
+export type { PatchChange, PatchedOperation } from './patches.ts';
 export type { Change, CompareRow, OperationChange, SmallFolioChange } from './changes.ts';
 export { operations, totalOperations, type OperationName } from './operations.ts';
 export { publishedFigure, publishedFigures, type PublishedQuery } from './published/index.ts';

@@ -63,7 +63,7 @@ export type { PinAlgorithm } from './pin-algorithm.ts';
 export { pinAlgorithm, pinAlgorithms } from './algorithms/index.ts';
 export { algorithmFrom, type AlgorithmOptions } from './own-algorithm/algorithm-from.ts';
 export { AlgorithmFault } from './own-algorithm/algorithm-fault.ts';
-export type { OwnWork } from './pin-algorithm.ts';
+export type { OwnWork, PinBase } from './pin-algorithm.ts';
 export { stackOf } from './own-algorithm/places.ts';
 export type { AlgorithmKernel, Folio } from './own-algorithm/algorithm-kernel.ts';
 export type {
@@ -75,6 +75,6 @@ export type {
   OwnRun,
 } from './own-algorithm/own-algorithm.ts';
 export { STEPS as ALGORITHM_STEPS, type StepName } from './own-algorithm/guard.ts';
-export { ownAlgorithmTemplate } from './own-algorithm/template.ts';
+export { ownAlgorithmTemplate, type TemplateBase } from './own-algorithm/template.ts';
 export { LATEST_TYPE1_KERNEL } from './latest-kernel.ts';
 export type { Type1Kernel, Type1Rules } from './rules.ts';

@@ -20,6 +20,14 @@ export interface OwnWork {
   conversions: number;
 }
 
+/** What an algorithm of one's own is a difference against. */
+export interface PinBase {
+  /** As the file names it: an algorithm, or a release whose algorithm it is. */
+  readonly name: string;
+  /** The algorithm whose steps those left out are. */
+  readonly algorithm: PinAlgorithm;
+}
+
 /**
  * The steps in which pin algorithms differ; all are called per mapping, chunk or region, never per
  * page.
@@ -47,6 +55,9 @@ export interface PinAlgorithm {
    * who named it; empty if nothing.
    */
   readonly defects: readonly string[];
+
+  /** What it is a difference against, if it is one of somebody's own; else null. */
+  readonly base: PinBase | null;
 
   /** What it does besides what is counted, if it is one of somebody's own; else null. */
   readonly ownWork: Readonly<OwnWork> | null;

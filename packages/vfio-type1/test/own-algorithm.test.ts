@@ -5,8 +5,14 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { algorithmFrom, ownAlgorithmTemplate, pinAlgorithm } from '../src/index.ts';
+import {
+  ALGORITHM_STEPS,
+  algorithmFrom,
+  ownAlgorithmTemplate,
+  pinAlgorithm,
+} from '../src/index.ts';
 import { setup, step, type Setup, type Step } from './ioctls.ts';
+import inWords from './own-algorithm-batched.ts';
 import template from './own-algorithm-template.ts';
 import { Process } from './process.ts';
 import { world, type World } from './world.ts';
@@ -18,27 +24,22 @@ const SEED = Number(process.env.PINFOLD_SEED ?? 0);
 const numRuns = Number(process.env.PINFOLD_RUNS ?? 25);
 const TIMEOUT = 60_000 + 1000 * numRuns;
 const file = readFileSync(new URL('own-algorithm-template.ts', import.meta.url), 'utf8');
+const all = readFileSync(new URL('own-algorithm-batched.ts', import.meta.url), 'utf8');
 
-/** The module that carries the template; `vitest -u` writes it. */
-function moduleWith(text: string): string {
-  const lines = text.split('\n').map((line) => line.replace(/[\\`$]/g, '\\$&'));
+/** The module that carries the templates; `vitest -u` writes it. */
+function moduleWith(...texts: readonly string[]): string {
+  const [newest, oldest] = texts.map((text) => text.replace(/[\\`$]/g, '\\$&'));
   return `/**
- * A template for algorithms of one's own, as text: made from test/own-algorithm-template.ts, which
- * is checked and tested. \`vitest run test/own-algorithm.test.ts -u\` writes it.
+ * Templates for algorithms of one's own, as text: made from test/own-algorithm-template.ts and
+ * test/own-algorithm-batched.ts, which are checked and tested. \`vitest run
+ * test/own-algorithm.test.ts -u\` writes it.
  */
 
-/**
- * The template: what Linux 6.18 does, in fifty lines.
- *
- * @param name name of the algorithm
- * @returns the text of a file
- * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, vfio_unpin_pages_remote, 6.18
- */
-export function ownAlgorithmTemplate(name: string): string {
-  return TEMPLATE.replace("'my-algorithm'", \`'\${name}'\`);
-}
+/** What Linux 6.18 does, in fifty lines. */
+export const SERIES_1_4 = \`${newest}\`;
 
-const TEMPLATE = \`${lines.join('\n')}\`;
+/** What Linux 6.16 does, with all steps. */
+export const BATCHED = \`${oldest}\`;
 `;
 }
 
@@ -48,7 +49,7 @@ describe('the template', () => {
   });
 
   test('is what the package gives out, with another name', async () => {
-    await expect(moduleWith(file)).toMatchFileSnapshot('../src/own-algorithm/template.ts');
+    await expect(moduleWith(file, all)).toMatchFileSnapshot('../src/own-algorithm/templates.ts');
     expect(ownAlgorithmTemplate('my-algorithm')).toBe(file);
     expect(ownAlgorithmTemplate('other')).toBe(file.replace("'my-algorithm'", "'other'"));
   });
@@ -56,6 +57,40 @@ describe('the template', () => {
   test.each(['../../../docs/own-algorithm.md'])('is shown in %s', (page) => {
     const text = readFileSync(new URL(page, import.meta.url), 'utf8');
     expect(text).toContain(`\`\`\`ts\n${file}\`\`\`\n`);
+  });
+});
+
+describe('a file with one step', () => {
+  const [built, series] = [pinAlgorithm('batched'), pinAlgorithm('series-1-4')];
+
+  test.each(ALGORITHM_STEPS)('%s is that of its base, and states it', (step) => {
+    const text = ownAlgorithmTemplate('mine', { base: '6.16', algorithm: built, steps: [step] });
+    const [, body] = new RegExp(`\\n((?:  //.*\\n)+  ${step}\\([^]+?\\n  },\\n)`).exec(all) ?? [];
+    expect(text).toContain(
+      `  name: 'mine',\n  summary: 'batched, but for ${step}',\n  base: '6.16',`,
+    );
+    expect(text.split('\n\n').slice(2).join('\n\n')).toBe(`${body}} satisfies OwnAlgorithm;\n`);
+  });
+
+  test('has the steps that the base has', () => {
+    const made = { base: '6.18', algorithm: series, steps: ['pinChunk', 'nextUnmapRun'] as const };
+    const text = ownAlgorithmTemplate('mine', made);
+    expect(text).toContain('kernel.numPagesContiguous(batch)');
+    expect(text).toContain('kernel.iovaToPhys(iovaPn)');
+    expect(text).not.toContain('unpinRegion');
+    const from = { base: 'series-1-4', algorithm: series };
+    expect(ownAlgorithmTemplate('mine', from)).toContain('kernel.unpinUserPageRangeDirtyLock(');
+  });
+
+  test('is not written where a step is in no words', () => {
+    const from = {
+      base: 'extent',
+      algorithm: pinAlgorithm('extent'),
+      steps: ['pinChunk'] as const,
+    };
+    expect(() => ownAlgorithmTemplate('mine', from)).toThrow(
+      /^pinChunk of extent: expected a step of series-1-4 or batched, /,
+    );
   });
 });
 
@@ -67,12 +102,15 @@ const sequence = fc.tuple(
 type Sequence = readonly [World, Setup, readonly Step[]];
 
 describe.each(kernels)('under the rules of $name', (kernel) => {
-  test(
-    'it ends in the same state as series-1-4, with the same counters and failures',
-    () => {
-      const own = algorithmFrom(template, 'own-algorithm-template.ts');
+  test.each([
+    ['series-1-4', template],
+    ['batched', inWords],
+  ])(
+    'it ends in the same state as %s, with the same counters and failures',
+    (name, exported) => {
+      const own = algorithmFrom(exported, 'own-algorithm-template.ts');
       const check = ([memory, options, steps]: Sequence): void => {
-        const [built, mine] = [pinAlgorithm('series-1-4'), own].map(
+        const [built, mine] = [pinAlgorithm(name), own].map(
           (algorithm) => new Process(memory, options, kernel, algorithm),
         );
         for (const what of steps) {

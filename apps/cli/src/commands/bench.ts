@@ -7,6 +7,7 @@ import {
   contender,
   layoutName,
   layoutNames,
+  ownContender,
   profile,
   reportText,
   unitTestText,
@@ -15,11 +16,13 @@ import {
   type LayoutName,
   type Profile,
 } from '@pinfold/bench';
-import { kernelVersions } from '@pinfold/kernels';
+import { kernelVersion, kernelVersions } from '@pinfold/kernels';
 import type { Command, Option } from 'commander';
+import { algorithmsOfFiles, filesOptions, releaseOfBase } from '../algorithm-flags.ts';
 import { flag, forFlag, list } from '../flags.ts';
 import {
   backingsOption,
+  failureOf,
   formatOptions,
   iommuOption,
   measureAndPrint,
@@ -45,6 +48,8 @@ interface BenchFlags extends FormatFlags {
   readonly repeat: number;
   readonly iommu?: string;
   readonly profile?: Profile;
+  readonly file?: readonly string[];
+  readonly patience: number;
 }
 
 /**
@@ -59,7 +64,8 @@ export function addBench(program: Command): void {
     .description(
       'Runs the unit test vfio-pci-mem-dma-map on the model: one VFIO_IOMMU_MAP_DMA and one ' +
         'VFIO_IOMMU_UNMAP_DMA of populated memory, per backing and kernel. Shows operation counts, ' +
-        'the time of the model, and published times of real kernels.',
+        'the time of the model, and published times of real kernels. A file is measured beside ' +
+        'what it is a difference against: a release, or an algorithm in the last one of --kernel.',
     )
     .addOption(sizeOption())
     .addOption(backingsOption(' (default: all that suit --size)'))
@@ -68,7 +74,8 @@ export function addBench(program: Command): void {
     .addOption(iommuOption())
     .addOption(repeatOption(PUBLISHED_REPEAT))
     .addOption(profileOption('nothing is predicted'));
-  for (const option of formatOptions(['unit-test'])) command.addOption(option);
+  for (const option of [...filesOptions(), ...formatOptions(['unit-test'])])
+    command.addOption(option);
   command.action(bench);
   throwUsageErrors(command);
 }
@@ -94,8 +101,32 @@ function layout(): Option {
   return flag('--layout <name>', description, layoutName).default(layoutNames[0], layoutNames[0]);
 }
 
-function bench(flags: BenchFlags): void {
-  const { size: bytes, kernel: kernels, layout, repeat, iommu } = flags;
+/** The kernels and algorithms to be measured; each file behind what it is a difference against. */
+async function contendersOf(
+  { kernel: asked, file, patience }: BenchFlags,
+  command: Command,
+): Promise<BenchSpec['kernels']> {
+  const releases = asked.filter((name) => /^\d/.test(name));
+  const otherwise = releases.at(-1) ?? BEFORE_AND_AFTER[1];
+  const own = await algorithmsOfFiles(file, otherwise, patience);
+  if (own.length === 0) return asked;
+  const contenders = own.map((algorithm) => ownContender(algorithm, otherwise));
+  const bases = own.map((algorithm) => {
+    const { name } = algorithm.base ?? algorithm;
+    return releaseOfBase(algorithm) ?? (isOf(otherwise, name) ? otherwise : name);
+  });
+  const kernels = command.getOptionValueSource('kernel') === 'default' ? [] : asked;
+  return [...new Set([...kernels, ...bases]), ...contenders];
+}
+
+/** Whether an algorithm is that of a release. */
+function isOf(release: string, algorithm: string): boolean {
+  return kernelVersion(release).type1.pinAlgorithm.name === algorithm;
+}
+
+async function bench(flags: BenchFlags, command: Command): Promise<void> {
+  const { size: bytes, layout, repeat, iommu } = flags;
+  const kernels = await contendersOf(flags, command);
   const backings = flags.backing ?? backingsFor(bytes);
   const leftOut = flags.backing ? [] : allBackings.filter((one) => !backings.includes(one));
   const { profile: asked } = flags;
@@ -113,7 +144,7 @@ function bench(flags: BenchFlags): void {
   checkProfileIommu(costs, iommu);
   checkSize(spec, process.availableMemory(), '--size');
   const text = flags.format === 'unit-test' ? unitTestText : reportText;
-  measureAndPrint(flags, (host) => benchMemDmaMap(spec, host), text);
+  measureAndPrint(flags, (host) => benchMemDmaMap(spec, { ...host, failureOf }), text);
   if (!flags.json && flags.format === 'text') process.stdout.write(GO_ON);
 }
 

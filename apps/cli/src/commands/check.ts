@@ -17,6 +17,7 @@ import {
   algorithmOption,
   chosenAlgorithm,
   fileOptions,
+  releaseOfBase,
   type AlgorithmFlags,
 } from '../algorithm-flags.ts';
 import { EXIT_VIOLATION } from '../audit-text.ts';
@@ -78,7 +79,8 @@ export function addCheck(program: Command): void {
     .addOption(
       flag(
         '--kernel <name>',
-        'the release whose rules hold (default: 6.16); alone: check its algorithm',
+        'the release whose rules hold (default: the base of --file if it is one, or 6.16); alone: ' +
+          'check its algorithm',
         (text) => {
           forFlag('--kernel', text, kernelVersion);
           return text;
@@ -192,7 +194,7 @@ function untilInterrupted(): { signal: AbortSignal; endedBy: () => Signal | null
 async function optionsOf(flags: CheckFlags): Promise<Required<CheckOptions>> {
   const { kernel: name, against, runs, seed, allow } = flags;
   const own = await chosenAlgorithm(flags, name ?? DEFAULT_CHECK_KERNEL);
-  const kernel = kernelVersion(name ?? DEFAULT_CHECK_KERNEL);
+  const kernel = kernelVersion(name ?? releaseOfBase(own) ?? DEFAULT_CHECK_KERNEL);
   const algorithm = own ?? (name === undefined ? null : kernel.type1.pinAlgorithm);
   if (!algorithm) {
     throw new InputError('check', '--algorithm, --file or --kernel', 'none of them');

@@ -1,5 +1,4 @@
 /** `pinfold compare`: the ablation table of pin algorithms. */
-import { InputError, KernelBug, KernelError, ModelBug } from '@pinfold/base';
 import {
   checkCompare,
   compareAlgorithms,
@@ -11,19 +10,19 @@ import {
   layouts,
   memoriesOf,
   type Backing,
-  type BenchCase,
   type CompareSpec,
   type Layout,
   type Profile,
 } from '@pinfold/bench';
 import { kernelVersion, kernelVersions } from '@pinfold/kernels';
-import { pinAlgorithm, pinAlgorithms, type PinAlgorithm } from '@pinfold/vfio-type1';
+import { pinAlgorithm, type PinAlgorithm } from '@pinfold/vfio-type1';
 import type { Command, Option } from 'commander';
-import { chosenAlgorithm, fileOptions } from '../algorithm-flags.ts';
+import { algorithmsOfFiles, filesOptions, releaseOfBase } from '../algorithm-flags.ts';
 import { flag, forFlag, list } from '../flags.ts';
 import {
   backingsOption,
   formatOptions,
+  failureOf,
   iommuOption,
   measureAndPrint,
   repeatOption,
@@ -31,7 +30,6 @@ import {
   type FormatFlags,
 } from '../measuring.ts';
 import { checkProfileIommu, profileOption } from '../profile-flag.ts';
-import { AlgorithmFinding } from '../report-error.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 
 /** The release for which the large-folio series was merged. */
@@ -43,7 +41,7 @@ const DEFAULT_REPEAT = 3;
 /** The command's flags, read. */
 interface CompareFlags extends FormatFlags {
   readonly algorithm: readonly PinAlgorithm[];
-  readonly file?: string;
+  readonly file?: readonly string[];
   readonly patience: number;
   readonly base: PinAlgorithm;
   readonly backing?: readonly Backing[];
@@ -68,7 +66,8 @@ export function addCompare(program: Command): void {
     .description(
       'Maps and unmaps the same memory with several pin algorithms, patch by patch, and shows in ' +
         'which operations they differ, the time of the model, gain and loss against a base, and ' +
-        'what small folios pay. `pinfold list algorithms` says what there is.',
+        'what small folios pay. `pinfold list algorithms` says what there is. A file is shown beside ' +
+        'what it is a difference against, and beside nothing else unless that is asked for.',
     )
     .addOption(algorithmsOption())
     .addOption(baseOption())
@@ -80,7 +79,7 @@ export function addCompare(program: Command): void {
     .addOption(repeatOption(DEFAULT_REPEAT))
     .addOption(profileOption('nothing is predicted'))
     .option('--no-time', 'leave out every time: what is left is the same on every machine');
-  for (const option of [...fileOptions(), ...formatOptions()]) command.addOption(option);
+  for (const option of [...filesOptions(), ...formatOptions()]) command.addOption(option);
   command.action(compare);
   throwUsageErrors(command);
 }
@@ -117,31 +116,20 @@ function kernelOption(): Option {
   }).default(DEFAULT_KERNEL, DEFAULT_KERNEL);
 }
 
-/** Those of the flags, and a file's. */
-async function algorithmsOf({
-  algorithm: algorithms,
-  file,
-  patience,
-  kernel,
-}: CompareFlags): Promise<readonly PinAlgorithm[]> {
-  const own = await chosenAlgorithm({ ...(file !== undefined && { file }), patience }, kernel);
-  if (!own) return algorithms;
-  const taken = algorithms.find(({ name }) => name === own.name);
-  if (taken) throw new InputError('--file', 'an algorithm of another name', `'${own.name}' again`);
-  return [...algorithms, own];
-}
-
-/**
- * What goes wrong with a file's algorithm is a finding about it; with one that is built in, a fault
- * of pinfold.
- */
-function failureOf(error: unknown, { name, options }: BenchCase, { file }: CompareFlags): unknown {
-  const { backing, pinAlgorithm: algorithm } = options;
-  if (file === undefined || (algorithm && pinAlgorithms.includes(algorithm))) return error;
-  const isFinding = [KernelBug, KernelError, ModelBug].some((kind) => error instanceof kind);
-  if (!isFinding) return error;
-  const what = `${error instanceof KernelBug ? 'the kernel would crash: ' : ''}${(error as Error).message}`;
-  return new AlgorithmFinding(`${file}: ${backing.name}, ${name}: ${what}`);
+/** What is compared, and where: with files, what they are differences against, and that release. */
+async function choiceOf(
+  { algorithm, base, kernel, file, patience }: CompareFlags,
+  command: Command,
+): Promise<Pick<CompareSpec, 'algorithms' | 'base' | 'kernel'>> {
+  const own = await algorithmsOfFiles(file, kernel, patience);
+  if (own.length === 0) return { algorithms: algorithm, base, kernel };
+  const isAsked = (name: string): boolean => command.getOptionValueSource(name) !== 'default';
+  const release = own.map(releaseOfBase).find((name) => name !== null);
+  return {
+    algorithms: [...(isAsked('algorithm') ? algorithm : []), ...own],
+    base: isAsked('base') ? base : (own[0].base?.algorithm ?? base),
+    kernel: isAsked('kernel') ? kernel : (release ?? kernel),
+  };
 }
 
 /** The memories that suit the flags, and the backings that only the size leaves out. */
@@ -158,9 +146,9 @@ function chosenMemories({
   return { memories, leftOut: [...new Set(left)] };
 }
 
-async function compare(flags: CompareFlags): Promise<void> {
-  const { base, size: bytes, kernel, repeat } = flags;
-  const algorithms = await algorithmsOf(flags);
+async function compare(flags: CompareFlags, command: Command): Promise<void> {
+  const { size: bytes, repeat } = flags;
+  const { algorithms, base, kernel } = await choiceOf(flags, command);
   const { memories, leftOut } = chosenMemories(flags);
   const { profile, iommu } = flags;
   const spec: CompareSpec = {
@@ -170,11 +158,7 @@ async function compare(flags: CompareFlags): Promise<void> {
   checkCompare(spec, process.availableMemory(), '--size');
   measureAndPrint(
     flags,
-    (host) =>
-      compareAlgorithms(spec, {
-        ...host,
-        failureOf: (error, failed) => failureOf(error, failed, flags),
-      }),
+    (host) => compareAlgorithms(spec, { ...host, failureOf }),
     (report, style) => compareText(report, style, flags.time),
   );
 }

@@ -9,6 +9,7 @@ import {
 import { kernelVersion } from '@pinfold/kernels';
 import type { Scenario } from '@pinfold/scenario';
 import type { Command } from 'commander';
+import { chosenAlgorithm, fileOptions } from '../algorithm-flags.ts';
 import { explanationText, notDoneText } from '../explanation-text.ts';
 import { foldExplanations } from '../fold-repeats.ts';
 import { kernelFor, kernelOption, readScenario, seedOption } from '../scenario-input.ts';
@@ -22,11 +23,15 @@ interface ExplainFlags {
   readonly seed: number;
   readonly json?: boolean;
   readonly host?: string;
+  readonly file?: string;
+  readonly patience: number;
 }
 
 /** What the command has found. */
 interface ExplainedScenario {
   readonly kernel: string;
+  /** The algorithm, if it is one of the user's own. */
+  readonly algorithm?: string;
   readonly title: string;
   readonly explanations: readonly Explanation[];
 }
@@ -49,7 +54,9 @@ export function addExplain(program: Command): void {
     .argument('<file>', 'the scenario, or - for standard input')
     .addOption(kernelOption())
     .addOption(seedOption())
-    .addOption(hostOption())
+    .addOption(hostOption());
+  for (const option of fileOptions()) command.addOption(option);
+  command
     .option('--json', 'print the explanations as JSON')
     .addHelpText(
       'after',
@@ -66,14 +73,21 @@ async function explain(file: string, flags: ExplainFlags, command: Command): Pro
   const { kernel, standIn } = kernelFor(scenario, command, host);
   const machine = assumedMachine(scenario, host);
   const { facts } = machine;
+  const own = await chosenAlgorithm(flags, kernel);
   const { explanations, done, stopped } = await explainWhilePossible(
     scenario,
     kernelVersion(kernel),
-    (release) => new ModelMachine({ kernel: release, facts, buddy: { seed: flags.seed } }),
+    // Other releases are those that one may have: with their own algorithms.
+    (release) =>
+      new ModelMachine({
+        ...{ kernel: release, facts, buddy: { seed: flags.seed } },
+        ...(own && release === kernelVersion(kernel) && { type1: { pinAlgorithm: own } }),
+      }),
   );
   if (stopped && done === 0 && !flags.json) throw stopped;
   const remarks = machineText(machine, standIn);
-  const result = { kernel, title: scenario.title, explanations };
+  const algorithm = own && { algorithm: own.name };
+  const result = { kernel, ...algorithm, title: scenario.title, explanations };
   const said = {
     ...(standIn !== '' && { standIn }),
     ...(machine.isAssumed && { assumedMachine: machine.summary }),
@@ -89,11 +103,12 @@ async function explain(file: string, flags: ExplainFlags, command: Command): Pro
 }
 
 function text(
-  { kernel, title, explanations }: ExplainedScenario,
+  { kernel, algorithm, title, explanations }: ExplainedScenario,
   remarks: string,
   otherwise: string,
 ): string {
-  const heading = wrapped(`Linux ${kernel}${title && `: ${title}`}`, '  ', '') + remarks;
+  const name = algorithm === undefined ? '' : ` with ${algorithm}`;
+  const heading = wrapped(`Linux ${kernel}${name}${title && `: ${title}`}`, '  ', '') + remarks;
   if (explanations.length === 0) return `${heading}\n${otherwise}\n`;
   return `${heading}\n${foldExplanations(explanations)
     .map((one) => explanationText(one, kernel))

@@ -31,6 +31,7 @@ export function definePinAlgorithm(
     repins: spec.repins ?? false,
     limitFirst: spec.limitFirst ?? false,
     defects: spec.defects ?? [],
+    base: spec.base ?? null,
     ownWork: spec.ownWork ?? null,
     vpfnSpan: spec.vpfnSpan ?? base.vpfnSpan,
     pinMap: spec.pinMap ?? base.pinMap,
@@ -40,6 +41,17 @@ export function definePinAlgorithm(
     pinExternal: spec.pinExternal ?? base.pinExternal,
     forget: spec.forget ?? base.forget,
   };
+}
+
+/**
+ * Whether steps of an algorithm rely on what others of them have noted of a mapping, so that none of
+ * these can be replaced alone.
+ *
+ * @param algorithm the algorithm
+ * @returns true for a list of pages or extents
+ */
+export function keepsList({ forget }: PinAlgorithmSteps): boolean {
+  return forget !== STEPS_OF_6_16.forget;
 }
 
 /** What one algorithm can have from another. */

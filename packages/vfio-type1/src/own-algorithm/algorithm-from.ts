@@ -7,6 +7,7 @@
  */
 import {
   errnoName,
+  InputError,
   KernelBug,
   KernelError,
   ModelBug,
@@ -16,10 +17,16 @@ import {
   type Vpn,
 } from '@pinfold/base';
 import type { PhysRun } from '@pinfold/iommu';
-import { definePinAlgorithm, type PinAlgorithmSpec } from '../algorithms/define-pin-algorithm.ts';
+import { batched } from '../algorithms/batched.ts';
+import {
+  definePinAlgorithm,
+  keepsList,
+  type PinAlgorithmSpec,
+} from '../algorithms/define-pin-algorithm.ts';
+import { pinAlgorithm } from '../algorithms/index.ts';
 import type { VfioBatch } from '../batch.ts';
 import type { VfioDma } from '../dma.ts';
-import type { OwnWork, PinAlgorithm } from '../pin-algorithm.ts';
+import type { OwnWork, PinAlgorithm, PinBase } from '../pin-algorithm.ts';
 import type { PinnedChunk } from '../pin-chunk.ts';
 import type { ExternalPinRequest } from '../pin-external.ts';
 import type { VfioIommu } from '../vfio-iommu.ts';
@@ -34,10 +41,15 @@ import { BatchView, DmaView, RequestView } from './views.ts';
 /** What {@link algorithmFrom} can be told besides. */
 export interface AlgorithmOptions {
   /**
-   * The algorithm whose steps those left out are: that of the kernel, as a patch that changes one step
-   * leaves the others; default that of 6.16, `batched`.
+   * What a file is a difference against that states no base: the algorithm of the kernel, as a patch
+   * that changes one step leaves the others; default that of 6.16, `batched`.
    */
   readonly base?: PinAlgorithm;
+  /**
+   * The algorithm of the base that a file states; throws an InputError for what it does not know.
+   * Default: that of this name.
+   */
+  readonly baseNamed?: (name: string) => PinAlgorithm;
   /** Address of the file as stacks write it, so that faults have a line. */
   readonly url?: string;
   /** Text of the file, so that what a step returns has a line. */
@@ -49,6 +61,9 @@ export interface AlgorithmOptions {
    */
   readonly heartbeat?: Int32Array;
 }
+
+/** The steps that go together where one of them keeps a list of what is pinned. */
+const WITH_A_LIST = ['pinChunk', 'unpinRegion', 'nextUnmapRun', 'forget'] as const;
 
 /** No frame has a larger number. */
 const MAX_PFN = 2 ** 40;
@@ -72,16 +87,48 @@ export function algorithmFrom(
   const spec = parseOwnAlgorithm(own, place, (key) => placeOfField(file, key));
   const ownWork: OwnWork = { pages: 0, pageReads: 0, conversions: 0 };
   const steps = new OwnSteps(spec, file, options.heartbeat ?? new Int32Array(2), ownWork);
-  const { name, summary = 'an own algorithm', source = place, repins = false } = spec;
+  const base = baseOf(spec, file, options);
+  const { name, summary = 'an own algorithm', source = place } = spec;
+  const { repins = spec.pinChunk ? false : base.algorithm.repins } = spec;
+  const { limitFirst } = base.algorithm;
   const made: PinAlgorithmSpec = {
-    ...{ name, summary, source, repins, ownWork },
+    ...{ name, summary, source, repins, limitFirst, base, ownWork },
     ...(spec.pinChunk && { pinChunk: steps.pinChunk }),
     ...(spec.unpinRegion && { unpinRegion: steps.unpinRegion }),
     ...(spec.nextUnmapRun && { nextUnmapRun: steps.nextUnmapRun }),
     ...(spec.pinExternal && { pinExternal: steps.pinExternal }),
     ...(spec.forget && { forget: steps.forget }),
   };
-  return definePinAlgorithm(made, options.base);
+  return definePinAlgorithm(made, base.algorithm);
+}
+
+/** What a file is a difference against. */
+function baseOf(
+  own: OwnAlgorithm,
+  file: AlgorithmFile,
+  { base: otherwise = batched, baseNamed = pinAlgorithm }: AlgorithmOptions,
+): PinBase {
+  const { base: stated } = own;
+  const base =
+    stated === undefined
+      ? { name: otherwise.name, algorithm: otherwise }
+      : { name: stated, algorithm: named(stated, baseNamed, placeOfField(file, 'base')) };
+  const taken = WITH_A_LIST.find((step) => own[step] !== undefined);
+  if (taken && keepsList(base.algorithm)) {
+    const expected = `no step but pinExternal: those of ${base.name} share a list`;
+    throw new InputError(placeOfField(file, taken), expected, taken);
+  }
+  return base;
+}
+
+/** Looks the stated base up; what it is not is said with its place. */
+function named(name: string, find: (name: string) => PinAlgorithm, place: string): PinAlgorithm {
+  try {
+    return find(name);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new InputError(place, `base: ${error.expected}`, `'${name}'`, { cause: error });
+  }
 }
 
 /** A container's calls, and views of the objects that the last step had. */

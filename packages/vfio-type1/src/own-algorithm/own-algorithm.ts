@@ -86,8 +86,8 @@ export interface OwnPinRequest {
 }
 
 /**
- * A pin algorithm of one's own. A step that is left out is that of the kernel that it runs in, as for
- * a patch that changes only the others: `base` of `algorithmFrom`.
+ * A pin algorithm of one's own: a difference. A step that is left out is that of its base, as for a
+ * patch that changes only the others.
  */
 export interface OwnAlgorithm {
   /** Name for tables and messages. */
@@ -96,6 +96,11 @@ export interface OwnAlgorithm {
   readonly summary?: string;
   /** Where it comes from. */
   readonly source?: string;
+  /**
+   * What it is a difference against: a pin algorithm, such as `series-1-4`, or a release, such as
+   * `6.18`, whose algorithm it is. Default: the kernel that it runs in.
+   */
+  readonly base?: string;
   /** Whether it may put a page and pin it again where memory is not contiguous; default no. */
   readonly repins?: boolean;
 

@@ -13,6 +13,7 @@ const FIELDS: Readonly<Record<string, readonly ['string' | 'boolean', string]>> 
   name: ['string', 'a name, such as my-algorithm'],
   summary: ['string', 'one line of text'],
   source: ['string', 'a text'],
+  base: ['string', 'a pin algorithm or a release, such as 6.18'],
   repins: ['boolean', 'true or false'],
 };
 

@@ -1,67 +1,64 @@
 /**
- * A template for algorithms of one's own, as text: made from test/own-algorithm-template.ts, which
- * is checked and tested. `vitest run test/own-algorithm.test.ts -u` writes it.
- */
-
-/**
- * The template: what Linux 6.18 does, in fifty lines.
+ * Files to begin with: a whole algorithm, or the steps of one that a patch is to change.
  *
- * @param name name of the algorithm
- * @returns the text of a file
- * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, vfio_unpin_pages_remote, 6.18
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, vfio_unpin_pages_remote,
+ * vfio_unmap_unpin, vfio_iommu_type1_pin_pages, 6.16 and 6.18
  */
-export function ownAlgorithmTemplate(name: string): string {
-  return TEMPLATE.replace("'my-algorithm'", `'${name}'`);
+import { InputError } from '@pinfold/base';
+import { batched } from '../algorithms/batched.ts';
+import { series14 } from '../algorithms/series-1-4.ts';
+import type { PinAlgorithm } from '../pin-algorithm.ts';
+import { STEPS, type StepName } from './guard.ts';
+import { BATCHED, SERIES_1_4 } from './templates.ts';
+
+/** What a file is to begin with. */
+export interface TemplateBase {
+  /** The base as the file states it: an algorithm, or a release. */
+  readonly base: string;
+  /** Its algorithm. */
+  readonly algorithm: PinAlgorithm;
+  /** The steps that it is to have; default: those that pin and unpin a mapping. */
+  readonly steps?: readonly StepName[];
 }
 
-const TEMPLATE = `import type { OwnAlgorithm } from '@pinfold/vfio-type1';
+/** The algorithms that are written in the words of the interface too. */
+const WRITTEN: readonly (readonly [PinAlgorithm, string])[] = [
+  [series14, SERIES_1_4],
+  [batched, BATCHED],
+];
 
-export default {
-  name: 'my-algorithm',
-  summary: 'what Linux 6.18 does (series-1-4)',
+const PIN_AND_UNPIN: readonly StepName[] = ['pinChunk', 'unpinRegion'];
 
-  // Pins pages from vaddr on while they are physically contiguous, run by run.
-  pinChunk(kernel, dma, vaddr, npage, limit, batch, chunk) {
-    const want = kernel.disableHugepages ? 1 : npage;
-    let ret = 0;
-    if (batch.size > 0) kernel.startChunk(chunk, kernel.pageToPfn(batch.page()));
-    while (chunk.pinned < want) {
-      if (batch.size === 0) {
-        ret = kernel.vaddrGetPfns(dma, vaddr + chunk.pinned, want - chunk.pinned, batch);
-        if (ret < 0) break;
-        if (chunk.pfnBase === 0) kernel.startChunk(chunk, batch.pfn);
-      }
-      const pfn = batch.size > 0 ? kernel.pageToPfn(batch.page()) : batch.pfn;
-      if (!kernel.continuesChunk(chunk, pfn)) break;
-      if (batch.size > 0) {
-        if (kernel.isInvalidReservedPfn(pfn) !== chunk.rsvd) break;
-        const nr = kernel.numPagesContiguous(batch);
-        const iovaPn = vaddr + chunk.pinned - dma.vaddr + dma.iovaPn;
-        const acct = chunk.rsvd ? 0 : nr - kernel.vpfnPages(dma, iovaPn, nr);
-        ret = acct > 0 ? kernel.testLimit(dma, chunk.lockAcct, acct, limit) : 0;
-        if (ret < 0) break;
-        chunk.lockAcct += acct;
-        chunk.pinned += nr;
-        batch.take(nr);
-      } else if (chunk.rsvd) chunk.pinned += ret;
-      else break; // device memory after ordinary pages
-    }
-    if (ret >= 0) ret = kernel.lockAcct(dma, chunk.lockAcct, false);
-    dma.hasRsvd ||= ret >= 0 && chunk.rsvd;
-    if (ret >= 0) return chunk.pinned;
-    if (!chunk.rsvd) kernel.putPfns(dma, chunk.pfnBase, chunk.pinned);
-    kernel.batchUnpin(dma, batch);
-    return ret;
-  },
+/**
+ * A file to begin with.
+ *
+ * @param name name of the algorithm
+ * @param from what it begins with; default: all that Linux 6.18 does differently from 6.16
+ * @returns the text of a file
+ * @throws {InputError} when a step of the base is not written in the words of the interface
+ * @source drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, vfio_unpin_pages_remote, 6.18
+ */
+export function ownAlgorithmTemplate(name: string, from?: TemplateBase): string {
+  if (!from) return SERIES_1_4.replace("'my-algorithm'", `'${name}'`);
+  const { base, algorithm, steps = PIN_AND_UNPIN } = from;
+  const asked = STEPS.filter((step) => steps.includes(step));
+  const summary = `${algorithm.name}, but for ${asked.join(' and ')}`;
+  return [
+    "import type { OwnAlgorithm } from '@pinfold/vfio-type1';\n",
+    `export default {\n  name: '${name}',\n  summary: '${summary}',\n  base: '${base}',\n`,
+    `${asked.map((step) => stepText(algorithm, step)).join('\n')}} satisfies OwnAlgorithm;\n`,
+  ].join('\n');
+}
 
-  // Unpins a physically contiguous region, one put per folio unless it may have reserved pages.
-  unpinRegion(kernel, dma, iovaPn, pfn, npage, doAccounting) {
-    const locked = kernel.vpfnPages(dma, iovaPn, npage);
-    const dirty = (dma.prot & kernel.IOMMU_WRITE) !== 0;
-    const unlocked = dma.hasRsvd ? kernel.putPfns(dma, pfn, npage) : npage;
-    if (!dma.hasRsvd) kernel.unpinUserPageRangeDirtyLock(kernel.pfnToPage(pfn), npage, dirty);
-    if (doAccounting) kernel.lockAcct(dma, locked - unlocked, true);
-    return unlocked;
-  },
-} satisfies OwnAlgorithm;
-`;
+/** A step of an algorithm, with the comment above it. */
+function stepText(algorithm: PinAlgorithm, step: StepName): string {
+  const pattern = new RegExp(`(?<=\n\n)(?:  //.*\n)+  ${step}\\([^]+?\n  },\n`);
+  const alike = WRITTEN.filter(([written]) => written[step] === algorithm[step]);
+  for (const [, text] of alike) {
+    const found = pattern.exec(text);
+    if (found) return found[0];
+  }
+  const names = WRITTEN.map(([written]) => written.name).join(' or ');
+  const expected = `a step of ${names}, or one that it shares with them`;
+  throw new InputError(`${step} of ${algorithm.name}`, expected, 'one of its own');
+}
