@@ -28,6 +28,24 @@ export function count(text: string, flag: string, max: number): number {
   throw new InputError(flag, `a whole number from 1 to ${max}`, `'${text}'`);
 }
 
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
+
+/**
+ * Reads a length of time.
+ *
+ * @param text the time as written, such as `90s`, `30m` or `2h`; a number alone is minutes
+ * @param flag the flag, for the message
+ * @param max largest time accepted, in seconds
+ * @returns the time in seconds
+ * @throws {InputError} when it is none, or longer
+ */
+export function seconds(text: string, flag: string, max: number): number {
+  const [, number = '0', unit = 'm'] = /^(\d+)([smh]?)$/.exec(text) ?? [];
+  const value = Number(number) * UNITS[unit || 'm'];
+  if (value >= 1 && value <= max) return value;
+  throw new InputError(flag, `a time such as 90s, 30m or 2h, up to ${max / 3600}h`, `'${text}'`);
+}
+
 /**
  * Runs a reader whose own message names another place than the flag.
  *

@@ -55,6 +55,15 @@ describe('the exit code is', () => {
     });
   });
 
+  it.concurrent.each([
+    [['--time', '3d'], "--time: expected a time such as 90s, 30m or 2h, up to 168h, got '3d'"],
+    [['--sequence', '-1'], "--sequence: expected a whole number from 0 to 99999999, got '-1'"],
+    [['--sequence', '1', '--from', '1'], '--sequence: expected no --from beside it, got 1'],
+  ])('2 for %j', async (flags, message) => {
+    const { code, stderr } = await check('bad', '--kernel', '6.16', ...flags);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: `pinfold: ${message}\n` });
+  });
+
   it.concurrent('2 where no scenario can be written', async () => {
     writeFileSync(join(folder, 'taken'), '');
     const { code, stderr } = await check(
@@ -166,6 +175,38 @@ describe('what was found', () => {
     );
     expect(reference).toMatchObject({ code: 0, stderr: '' });
     expect(reference.stdout).toContain('\naudit: every invariant holds\n');
+  });
+
+  it.concurrent('of a sequence alone, or of those from a number on, is that of all', async () => {
+    const { stdout } = await check('all', ...flags);
+    interface Finding {
+      sequence: number;
+      invariant: string;
+      script: string[];
+    }
+    const all = JSON.parse(stdout) as { findings: Finding[]; per_class: object };
+    const [{ sequence, invariant, script }] = all.findings;
+    const [alone, rest] = await Promise.all([
+      check('alone', ...flags, '--sequence', String(sequence)),
+      check('rest', ...flags, '--from', String(sequence), '--runs', '250'),
+    ]);
+    expect([alone.code, rest.code]).toEqual([1, 1]);
+    const one = JSON.parse(alone.stdout) as { findings: Finding[] };
+    expect(one).toMatchObject({ from: sequence, sequences: 1, classes: 1 });
+    expect(one.findings.at(-1)).toMatchObject({ sequence, invariant, script });
+    const later = JSON.parse(rest.stdout) as { findings: Finding[] };
+    expect(later).toMatchObject({ from: sequence, sequences: 250 });
+    expect(later.findings).toContainEqual(expect.objectContaining({ sequence, invariant, script }));
+    expect(Object.keys(all.per_class)).toHaveLength(18);
+    expect(all.per_class).toHaveProperty(['ends of huge pages'], {
+      ...{ sequences: 29, violated: expect.any(Number) as number },
+    });
+  });
+
+  it.concurrent('ends by time, and says so', async () => {
+    const { code, stdout } = await check('time', '--kernel', '6.16', '--time', '1s');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/ sequences?, .+, seed 1; ended by --time\n/);
   });
 
   it.concurrent('is there for continuous integration', async () => {

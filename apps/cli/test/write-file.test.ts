@@ -60,10 +60,10 @@ it('folders are made whether or not they are there', () => {
 it('the report of a check is as wide as the terminal, but for commands', async () => {
   const report = await checkAlgorithm({ algorithm: pinAlgorithm('hugetlb-v1-2025'), runs: 300 });
   const command = 'pinfold run --algorithm hugetlb-v1-2025';
-  const text = checkText(report, command, ['a.scn'], false, 80);
+  const text = checkText(report, command, ['a.scn'], '', 80);
   const long = text.split('\n').filter((line) => line.length > 80 && !line.includes(command));
   expect(long).toEqual([]);
-  const wide = checkText(report, command, ['a.scn'], false, 200);
+  const wide = checkText(report, command, ['a.scn'], '', 200);
   expect(wide.split('\n').some((line) => line.length > 100)).toBe(true);
   expect(wide.replace(/\s+/g, ' ')).toBe(text.replace(/\s+/g, ' '));
 });

@@ -26,6 +26,8 @@ export interface CheckOptions {
   readonly kernel?: KernelVersion;
   /** Sequences at most; default {@link DEFAULT_CHECK_RUNS}. */
   readonly runs?: number;
+  /** Number of the first sequence; default 0. */
+  readonly from?: number;
   /** Decides everything that is random; default 1. */
   readonly seed?: number;
   /** Grades that do not count: what is found of them is a note in the report; default: none. */
@@ -63,6 +65,14 @@ export interface CheckFinding extends CheckViolation {
   readonly restsOn: string;
 }
 
+/** How often sequences of a boundary class were run; those of a mixture count for each of its classes. */
+export interface ClassCount {
+  /** Sequences. */
+  readonly sequences: number;
+  /** Of these, those that a violation has ended. */
+  readonly violated: number;
+}
+
 /** What a check has found. */
 export interface CheckReport {
   /** Name of the algorithm. */
@@ -73,12 +83,16 @@ export interface CheckReport {
   readonly kernel: string;
   /** Seed. */
   readonly seed: number;
+  /** Number of the first sequence. */
+  readonly from: number;
   /** Sequences that count. */
   readonly sequences: number;
   /** Different memory layouts among them. */
   readonly layouts: number;
   /** Boundary classes among them. */
   readonly classes: number;
+  /** How often each class was among them, by name. */
+  readonly perClass: Readonly<Record<string, ClassCount>>;
   /** One finding per violated invariant, in the order in which they were found. */
   readonly findings: readonly CheckFinding[];
   /** What the recorded kernels do wrong too: one finding per rule. */
@@ -113,6 +127,8 @@ export interface BatchResult {
   readonly found: readonly RawFinding[];
   /** A number for the layout of each sequence. */
   readonly layouts: readonly number[];
+  /** How often each class was among them, by name. */
+  readonly perClass: Readonly<Record<string, ClassCount>>;
 }
 
 /** The release that the patches of 2025 were posted for. */
@@ -150,11 +166,12 @@ export async function checkAlgorithm(
   options: CheckOptions,
   watcher: CheckWatcher = {},
 ): Promise<CheckReport> {
-  const { runs = DEFAULT_CHECK_RUNS, seed = 1 } = options;
+  const { runs = DEFAULT_CHECK_RUNS, from = 0, seed = 1 } = options;
   const checked = checkedOf(options);
-  const tally = new CheckTally(runs);
+  const tally = new CheckTally(runs, from);
   while (tally.goesOn && !watcher.signal?.aborted) {
-    tally.add(runBatch(checked, seed, tally.done, Math.min(CHECK_BATCH, runs - tally.done)));
+    const count = Math.min(CHECK_BATCH, runs - tally.done);
+    tally.add(runBatch(checked, seed, from + tally.done, count));
     await watcher.onProgress?.(tally.done);
   }
   const findings = tally.found.map((raw) => smallestFinding(checked, seed, raw));
@@ -178,6 +195,7 @@ export function runBatch(
 ): BatchResult {
   const found: RawFinding[] = [];
   const layouts: number[] = [];
+  const perClass: Record<string, ClassCount> = {};
   const memory = new PairMemory();
   const add = (index: number, one: CheckViolation, waived = false): void => {
     const { invariant, grade, what, known } = one;
@@ -191,28 +209,47 @@ export function runBatch(
     for (const known of outcome.known) add(index, known);
     for (const waived of outcome.waived) add(index, waived, true);
     if (outcome.found) add(index, outcome.found);
+    const one = { sequences: 1, violated: outcome.found ? 1 : 0 };
+    for (const name of sequence.classes) perClass[name] = sumOf(perClass[name], one);
   }
-  return { from, found, layouts };
+  return { from, found, layouts, perClass };
+}
+
+function sumOf(one: ClassCount | undefined, other: ClassCount): ClassCount {
+  const { sequences = 0, violated = 0 } = one ?? {};
+  return { sequences: sequences + other.sequences, violated: violated + other.violated };
 }
 
 /** What batches add up to; they come in the order of their sequences. */
 export class CheckTally {
   readonly #runs: number;
+  readonly #from: number;
+  readonly #perClass: Record<string, ClassCount> = {};
   readonly #found = new Map<string, RawFinding>();
   readonly #layouts = new Set<number>();
   #last = 0;
   /** Sequences that were run. */
   done = 0;
 
-  /** @param runs sequences at most */
-  constructor(runs: number) {
+  /**
+   * @param runs sequences at most
+   * @param from number of the first
+   */
+  constructor(runs: number, from = 0) {
     this.#runs = runs;
+    this.#from = from;
   }
 
   /** Whether more batches are to be run: not once something was found, but nothing new for long. */
   get goesOn(): boolean {
     const failed = [...this.#found.values()].some(counts);
     return this.done < (failed ? Math.min(this.#runs, this.#last + PATIENCE) : this.#runs);
+  }
+
+  /** How often each class was among the sequences, in the order of the registry. */
+  get perClass(): Readonly<Record<string, ClassCount>> {
+    const names = boundaryClasses.map(({ name }) => name).filter((name) => name in this.#perClass);
+    return Object.fromEntries(names.map((name) => [name, this.#perClass[name]]));
   }
 
   /** Findings, one of a kind. */
@@ -230,14 +267,16 @@ export class CheckTally {
    *
    * @param batch what it has shown
    */
-  add({ found, layouts }: BatchResult): void {
+  add({ found, layouts, perClass }: BatchResult): void {
     this.done += layouts.length;
+    for (const [name, count] of Object.entries(perClass))
+      this.#perClass[name] = sumOf(this.#perClass[name], count);
     for (const layout of layouts) this.#layouts.add(layout);
     for (const raw of found) {
       const kind = kindOf(raw);
       if (this.#found.has(kind)) continue;
       this.#found.set(kind, raw);
-      if (counts(raw)) this.#last = raw.index;
+      if (counts(raw)) this.#last = raw.index - this.#from;
     }
   }
 }
@@ -261,9 +300,11 @@ export function reportOf(
     against: against.name,
     kernel: kernel.series,
     seed: options.seed ?? 1,
+    from: options.from ?? 0,
     sequences: tally.done,
     layouts: tally.layouts,
-    classes: Math.min(boundaryClasses.length, tally.done),
+    classes: Object.keys(tally.perClass).length,
+    perClass: tally.perClass,
     findings: findings
       .filter((_, i) => counts(tally.found[i]))
       .sort((one, other) => ORDER.indexOf(one.grade) - ORDER.indexOf(other.grade)),

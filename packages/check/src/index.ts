@@ -22,6 +22,7 @@ export {
   type CheckOptions,
   type CheckReport,
   type CheckWatcher,
+  type ClassCount,
   type RawFinding,
   type StopSignal,
 } from './check-algorithm.ts';

@@ -12,7 +12,7 @@ const FORMAT = 'pinfold-check/1';
  * @param report what was found
  * @param replay the command that replays a file
  * @param files the scenario files, of the findings and then of what is known
- * @param interrupted whether the check was ended before its sequences were
+ * @param ended what has ended the check before its sequences were; empty if nothing has
  * @param columns width of the terminal; default as for other reports
  * @returns the text
  */
@@ -20,14 +20,14 @@ export function checkText(
   report: CheckReport,
   replay: string,
   files: readonly string[],
-  interrupted: boolean,
+  ended: string,
   columns?: number,
 ): string {
-  const { algorithm, against, kernel, seed, sequences, layouts, classes } = report;
+  const { algorithm, against, kernel, seed, from, sequences, layouts, classes } = report;
   const style = textStyle(columns);
   const tried =
-    `${formatCount(sequences)} sequences, ${formatCount(layouts)} layouts, ` +
-    `${classes} boundary classes, seed ${seed}${interrupted ? '; interrupted' : ''}`;
+    `${sequencesText(from, sequences)}, ${formatCount(layouts)} ${layouts === 1 ? 'layout' : 'layouts'}, ` +
+    `${classes} boundary ${classes === 1 ? 'class' : 'classes'}, seed ${seed}${ended && `; ${ended}`}`;
   const head = [`${algorithm} on Linux ${kernel}, compared with ${against}`, tried];
   const all = [...report.findings, ...report.known];
   const texts = [
@@ -36,6 +36,14 @@ export function checkText(
   ];
   const none = report.findings.length === 0 ? `\n${nothing(report)}\n` : '';
   return `${head.map((line) => style.paragraph(line)).join('')}${none}${texts.join('')}`;
+}
+
+/** How many sequences; and which, unless they are the first. */
+function sequencesText(from: number, count: number): string {
+  if (from === 0) return `${formatCount(count)} ${count === 1 ? 'sequence' : 'sequences'}`;
+  return count === 1
+    ? `sequence ${from}`
+    : `${formatCount(count)} sequences from ${formatCount(from)} on`;
 }
 
 function nothing({ allow }: CheckReport): string {
@@ -79,10 +87,11 @@ export function checkJson(
   files: readonly string[],
   interrupted: boolean,
 ): string {
-  const { findings, known, allow, waived, ...rest } = report;
+  const { findings, known, allow, waived, perClass, ...rest } = report;
   const json = {
     format: FORMAT,
     ...rest,
+    per_class: perClass,
     ...(allow.length > 0 && { allow }),
     ...(interrupted && { interrupted }),
     findings: findings.map((finding, i) => findingJson(finding, files.at(i))),

@@ -55,7 +55,7 @@ export async function checkOnThreads(
   options: Required<CheckOptions>,
   threads: CheckThreads,
 ): Promise<ThreadsOutcome> {
-  const { runs } = options;
+  const { runs, from: first } = options;
   const count = Math.min(threads.workers, Math.ceil(runs / CHECK_BATCH));
   const pool = new ThreadPool(count, () => startThread(options, threads));
   /** Has a task done; code that does not come to an end is run once more where it can be found. */
@@ -68,7 +68,7 @@ export async function checkOnThreads(
       return doHere(options, task);
     }
   };
-  const tally = new CheckTally(runs);
+  const tally = new CheckTally(runs, first);
   const ready = new Map<number, CheckAnswer>();
   let next = 0;
   let failure: AlgorithmFault | null = null;
@@ -88,9 +88,10 @@ export async function checkOnThreads(
   };
   const serve = async (thread: CheckThread): Promise<void> => {
     while (next < runs && goesOn()) {
-      const from = next;
+      const done = next;
       next += CHECK_BATCH;
-      ready.set(from, await ask(thread, { from, count: Math.min(CHECK_BATCH, runs - from) }));
+      const count = Math.min(CHECK_BATCH, runs - done);
+      ready.set(done, await ask(thread, { from: first + done, count }));
       merge();
     }
   };

@@ -24,7 +24,7 @@ import { EXIT_VIOLATION } from '../audit-text.ts';
 import { checkJson, checkText, fileNameOf, quoted } from '../check/check-text.ts';
 import { checkFormats, type CheckFormat } from '../check/check-formats.ts';
 import { checkOnThreads } from '../check/check-threads.ts';
-import { count, flag, forFlag, list, oneOf } from '../flags.ts';
+import { count, flag, forFlag, list, oneOf, seconds } from '../flags.ts';
 import { print, terminalColumns } from '../output.ts';
 import { reportError } from '../report-error.ts';
 import { StatusLine } from '../status-line.ts';
@@ -35,7 +35,8 @@ import { makeFolders, replaceFile } from '../write-file.ts';
 const MAX_RUNS = 100_000_000;
 const MAX_WORKERS = 64;
 const MAX_SEED = 0xffff_ffff;
-const MAX_MINUTES = 10_080;
+/** A week, in seconds. */
+const MAX_SECONDS = 604_800;
 const FORMATS = Object.keys(checkFormats) as CheckFormat[];
 const REFERENCE = 'batched';
 /** Exit codes of a check that was interrupted: 128 and the number of the signal. */
@@ -47,6 +48,8 @@ interface CheckFlags extends AlgorithmFlags {
   readonly kernel?: string;
   readonly against: PinAlgorithm;
   readonly runs: number;
+  readonly sequence?: number;
+  readonly from?: number;
   readonly seed: number;
   readonly allow: readonly Grade[];
   readonly workers: number;
@@ -98,6 +101,16 @@ export function addCheck(program: Command): void {
       ).default(DEFAULT_CHECK_RUNS),
     )
     .addOption(
+      flag(
+        '--from <n>',
+        'number of the first sequence, to share the work out (default: 0)',
+        sequenceNumber,
+      ),
+    )
+    .addOption(
+      flag('--sequence <n>', 'run this sequence only, as the JSON numbers them', sequenceNumber),
+    )
+    .addOption(
       flag('--seed <n>', 'decides everything that is random, 1 or more', (text, place) =>
         count(text, place, MAX_SEED),
       ).default(1),
@@ -126,9 +139,10 @@ export function addCheck(program: Command): void {
     )
     .addOption(
       flag(
-        '--time <minutes>',
-        'end after so long, with what was found by then, and the exit code of that',
-        (text, place) => count(text, place, MAX_MINUTES),
+        '--time <time>',
+        'end after so long, such as 90s, 30m or 2h, with what was found by then, and the exit ' +
+          'code of that',
+        (text, place) => seconds(text, place, MAX_SECONDS),
       ),
     )
     .addHelpText(
@@ -136,6 +150,7 @@ export function addCheck(program: Command): void {
       '\nExamples:\n' +
         '  pinfold check --algorithm hugetlb-v1-2025\n' +
         '  pinfold check --file my-algorithm.ts --runs 100000 --out findings\n' +
+        '  pinfold check --file my-algorithm.ts --from 100000 --runs 100000 --time 30m\n' +
         '  pinfold check --kernel 6.16 --strict',
     )
     .action(check);
@@ -149,13 +164,14 @@ async function check(flags: CheckFlags): Promise<void> {
   forOut(() => {
     makeFolder(flags.out);
   });
-  const { file, patience, workers, runs } = flags;
+  const { file, patience, workers } = flags;
+  const { runs } = options;
   const status = new StatusLine(process.stderr);
   const onProgress = (done: number): void => {
     status.show(`${formatCount(done)} of ${formatCount(runs)} sequences`);
   };
   const { signal: interrupted, endedBy } = untilInterrupted();
-  const late = flags.time === undefined ? [] : [AbortSignal.timeout(flags.time * 60_000)];
+  const late = flags.time === undefined ? [] : [AbortSignal.timeout(flags.time * 1000)];
   const signal = AbortSignal.any([interrupted, ...late]);
   const spread = { workers, patience, onProgress, signal, ...(file !== undefined && { file }) };
   const { report, failure } = await checkOnThreads(options, spread);
@@ -165,10 +181,10 @@ async function check(flags: CheckFlags): Promise<void> {
   if (failure && report.findings.length === 0) throw failure;
   const shown = [...report.findings, ...(flags.strict ? report.known : [])];
   const files = shown.map((finding, i) => join(flags.out, fileNameOf(report, finding, i)));
-  const early = signal.aborted;
+  const ended = by !== null ? 'interrupted' : signal.aborted ? 'ended by --time' : '';
   if (flags.format) print(checkFormats[flags.format](report, files, file));
-  else if (flags.json) print(checkJson(report, files, early));
-  else print(checkText(report, replayOf(flags), files, early, terminalColumns()));
+  else if (flags.json) print(checkJson(report, files, ended !== ''));
+  else print(checkText(report, replayOf(flags), files, ended, terminalColumns()));
   if (shown.length > 0) process.exitCode = EXIT_VIOLATION;
   if (by !== null) process.exitCode = SIGNALS[by];
   // The findings are out: none is lost because its file cannot be written.
@@ -192,14 +208,29 @@ function untilInterrupted(): { signal: AbortSignal; endedBy: () => Signal | null
 }
 
 async function optionsOf(flags: CheckFlags): Promise<Required<CheckOptions>> {
-  const { kernel: name, against, runs, seed, allow } = flags;
+  const { kernel: name, against, seed, allow } = flags;
   const own = await chosenAlgorithm(flags, name ?? DEFAULT_CHECK_KERNEL);
   const kernel = kernelVersion(name ?? releaseOfBase(own) ?? DEFAULT_CHECK_KERNEL);
   const algorithm = own ?? (name === undefined ? null : kernel.type1.pinAlgorithm);
   if (!algorithm) {
     throw new InputError('check', '--algorithm, --file or --kernel', 'none of them');
   }
-  return { algorithm, against, kernel, runs, seed, allow };
+  return { algorithm, against, kernel, seed, allow, ...rangeOf(flags) };
+}
+
+/** Which sequences are run. */
+function rangeOf({ runs, from, sequence }: CheckFlags): { runs: number; from: number } {
+  if (sequence === undefined) return { runs, from: from ?? 0 };
+  if (from !== undefined)
+    throw new InputError('--sequence', 'no --from beside it', String(sequence));
+  return { runs: 1, from: sequence };
+}
+
+/** The number of a sequence, from 0. */
+function sequenceNumber(text: string, place: string): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Infinity;
+  if (value < MAX_RUNS) return value;
+  throw new InputError(place, `a whole number from 0 to ${MAX_RUNS - 1}`, `'${text}'`);
 }
 
 /** The flags with which `pinfold run` does the same. */
