@@ -55,7 +55,12 @@ export function filesOptions(): Option[] {
   return [file, patienceOption()];
 }
 
-function patienceOption(): Option {
+/**
+ * `--patience`: how long code of one's own may be silent.
+ *
+ * @returns the option
+ */
+export function patienceOption(): Option {
   return flag(
     '--patience <seconds>',
     'how long its code may run without a call of the kernel',

@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** The `pinfold` command: reads the command line, runs a command, turns errors into exit codes. */
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addBench } from './commands/bench.ts';
 import { addCalibrate } from './commands/calibrate.ts';
@@ -13,8 +12,10 @@ import { addHelp } from './commands/help.ts';
 import { addList } from './commands/list.ts';
 import { addNewAlgorithm } from './commands/new-algorithm.ts';
 import { addReplay } from './commands/replay.ts';
+import { addReview } from './commands/review.ts';
 import { addRun } from './commands/run.ts';
 import { addVerify } from './commands/verify.ts';
+import { manifest } from './manifest.ts';
 import { endWithOwnCode } from './own-code.ts';
 import { reportError, reportOutputError } from './report-error.ts';
 import { throwUsageErrors } from './usage-error.ts';
@@ -28,12 +29,10 @@ Start here:
 
 /** The command with all its subcommands. */
 function pinfold(): Command {
-  const manifest = JSON.parse(
-    readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
-  ) as { version: string; description: string };
+  const { version, description } = manifest();
   const program = new Command('pinfold')
-    .description(manifest.description)
-    .version(manifest.version)
+    .description(description)
+    .version(version)
     .helpCommand(false)
     .addHelpText('after', START_HERE);
   throwUsageErrors(program);
@@ -44,6 +43,7 @@ function pinfold(): Command {
   addBench(program);
   addCheck(program);
   addCompare(program);
+  addReview(program);
   addEstimate(program);
   addCalibrate(program);
   addExec(program);

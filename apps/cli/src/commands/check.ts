@@ -1,12 +1,10 @@
 /** `pinfold check`: looks for a sequence on which a pin algorithm goes wrong. */
 import { accessSync, constants } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join, sep } from 'node:path';
 import { InputError } from '@pinfold/base';
 import {
   DEFAULT_CHECK_KERNEL,
   DEFAULT_CHECK_RUNS,
-  GRADES,
   type CheckOptions,
   type Grade,
 } from '@pinfold/check';
@@ -23,26 +21,22 @@ import {
 import { EXIT_VIOLATION } from '../audit-text.ts';
 import { checkJson, checkText, fileNameOf, quoted } from '../check/check-text.ts';
 import { checkFormats, type CheckFormat } from '../check/check-formats.ts';
-import { checkOnThreads } from '../check/check-threads.ts';
-import { count, flag, forFlag, list, oneOf, seconds } from '../flags.ts';
+import {
+  allowOption,
+  checkUntilEnded,
+  seedOption,
+  timeOption,
+  workersOption,
+} from '../check/check-run.ts';
+import { count, flag, forFlag, oneOf } from '../flags.ts';
 import { print, terminalColumns } from '../output.ts';
 import { reportError } from '../report-error.ts';
-import { StatusLine } from '../status-line.ts';
-import { formatCount } from '../table.ts';
 import { throwUsageErrors } from '../usage-error.ts';
 import { makeFolders, replaceFile } from '../write-file.ts';
 
 const MAX_RUNS = 100_000_000;
-const MAX_WORKERS = 64;
-const MAX_SEED = 0xffff_ffff;
-/** A week, in seconds. */
-const MAX_SECONDS = 604_800;
 const FORMATS = Object.keys(checkFormats) as CheckFormat[];
 const REFERENCE = 'batched';
-/** Exit codes of a check that was interrupted: 128 and the number of the signal. */
-const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
-type Signal = keyof typeof SIGNALS;
-
 /** The command's flags, read. */
 interface CheckFlags extends AlgorithmFlags {
   readonly kernel?: string;
@@ -110,23 +104,9 @@ export function addCheck(program: Command): void {
     .addOption(
       flag('--sequence <n>', 'run this sequence only, as the JSON numbers them', sequenceNumber),
     )
-    .addOption(
-      flag('--seed <n>', 'decides everything that is random, 1 or more', (text, place) =>
-        count(text, place, MAX_SEED),
-      ).default(1),
-    )
-    .addOption(
-      flag('--workers <n>', 'threads; they change nothing but the time', (text, place) =>
-        count(text, place, MAX_WORKERS),
-      ).default(Math.min(availableParallelism(), MAX_WORKERS), 'one per core'),
-    )
-    .addOption(
-      flag(
-        '--allow <grades>',
-        `grades that do not count, a comma list of ${Object.keys(GRADES).join(',')}`,
-        (text, place) => list(text, (item) => oneOf(item, place, Object.keys(GRADES) as Grade[])),
-      ).default([], 'none'),
-    )
+    .addOption(seedOption())
+    .addOption(workersOption())
+    .addOption(allowOption())
     .option('--out <dir>', 'where the scenario files go', '.')
     .option('--strict', 'exit with 1 for what the recorded kernels do wrong too')
     .option('--json', 'print the report as JSON')
@@ -137,14 +117,7 @@ export function addCheck(program: Command): void {
         (text, place) => oneOf(text, place, FORMATS),
       ),
     )
-    .addOption(
-      flag(
-        '--time <time>',
-        'end after so long, such as 90s, 30m or 2h, with what was found by then, and the exit ' +
-          'code of that',
-        (text, place) => seconds(text, place, MAX_SECONDS),
-      ),
-    )
+    .addOption(timeOption())
     .addHelpText(
       'after',
       '\nExamples:\n' +
@@ -164,47 +137,22 @@ async function check(flags: CheckFlags): Promise<void> {
   forOut(() => {
     makeFolder(flags.out);
   });
-  const { file, patience, workers } = flags;
-  const { runs } = options;
-  const status = new StatusLine(process.stderr);
-  const onProgress = (done: number): void => {
-    status.show(`${formatCount(done)} of ${formatCount(runs)} sequences`);
-  };
-  const { signal: interrupted, endedBy } = untilInterrupted();
-  const late = flags.time === undefined ? [] : [AbortSignal.timeout(flags.time * 1000)];
-  const signal = AbortSignal.any([interrupted, ...late]);
-  const spread = { workers, patience, onProgress, signal, ...(file !== undefined && { file }) };
-  const { report, failure } = await checkOnThreads(options, spread);
-  status.clear();
-  const by = endedBy();
+  const { file } = flags;
+  const { report, failure, ended, exitCode } = await checkUntilEnded(options, flags);
   // A mistake in the file is all there is to say where nothing was found before it.
   if (failure && report.findings.length === 0) throw failure;
   const shown = [...report.findings, ...(flags.strict ? report.known : [])];
   const files = shown.map((finding, i) => join(flags.out, fileNameOf(report, finding, i)));
-  const ended = by !== null ? 'interrupted' : signal.aborted ? 'ended by --time' : '';
   if (flags.format) print(checkFormats[flags.format](report, files, file));
   else if (flags.json) print(checkJson(report, files, ended !== ''));
   else print(checkText(report, replayOf(flags), files, ended, terminalColumns()));
   if (shown.length > 0) process.exitCode = EXIT_VIOLATION;
-  if (by !== null) process.exitCode = SIGNALS[by];
+  if (exitCode !== null) process.exitCode = exitCode;
   // The findings are out: none is lost because its file cannot be written.
   shown.forEach(({ scenario }, i) => {
     writeScenario(files[i], scenario, flags.json === true || flags.format !== undefined);
   });
   if (failure) throw failure;
-}
-
-/** Ends a check at the first signal, with what was found by then; at the second one, at once. */
-function untilInterrupted(): { signal: AbortSignal; endedBy: () => Signal | null } {
-  const stop = new AbortController();
-  let by: Signal | null = null;
-  for (const name of Object.keys(SIGNALS) as Signal[]) {
-    process.once(name, () => {
-      by = name;
-      stop.abort();
-    });
-  }
-  return { signal: stop.signal, endedBy: () => by };
 }
 
 async function optionsOf(flags: CheckFlags): Promise<Required<CheckOptions>> {
