@@ -14,7 +14,7 @@ const COMMANDS = [...(await pinfold('--help')).stdout.matchAll(/^ {2}([a-z-]+) \
   .map(([, name]) => name)
   .join(', ');
 const FLAGS =
-  '--size, --backing, --kernel, --layout, --iommu, --repeat, --profile, --format, --json, --help';
+  '--size, --backing, --kernel, --layout, --iommu, --repeat, --profile, --file, --patience, --format, --json, --help';
 const IOMMUS = `one of ${iommuKinds.map(({ name }) => name).join(', ')}`;
 
 describe('what a user wrote wrong', () => {
